@@ -1,0 +1,42 @@
+//! The nouns and rules of Afterclick.
+//!
+//! Pure: nothing in this crate opens a file or a socket, reads a clock, draws a random number or awaits. What time it
+//! is and which random bits to use always come in as arguments, so that every rule here can be tested as a function.
+//!
+//! One file is one noun. [`event`] is where to start, [`delivery`] holds the state machine everything else obeys.
+
+pub mod appspace;
+pub mod attempt;
+pub mod catalogue;
+pub mod connector;
+pub mod delivery;
+pub mod destination;
+pub mod event;
+pub mod expression;
+pub mod fields;
+pub mod id;
+pub mod key;
+pub mod name;
+pub mod replay;
+pub mod retry;
+pub mod retry_after;
+pub mod secret;
+pub mod settings;
+pub mod signature;
+pub mod source;
+pub mod subscription;
+pub mod time;
+pub mod verdict;
+
+pub use appspace::Appspace;
+pub use attempt::Attempt;
+pub use connector::Connector;
+pub use destination::Destination;
+pub use event::{Event, EventType};
+pub use id::{AppspaceId, DeliveryId, DestinationId, EventId, KeyId, ReplayId, SourceId};
+pub use name::Name;
+pub use secret::Secret;
+pub use settings::Settings;
+pub use source::Source;
+pub use time::Timestamp;
+pub use verdict::Verdict;

@@ -1,0 +1,152 @@
+//! Verdicts: what a reply means for the delivery, sorted by who must act.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What becomes of one delivery after an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The destination has it.
+    Delivered,
+    /// Nobody must act: try again, not before `after` if the destination named a time.
+    Retry { after: Option<Duration>, reason: FailureReason },
+    /// Somebody must change this event or its mapping: it will never be accepted as it is.
+    Reject { reason: FailureReason },
+    /// Somebody must mend the account or configuration: no event can be accepted until then.
+    Pause { reason: PauseReason, message: String },
+}
+
+/// Why an attempt failed, or why a delivery is dead. Stable codes, in the API and in metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureReason {
+    /// The address could not be resolved.
+    Dns,
+    /// The connection was refused or could not be made.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// The guard refused the address: it is not a public one.
+    AddressRefused,
+    /// The exchange did not end within its deadline.
+    Timeout,
+    /// The connection broke or the answer was not HTTP.
+    Broken,
+    /// A redirect; redirects are not followed.
+    Redirect,
+    /// A status of 4xx other than 410 and 429.
+    ClientError,
+    /// The destination is gone: 410.
+    Gone,
+    /// The destination asked for less: 429.
+    Throttled,
+    /// A status of 5xx.
+    ServerError,
+    /// Any other status that is not a success.
+    UnexpectedStatus,
+    /// The filter of the destination failed on this event.
+    FilterError,
+    /// A template of the destination failed on this event.
+    TemplateError,
+    /// The connector can make nothing of the event or of its settings.
+    Unprocessable,
+}
+
+impl FailureReason {
+    /// Every reason, for metrics and documentation.
+    pub const ALL: [Self; 15] = [
+        Self::Dns,
+        Self::Connect,
+        Self::Tls,
+        Self::AddressRefused,
+        Self::Timeout,
+        Self::Broken,
+        Self::Redirect,
+        Self::ClientError,
+        Self::Gone,
+        Self::Throttled,
+        Self::ServerError,
+        Self::UnexpectedStatus,
+        Self::FilterError,
+        Self::TemplateError,
+        Self::Unprocessable,
+    ];
+
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::AddressRefused => "address_refused",
+            Self::Timeout => "timeout",
+            Self::Broken => "broken",
+            Self::Redirect => "redirect",
+            Self::ClientError => "client_error",
+            Self::Gone => "gone",
+            Self::Throttled => "throttled",
+            Self::ServerError => "server_error",
+            Self::UnexpectedStatus => "unexpected_status",
+            Self::FilterError => "filter_error",
+            Self::TemplateError => "template_error",
+            Self::Unprocessable => "unprocessable",
+        }
+    }
+
+    /// The reason with this code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
+    /// The reason for an HTTP status that is not a success.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            300..=399 => Self::Redirect,
+            410 => Self::Gone,
+            429 => Self::Throttled,
+            400..=499 => Self::ClientError,
+            500..=599 => Self::ServerError,
+            _ => Self::UnexpectedStatus,
+        }
+    }
+}
+
+/// Why a destination is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// A person paused it.
+    Manual,
+    /// It answered 410.
+    Gone,
+    /// Its credentials are refused, also after one refresh.
+    Unauthorized,
+    /// Its account or configuration is broken for every event.
+    Misconfigured,
+}
+
+impl PauseReason {
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Gone => "gone",
+            Self::Unauthorized => "unauthorized",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_one_code_and_is_found_by_it() {
+        for reason in FailureReason::ALL {
+            assert_eq!(FailureReason::from_code(reason.code()), Some(reason));
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.code());
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Pages of a list.
+
+/// Most entries of one page.
+pub const PAGE_LIMIT_MAX: usize = 200;
+
+/// Which page, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// What [`Page::next`] of the page before said; `None` for the first page.
+    pub cursor: Option<u64>,
+    /// 1 to [`PAGE_LIMIT_MAX`].
+    pub limit: usize,
+}
+
+impl PageRequest {
+    /// The first page of `limit` entries, brought into range.
+    pub fn first(limit: usize) -> Self {
+        Self { cursor: None, limit: limit.clamp(1, PAGE_LIMIT_MAX) }
+    }
+
+    /// The page after this one, if there is one.
+    #[must_use]
+    pub fn after<T>(&self, page: &Page<T>) -> Option<Self> {
+        page.next.map(|cursor| Self { cursor: Some(cursor), limit: self.limit })
+    }
+}
+
+/// A part of a list.
+///
+/// A selective query may look at many rows and find few: a page can then be short, even empty, and still name a next
+/// one. The list is at its end only when `next` is `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Opaque: where the next page begins.
+    pub next: Option<u64>,
+}
+
+impl<T> Page<T> {
+    /// The same page with each item changed.
+    pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(change).collect(), next: self.next }
+    }
+}
