@@ -23,7 +23,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::attempt::Attempt;
 use domain::delivery::{Delivery, IllegalTransition, Standing, State};
-use domain::event::{Event, EventType};
+use domain::event::{DedupeKey, Event, EventType};
 use domain::key::Key;
 use domain::replay::{Replay, ReplayState};
 use domain::verdict::FailureReason;
@@ -94,8 +94,8 @@ pub trait EventLog {
     /// Stores events and the deliveries they cause: all of `append`, or nothing. Durable when it returns.
     ///
     /// Returns one entry per event, in order. An event whose dedupe key was seen within the window is not stored again:
-    /// the first one's counter is raised and its id returned. With [`OnKnown::MustBeIdentical`] a known key with
-    /// another body fails the whole call with [`StoreError::IdempotencyMismatch`].
+    /// the first one's counter is raised and its id returned. With [`OnKnown::MustBeIdentical`] a call that is
+    /// not the one that was made before fails the whole call with [`StoreError::IdempotencyMismatch`].
     async fn append(&self, append: Append) -> Result<Vec<Appended>>;
 
     /// One event of an appspace.
@@ -128,8 +128,9 @@ pub struct Append {
 pub enum OnKnown {
     /// Count it on the first one.
     Count,
-    /// The body must be the same, and either all events of the call are known or none.
-    MustBeIdentical,
+    /// The body of each must be the same, either all events of the call are known or none, and `next` must not be known:
+    /// it is the key that one more event of the same call would have had.
+    MustBeIdentical { next: DedupeKey },
 }
 
 /// An event and what it causes.
