@@ -55,20 +55,23 @@ impl Manifest {
 
     /// Checks settings against the fields: nothing unknown, nothing missing, everything of its kind.
     pub fn check(&self, settings: &Settings) -> Result<(), SettingsError> {
-        for (name, value) in &settings.0 {
-            let Some(field) = self.field(name) else {
-                let known: Vec<_> = self.fields.iter().map(|field| format!("`{}`", field.name)).collect();
-                return Err(SettingsError::new(
-                    name,
-                    format!("is not a setting of `{}`; it has {}", self.name, known.join(", ")),
-                ));
-            };
-            field.kind.check(value).map_err(|message| SettingsError::new(name, message))?;
-        }
-        match self.fields.iter().find(|field| field.required && !settings.0.contains_key(field.name)) {
-            Some(field) => Err(SettingsError::new(field.name, format!("is missing; {}", field.help))),
-            None => Ok(()),
-        }
+        check_fields(self.name, self.fields, settings)
+    }
+}
+
+/// Checks settings against the fields of `owner`: nothing unknown, nothing missing, everything of its kind.
+pub(crate) fn check_fields(owner: &str, fields: &[Field], settings: &Settings) -> Result<(), SettingsError> {
+    for (name, value) in &settings.0 {
+        let Some(field) = fields.iter().find(|field| field.name == name) else {
+            let known: Vec<_> = fields.iter().map(|field| format!("`{}`", field.name)).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(SettingsError::new(name, format!("is not a setting of `{owner}`; it has {known}")));
+        };
+        field.kind.check(value).map_err(|message| SettingsError::new(name, message))?;
+    }
+    match fields.iter().find(|field| field.required && !settings.0.contains_key(field.name)) {
+        Some(field) => Err(SettingsError::new(field.name, format!("is missing; {}", field.help))),
+        None => Ok(()),
     }
 }
 

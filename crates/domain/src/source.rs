@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::connector::{Field, SettingsError};
+use crate::connector::{self, Field, SettingsError};
 use crate::event::EventType;
 use crate::id::{AppspaceId, SourceId};
 use crate::name::Name;
@@ -71,7 +71,7 @@ pub trait Dialect: Send + Sync {
     fn validate(&self, settings: &Settings) -> Result<(), SettingsError>;
 
     /// Where this sender puts its signature, and how old a signed timestamp may be.
-    fn signing(&self, settings: &Settings) -> Signing;
+    fn signing(&self, scheme: Scheme, settings: &Settings) -> Signing;
 
     /// Reads a body whose signature has been verified. The bytes are kept whatever this says.
     fn read(&self, headers: &http::HeaderMap, body: &[u8], settings: &Settings) -> Result<Envelope, Unreadable>;
@@ -87,13 +87,21 @@ pub struct DialectManifest {
     pub fields: &'static [Field],
 }
 
+impl DialectManifest {
+    /// Checks settings against the fields: nothing unknown, nothing missing, everything of its kind.
+    pub fn check(&self, settings: &Settings) -> Result<(), SettingsError> {
+        connector::check_fields(self.name, self.fields, settings)
+    }
+}
+
 /// What every sender's body says in its own way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     pub event_type: EventType,
     /// When it happened, if the sender says so in a way that can be read. Anything else counts as not said.
     pub occurred_at: Option<Timestamp>,
-    /// The sender's own id of the event, if it has one.
+    /// The sender's own id of the event, if its body carries one. A signed id in a header is in
+    /// [`crate::signature::Verified`] and takes precedence.
     pub sender_id: Option<String>,
 }
 
