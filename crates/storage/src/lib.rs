@@ -93,9 +93,14 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 pub trait EventLog {
     /// Stores events and the deliveries they cause: all of `append`, or nothing. Durable when it returns.
     ///
-    /// Returns one entry per event, in order. An event whose dedupe key was seen within the window is not stored again:
-    /// the first one's counter is raised and its id returned. With [`OnKnown::MustBeIdentical`] a call that is
-    /// not the one that was made before fails the whole call with [`StoreError::IdempotencyMismatch`].
+    /// Returns one entry per event, in order. An event whose dedupe key was seen in its appspace within the window is
+    /// not stored again: the first one's counter is raised and its id returned. The window counts from the first one:
+    /// an event is new again when it was received the whole window later, or when retention has removed the first one.
+    /// With [`OnKnown::MustBeIdentical`] a call that is not the one that was made before fails the whole call with
+    /// [`StoreError::IdempotencyMismatch`].
+    ///
+    /// The log keeps the order of storing, and "newest" and "oldest" mean that order. An event is stored whether or not
+    /// the catalog knows its source: a source can be deleted while its last events are on their way.
     async fn append(&self, append: Append) -> Result<Vec<Appended>>;
 
     /// One event of an appspace.
@@ -112,6 +117,13 @@ pub trait EventLog {
     async fn quarantined(&self, appspace: AppspaceId, source: SourceId, page: PageRequest)
     -> Result<Page<Quarantined>>;
 }
+
+/// For how long a dedupe key is remembered, unless a store is opened with another window: 7 days.
+pub const DEDUPE_WINDOW_DEFAULT: Duration = Duration::from_hours(7 * 24);
+
+/// Most deliveries of one event, those of replays and resends included. Beyond it, `append` and `resend` answer
+/// [`StoreError::Limit`], and a replay passes over the event.
+pub const DELIVERIES_PER_EVENT_MAX: usize = u16::MAX as usize;
 
 /// Most quarantined bodies kept per source.
 pub const QUARANTINE_MAX: usize = 200;
@@ -220,8 +232,9 @@ pub trait Work {
     ///
     /// Order: fresh ones first, by age; then due retries by due time; then due replays. When fresh ones alone would
     /// fill the claim, one place in five still goes to a due retry, and when fresh ones and retries would, one in ten
-    /// to a due replay, so that nothing starves. Whether the lane is open is the caller's business: this leases what
-    /// it is asked for.
+    /// to a due replay, so that nothing starves. Places are counted on from claim to claim of a destination: a busy lane
+    /// asks for one at a time. Whether the lane is open is the caller's business: this leases what it is asked for, and
+    /// nothing of a destination that is not there.
     async fn claim(
         &self,
         destination: DestinationId,
@@ -231,7 +244,8 @@ pub trait Work {
     ) -> Result<Claimed>;
 
     /// Records outcomes, all in one durable step together with the operational events they cause. A settlement whose
-    /// fence no longer owns the delivery changes nothing and is reported as stale.
+    /// fence no longer owns the delivery changes nothing and is reported as stale; the events are stored all the same.
+    /// A lease that is over still owns its delivery until [`Work::rescue`] takes it away: late news is news.
     async fn settle(&self, settlements: Vec<Settlement>, events: Vec<NewEvent>) -> Result<Vec<Settled>>;
 
     /// Gives back deliveries that were claimed and not tried; they keep their place. Stale fences are ignored.
@@ -305,7 +319,7 @@ pub trait DeliveryLog {
     /// One delivery of an appspace with all its attempts, oldest first.
     async fn delivery(&self, appspace: AppspaceId, id: DeliveryId) -> Result<(Delivery, Vec<Attempt>)>;
 
-    /// Deliveries of an appspace, newest event first.
+    /// Deliveries of an appspace, newest event first; those of one event by falling ordinal, so the latest one first.
     async fn deliveries(&self, query: DeliveryQuery, page: PageRequest) -> Result<Page<DeliverySummary>>;
 
     /// Dead letters of an appspace, the latest to die first.
@@ -314,14 +328,16 @@ pub trait DeliveryLog {
     /// How many dead letters of an appspace fit the query.
     async fn dead_letter_count(&self, query: DeadLetterQuery) -> Result<u64>;
 
-    /// Makes a pending delivery due at once, or a dead one pending again ([`Standing::retry_now`]).
+    /// Makes a pending delivery due at once, or a dead one pending again ([`Standing::retry_now`]). A lease stays: what
+    /// a worker has in hand is being tried already.
     async fn retry(&self, appspace: AppspaceId, id: DeliveryId, now: Timestamp) -> Result<Delivery>;
 
     /// Calls off a delivery ([`Standing::cancel`]). One that is leased is cancelled too: the worker's settlement will
     /// be stale.
     async fn cancel(&self, appspace: AppspaceId, id: DeliveryId, now: Timestamp) -> Result<Delivery>;
 
-    /// Owes an event to the destination of `id` once more, as a new delivery of the same event.
+    /// Owes an event to the destination of `id` once more, as a new fresh delivery of the same event, whatever became
+    /// of the old one. A destination that was deleted is not found.
     async fn resend(&self, appspace: AppspaceId, id: DeliveryId, now: Timestamp) -> Result<Delivery>;
 
     /// Retries up to `limit` dead letters that fit the query; returns how many. Call again while it returns `limit`.
@@ -345,7 +361,7 @@ pub struct DeadLetterQuery {
     pub appspace: AppspaceId,
     pub destination: Option<DestinationId>,
     pub reason: Option<FailureReason>,
-    /// Died at or after.
+    /// Died at or after; the [`Delivery::ended_at`] of a dead delivery is when it died.
     pub from: Option<Timestamp>,
     /// Died before.
     pub to: Option<Timestamp>,
@@ -363,7 +379,8 @@ pub struct DeliverySummary {
 /// Appspaces, sources, destinations and keys: few, small, and read whole at start.
 ///
 /// `put_*` creates or replaces by id. A name must be unique among its kind in its appspace, else
-/// [`StoreError::NameTaken`]. Everything is durable when the call returns.
+/// [`StoreError::NameTaken`]. To delete what is not there is [`StoreError::NotFound`]. Everything is durable when the
+/// call returns.
 #[async_trait]
 pub trait Catalog {
     /// All of it.
@@ -374,10 +391,13 @@ pub trait Catalog {
     async fn delete_source(&self, id: SourceId) -> Result<()>;
 
     /// `events` are operational events that the change causes, stored in the same step.
+    ///
+    /// A destination that was deleted cannot come back, it is not found: a verdict that pauses it may arrive late.
     async fn put_destination(&self, destination: Destination, events: Vec<NewEvent>) -> Result<()>;
 
-    /// Deletes a destination: nothing of it is claimed or created from now on, its running replays fail, and its open
-    /// and dead deliveries become cancelled, at once or by and by through [`Upkeep::tidy`]. The log stays.
+    /// Deletes a destination: nothing of it is claimed or created from now on, what workers have in hand turns stale,
+    /// its running replays fail, and its open and dead deliveries become cancelled, at once or by and by through
+    /// [`Upkeep::tidy`]. The log stays, the name is free.
     async fn delete_destination(&self, id: DestinationId, now: Timestamp) -> Result<()>;
 
     async fn put_key(&self, key: Key) -> Result<()>;
@@ -398,6 +418,7 @@ pub struct CatalogSnapshot {
 /// Replays: durable jobs with a cursor.
 #[async_trait]
 pub trait Replays {
+    /// Keeps a new replay; its destination must be there.
     async fn create_replay(&self, replay: Replay) -> Result<()>;
     async fn replay(&self, appspace: AppspaceId, id: ReplayId) -> Result<Replay>;
     /// Newest first.
@@ -406,16 +427,17 @@ pub trait Replays {
     async fn running_replays(&self) -> Result<Vec<(Replay, Option<EventId>)>>;
 
     /// Up to `limit` events of the appspace received in `from..to` after the event `after`, oldest first, each with the
-    /// state of its newest delivery to `destination`.
+    /// state of its newest delivery to `destination`. If retention has removed `after`, the scan goes on with the first
+    /// event that has a higher id.
     async fn replay_scan(&self, scan: ReplayScan) -> Result<Vec<(Arc<Event>, Option<State>)>>;
 
     /// Moves a replay's cursor from `from_cursor` to `to_cursor` and makes a delivery for each of `owed`, in one durable
     /// step. Fenced by `from_cursor`: if the replay has moved on, is not running or its destination is gone, nothing
-    /// happens and the replay is returned as it is.
+    /// happens and the replay is returned as it is. Events that retention has removed meanwhile are passed over.
     async fn advance_replay(&self, step: ReplayStep) -> Result<Replay>;
 
     /// Ends a running replay as cancelled and cancels those of its deliveries that are pending, at once or by and by
-    /// through [`Upkeep::tidy`].
+    /// through [`Upkeep::tidy`]. One that has ended is returned as it is.
     async fn cancel_replay(&self, appspace: AppspaceId, id: ReplayId, now: Timestamp) -> Result<Replay>;
 }
 
@@ -451,7 +473,7 @@ pub struct ReplayStep {
 pub trait Upkeep {
     /// Removes up to `limit` events received before `before`, with their deliveries and attempts, oldest first. Never
     /// removes an event with a pending or dead delivery. Returns how many were removed and whether a whole pass has come
-    /// to its end.
+    /// to its end; the call after that begins a new pass.
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<Pruned>;
 
     /// Does a bounded piece of work that was put off: folding indexes, cancelling deliveries of deleted destinations
@@ -482,7 +504,7 @@ pub struct Figures {
     /// Commits by number of queued calls they carried: at most 1, 4, 16, 64, 256, more.
     pub commit_sizes: [u64; 6],
     pub commit_size_sum: u64,
-    /// Commits by time of the durable write, in seconds: at most 0.000_1, 0.001, 0.01, 0.1, 1, more.
+    /// Commits by time of the durable write, in seconds: at most 0.0001, 0.001, 0.01, 0.1, 1, more.
     pub sync_seconds: [u64; 6],
     pub sync_seconds_sum: f64,
     /// Calls waiting in the commit queue.

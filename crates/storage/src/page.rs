@@ -23,6 +23,19 @@ impl PageRequest {
     pub fn after<T>(&self, page: &Page<T>) -> Option<Self> {
         page.next.map(|cursor| Self { cursor: Some(cursor), limit: self.limit })
     }
+
+    /// The page that begins with the first of `rows`. Each comes with the cursor of a page that ends with it.
+    pub(crate) fn cut<T>(&self, rows: impl Iterator<Item = (u64, T)>) -> Page<T> {
+        let mut rows = rows.peekable();
+        let mut page = Page { items: Vec::new(), next: None };
+        let mut last = None;
+        for (cursor, item) in rows.by_ref().take(self.limit.clamp(1, PAGE_LIMIT_MAX)) {
+            page.items.push(item);
+            last = Some(cursor);
+        }
+        page.next = last.filter(|_| rows.peek().is_some());
+        page
+    }
 }
 
 /// A part of a list.
