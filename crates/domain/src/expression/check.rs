@@ -1,0 +1,196 @@
+//! What a source may contain, decided on its syntax tree before it is compiled.
+//!
+//! The tree is the engine's own, so this check and the compiler cannot disagree about what a source means. It comes
+//! first because the compiler already computes what is constant.
+
+use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, Stmt, UnaryOpKind};
+use minijinja::machinery::{Span, parse, parse_expr};
+use minijinja::value::ValueKind;
+
+use super::filters::{FILTERS, NUMBER_FILTERS, TESTS};
+use super::{ExpressionError, SOURCE_BYTES_MAX};
+
+/// The names an expression sees.
+pub const ROOTS: [&str; 5] = ["type", "data", "timestamp", "id", "source"];
+
+/// Most `~` and `+` in one source: each may copy everything before it.
+const JOINS_MAX: usize = 16;
+
+/// Checks an expression: no `{{ }}`, no statements.
+pub(super) fn expression(source: &str) -> Result<(), ExpressionError> {
+    length(source)?;
+    let expr = parse_expr(source).map_err(|error| ExpressionError::from_engine(&error))?;
+    Check::default().expr(&expr)
+}
+
+/// Checks a text with `{{ }}` and `{% if %}` in it.
+pub(super) fn text(source: &str) -> Result<(), ExpressionError> {
+    length(source)?;
+    let tree = parse(source, "template", minijinja::syntax::SyntaxConfig::default())
+        .map_err(|error| ExpressionError::from_engine(&error))?;
+    Check::default().statement(&tree)
+}
+
+fn length(source: &str) -> Result<(), ExpressionError> {
+    if source.len() > SOURCE_BYTES_MAX {
+        return Err(ExpressionError::new(format!("the source is longer than {SOURCE_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Check {
+    joins: usize,
+}
+
+impl Check {
+    fn statement(&mut self, statement: &Stmt<'_>) -> Result<(), ExpressionError> {
+        match statement {
+            Stmt::Template(template) => self.statements(&template.children),
+            Stmt::EmitRaw(_) => Ok(()),
+            Stmt::EmitExpr(emit) => self.expr(&emit.expr),
+            Stmt::IfCond(condition) => {
+                self.expr(&condition.expr)?;
+                self.statements(&condition.true_body)?;
+                self.statements(&condition.false_body)
+            }
+            // Loops, `set`, `with`, filter blocks and the like: everything by which a text could grow out of itself.
+            Stmt::ForLoop(it) => refuse_statement("for", it.span()),
+            Stmt::WithBlock(it) => refuse_statement("with", it.span()),
+            Stmt::Set(it) => refuse_statement("set", it.span()),
+            Stmt::SetBlock(it) => refuse_statement("set", it.span()),
+            Stmt::AutoEscape(it) => refuse_statement("autoescape", it.span()),
+            Stmt::FilterBlock(it) => refuse_statement("filter", it.span()),
+            Stmt::Do(it) => refuse_statement("do", it.span()),
+            #[allow(unreachable_patterns, reason = "features of the engine, if another crate turns them on, add more")]
+            _ => Err(ExpressionError::new(ONLY_IF)),
+        }
+    }
+
+    fn statements(&mut self, statements: &[Stmt<'_>]) -> Result<(), ExpressionError> {
+        statements.iter().try_for_each(|statement| self.statement(statement))
+    }
+
+    fn expr(&mut self, expr: &Expr<'_>) -> Result<(), ExpressionError> {
+        match expr {
+            Expr::Const(_) => Ok(()),
+            Expr::Var(var) if ROOTS.contains(&var.id) => Ok(()),
+            Expr::Var(var) => {
+                let name = var.id;
+                let hint = format!("`{name}` is not known here; use {}, like `data.{name}`", list(&ROOTS));
+                refuse(hint, var.span())
+            }
+            Expr::GetAttr(get) => self.expr(&get.expr),
+            Expr::GetItem(get) => self.exprs([&get.expr, &get.subscript_expr]),
+            Expr::Slice(slice) if slice.step.is_some() => {
+                refuse("a slice has a start and an end here, but no step", slice.span())
+            }
+            Expr::Slice(slice) => {
+                self.expr(&slice.expr)?;
+                self.exprs([&slice.start, &slice.stop].into_iter().flatten())
+            }
+            Expr::UnaryOp(operation) => self.expr(&operation.expr),
+            Expr::BinOp(operation) => {
+                let (left, right) = (&operation.left, &operation.right);
+                match operation.op {
+                    // A text times a number is a text of any length.
+                    BinOpKind::Mul if !(is_number(left) && is_number(right)) => {
+                        return refuse("`*` takes numbers only; write `data.price | float * 100`", operation.span());
+                    }
+                    BinOpKind::Concat | BinOpKind::Add => self.join(operation.span())?,
+                    _ => {}
+                }
+                self.exprs([left, right])
+            }
+            Expr::Compare(compare) => {
+                self.expr(&compare.expr)?;
+                self.exprs(compare.ops.iter().map(|operation| &operation.expr))
+            }
+            Expr::IfExpr(choice) => {
+                self.exprs([&choice.test_expr, &choice.true_expr])?;
+                self.exprs(&choice.false_expr)
+            }
+            Expr::Filter(filter) if !FILTERS.contains(&filter.name) => {
+                refuse(format!("there is no filter `{}`; there are {}", filter.name, list(FILTERS)), filter.span())
+            }
+            Expr::Filter(filter) => {
+                self.exprs(&filter.expr)?;
+                self.arguments(&filter.args, filter.span())
+            }
+            Expr::Test(test) if !TESTS.contains(&test.name) => {
+                refuse(format!("there is no test `{}`; there are {}", test.name, list(TESTS)), test.span())
+            }
+            Expr::Test(test) => {
+                self.expr(&test.expr)?;
+                self.arguments(&test.args, test.span())
+            }
+            Expr::Call(call) => {
+                refuse("functions cannot be called here; use a filter, like `data.country | lower`", call.span())
+            }
+            Expr::List(items) => self.exprs(&items.items),
+            Expr::Tuple(items) => self.exprs(&items.items),
+            Expr::Map(map) => self.exprs(map.keys.iter().chain(&map.values)),
+        }
+    }
+
+    fn exprs<'e, 's: 'e>(&mut self, exprs: impl IntoIterator<Item = &'e Expr<'s>>) -> Result<(), ExpressionError> {
+        exprs.into_iter().try_for_each(|expr| self.expr(expr))
+    }
+
+    fn arguments(&mut self, arguments: &[CallArg<'_>], span: Span) -> Result<(), ExpressionError> {
+        arguments.iter().try_for_each(|argument| match argument {
+            CallArg::Pos(expr) | CallArg::Kwarg(_, expr) => self.expr(expr),
+            CallArg::PosSplat(_) | CallArg::KwargSplat(_) => refuse("write the arguments out", span),
+        })
+    }
+
+    fn join(&mut self, span: Span) -> Result<(), ExpressionError> {
+        self.joins += 1;
+        if self.joins > JOINS_MAX {
+            return refuse(format!("more than {JOINS_MAX} `~` and `+` in one source"), span);
+        }
+        Ok(())
+    }
+}
+
+/// Whether an expression is a number whatever the event says, or fails.
+fn is_number(expr: &Expr<'_>) -> bool {
+    match expr {
+        Expr::Const(constant) => constant.value.kind() == ValueKind::Number,
+        Expr::UnaryOp(operation) => matches!(operation.op, UnaryOpKind::Neg),
+        Expr::BinOp(operation) => match operation.op {
+            BinOpKind::Sub
+            | BinOpKind::Div
+            | BinOpKind::FloorDiv
+            | BinOpKind::Rem
+            | BinOpKind::Pow
+            // Checked on its own.
+            | BinOpKind::Mul => true,
+            BinOpKind::Add => is_number(&operation.left) && is_number(&operation.right),
+            _ => false,
+        },
+        Expr::Filter(filter) => {
+            // The arguments count too: `int` gives back its default as it is.
+            NUMBER_FILTERS.contains(&filter.name)
+                && filter.args.iter().all(|argument| match argument {
+                    CallArg::Pos(expr) | CallArg::Kwarg(_, expr) => is_number(expr),
+                    CallArg::PosSplat(_) | CallArg::KwargSplat(_) => false,
+                })
+        }
+        _ => false,
+    }
+}
+
+const ONLY_IF: &str = "a template has `if`, `elif` and `else` only";
+
+fn refuse_statement(word: &str, span: Span) -> Result<(), ExpressionError> {
+    refuse(format!("`{word}` is not available here; {ONLY_IF}"), span)
+}
+
+fn refuse(message: impl std::fmt::Display, span: Span) -> Result<(), ExpressionError> {
+    Err(ExpressionError::at(message, span))
+}
+
+fn list(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,106 @@
+//! How the values in a template are written, so that none of them can break out of its place.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io;
+
+use minijinja::{Error, ErrorKind, Output, Value};
+use serde::Serialize as _;
+
+/// Where the text of a template goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escape {
+    /// Plain text: values as they are.
+    None,
+    /// JSON: every value becomes a whole JSON value, a text with its quotes.
+    Json,
+    /// Part of a URL: everything but letters, digits, `-`, `.`, `_` and `~` is percent-encoded.
+    Url,
+    /// HTML, inside an element or a quoted attribute.
+    Html,
+    /// Slack's markup: without `<`, `>` and `&` there are no mentions and no links.
+    Slack,
+}
+
+impl Escape {
+    pub(super) fn write(self, out: &mut Output<'_>, value: &Value) -> Result<(), Error> {
+        let escaped: Cow<'_, str> = match self {
+            Self::Json => json(value)?.into(),
+            // What is not there leaves no trace in a text.
+            _ if value.is_undefined() || value.is_none() => return Ok(()),
+            Self::None => shown(value),
+            Self::Url => percent_encoded(&shown(value)).into(),
+            Self::Html => replaced(&shown(value), html_entity).into(),
+            Self::Slack => replaced(&shown(value), slack_entity).into(),
+        };
+        out.write_str(&escaped).map_err(|_| Error::from(ErrorKind::WriteFailure))
+    }
+}
+
+fn shown(value: &Value) -> Cow<'_, str> {
+    value.as_str().map_or_else(|| value.to_string().into(), Cow::Borrowed)
+}
+
+fn html_entity(c: char) -> Option<&'static str> {
+    match c {
+        '"' => Some("&quot;"),
+        '\'' => Some("&#39;"),
+        _ => slack_entity(c),
+    }
+}
+
+fn slack_entity(c: char) -> Option<&'static str> {
+    match c {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        _ => None,
+    }
+}
+
+fn replaced(text: &str, entity: fn(char) -> Option<&'static str>) -> String {
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match entity(c) {
+            Some(entity) => escaped.push_str(entity),
+            None => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Everything but RFC 3986's unreserved characters as `%XX`.
+pub(super) fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() + 16);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+/// Compact JSON that JavaScript and Python would write back unchanged as far as numbers go: no exponents, and whole
+/// numbers without `.0`, whatever they were computed from.
+pub(super) fn json(value: &Value) -> Result<String, Error> {
+    if value.is_undefined() {
+        return Ok("null".to_owned());
+    }
+    let failed = |message: String| Error::new(ErrorKind::BadSerialization, message);
+    let mut bytes = Vec::new();
+    value
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, PlainNumbers))
+        .map_err(|error| failed(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
+}
+
+struct PlainNumbers;
+
+impl serde_json::ser::Formatter for PlainNumbers {
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        write!(writer, "{value}")
+    }
+}
