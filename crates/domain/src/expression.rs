@@ -31,22 +31,30 @@ const FUEL: u64 = 50_000;
 
 /// What filters and templates see of one event. Built once per event; clones share it.
 #[derive(Debug, Clone)]
-pub struct EventValue(Value);
+pub struct EventValue(Result<Value, ExpressionError>);
 
 impl EventValue {
     /// The value of an event from the source of this name.
     ///
     /// `data` is the `data` object of the body or, for a sender whose envelope has none, the whole body.
     pub fn new(event: &Event, source_name: &str) -> Self {
-        let body: Value = serde_json::from_slice(&event.body).unwrap_or_default();
+        // A body that cannot be read must fail the filters, not slip through them as "no match".
+        let body: Value = match serde_json::from_slice(&event.body) {
+            Ok(body) => body,
+            Err(error) => return Self(Err(ExpressionError::new(format!("the body cannot be read: {error}")))),
+        };
         let data = body.get_attr("data").ok().filter(|data| data.kind() == minijinja::value::ValueKind::Map);
-        Self(Value::from_pairs([
+        Self(Ok(Value::from_pairs([
             ("type", Value::from(event.event_type.as_str())),
             ("data", data.unwrap_or(body)),
             ("timestamp", Value::from(event.occurred_at.to_string())),
             ("id", Value::from(event.id.to_string())),
             ("source", Value::from(source_name)),
-        ]))
+        ])))
+    }
+
+    fn root(&self) -> Result<Value, ExpressionError> {
+        self.0.clone()
     }
 }
 
@@ -68,7 +76,7 @@ impl Filter {
 
     /// Whether the condition holds. Truth is Jinja's: undefined, `none`, `false`, zero and anything empty are not true.
     pub fn evaluate(&self, event: &EventValue) -> Result<bool, ExpressionError> {
-        let value = self.compiled.eval(event.0.clone()).map_err(|e| ExpressionError::from_engine(&e))?;
+        let value = self.compiled.eval(event.root()?).map_err(|e| ExpressionError::from_engine(&e))?;
         Ok(value.is_true())
     }
 }
@@ -98,7 +106,7 @@ impl Template {
     /// The text for an event, at most [`OUTPUT_BYTES_MAX`] bytes of it; a longer one is an error, never cut.
     pub fn render(&self, event: &EventValue) -> Result<String, ExpressionError> {
         let mut output = Capped::default();
-        match self.get()?.render_captured_to(event.0.clone(), &mut output) {
+        match self.get()?.render_captured_to(event.root()?, &mut output) {
             Ok(_) => String::from_utf8(output.bytes).map_err(|_| ExpressionError::new("the text is not UTF-8")),
             Err(_) if output.overflowed => Err(ExpressionError::new(too_long())),
             Err(error) => Err(ExpressionError::from_engine(&error)),

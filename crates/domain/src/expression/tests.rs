@@ -69,7 +69,8 @@ fn what_is_not_there_is_undefined_and_so_are_its_members() {
     holds("data.nope.deeper.still == 'x'", false);
     holds("data.nope", false);
     holds("data.country.nope is defined", false);
-    assert_eq!(Filter::compile("data.x is undefined").unwrap().evaluate(&event("not json")), Ok(true));
+    let unreadable = Filter::compile("data.x is undefined").unwrap().evaluate(&event(r#"{"x":"\ud800"}"#));
+    assert!(unreadable.unwrap_err().to_string().starts_with("the body cannot be read"));
 }
 
 #[test]
