@@ -25,6 +25,9 @@ const FAILING_TOLD_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Longest `Idempotency-Key`, in bytes.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
+/// The name of the built-in source of published events.
+pub const PUBLISH_SOURCE_NAME: &str = "api";
+
 /// The way in.
 pub struct Intake {
     registry: Arc<Registry>,
@@ -113,7 +116,7 @@ impl Intake {
         let signed_id = match live.verifier.verify(headers, &body, now) {
             Ok(verified) => {
                 live.note_match(verified.secret_index, now);
-                verified.id
+                verified.id.map(str::to_owned)
             }
             Err(error) => {
                 self.note_failure(&live, error.code(), now).await;
@@ -150,7 +153,7 @@ impl Intake {
         }
         let bodies = split(body)?;
         let now = self.clock.now();
-        let origin = Origin { id: SourceId::API, name: "api", appspace };
+        let origin = Origin { id: SourceId::API, name: PUBLISH_SOURCE_NAME, appspace };
         let native = self.registry.plugins().native;
         let (headers, settings) = (HeaderMap::new(), Settings::default());
         let mut events = Vec::with_capacity(bodies.len());

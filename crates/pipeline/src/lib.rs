@@ -4,13 +4,16 @@
 //! in from the program. [`Pipeline::start`] puts the rooms together; [`intake`] is the way in, [`dispatcher`] the way
 //! out, and between the two lies the store and nothing else.
 
+pub mod breaker;
 pub mod clock;
 pub mod intake;
+pub mod limits;
 pub mod metrics;
 pub mod operational;
 pub mod registry;
 pub mod replay;
 pub mod route;
+pub mod transport;
 pub mod upkeep;
 
 use std::sync::Arc;

@@ -21,7 +21,7 @@ use storage::{Store, StoreError};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
-use crate::operational;
+use crate::{intake, operational};
 use crate::route::Routes;
 
 /// The senders and vendors this program knows, from its `wire`.
@@ -191,11 +191,13 @@ impl Registry {
 
     /// What to call a source: the built-in ones have names too, a deleted one only its id.
     pub fn source_name(&self, id: SourceId) -> String {
-        match id {
-            SourceId::API => "api".to_owned(),
-            SourceId::AFTERCLICK => operational::SOURCE_NAME.to_owned(),
-            _ => self.read().sources.get(&id).map_or_else(|| id.to_string(), |live| live.source.name.to_string()),
+        if id == SourceId::API {
+            return intake::PUBLISH_SOURCE_NAME.to_owned();
         }
+        if id == SourceId::AFTERCLICK {
+            return operational::SOURCE_NAME.to_owned();
+        }
+        self.read().sources.get(&id).map_or_else(|| id.to_string(), |live| live.source.name.to_string())
     }
 
     /// The destination with this id.
@@ -373,7 +375,7 @@ impl Registry {
         }
         dialect.manifest().check(&source.settings)?;
         dialect.validate(&source.settings)?;
-        let secrets = source.secrets.iter().map(|secret| (secret.secret.clone(), secret.expires_at)).collect();
+        let secrets = source.secrets.iter().map(|secret| (&secret.secret, secret.expires_at));
         let verifier = Verifier::new(source.scheme, dialect.signing(source.scheme, &source.settings), secrets)?;
         Ok(LiveSource {
             source,
