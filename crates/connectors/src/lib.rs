@@ -1,1 +1,19 @@
-//! placeholder
+//! The vendors Afterclick delivers to, one file each.
+//!
+//! A connector turns events into calls and replies into verdicts; the engine does everything else. Adding one is one file
+//! here, one line in [`ALL`] and one fixture.
+
+mod webhook;
+
+use domain::Connector;
+
+/// Every connector.
+pub static ALL: &[&dyn Connector] = &[&webhook::Webhook];
+
+/// The connector of this name: the word in `connector = "…"`.
+pub fn by_name(name: &str) -> Option<&'static dyn Connector> {
+    ALL.iter().copied().find(|connector| connector.manifest().name == name)
+}
+
+#[cfg(test)]
+mod snapshots;

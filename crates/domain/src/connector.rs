@@ -48,9 +48,10 @@ impl Manifest {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// Whether the member `name` of the settings must never be shown. Unknown members count as secret.
+    /// Whether the member `name` of the settings must never be shown. Unknown members count as secret, and so do the
+    /// values of a map: headers carry credentials.
     pub fn is_secret(&self, name: &str) -> bool {
-        self.field(name).is_none_or(|field| field.kind == FieldKind::Secret)
+        self.field(name).is_none_or(|field| matches!(field.kind, FieldKind::Secret | FieldKind::Map))
     }
 
     /// Checks settings against the fields: nothing unknown, nothing missing, everything of its kind.
@@ -100,7 +101,7 @@ pub enum FieldKind {
     Choice { of: &'static [&'static str] },
     /// A whole number in this range.
     Integer { min: i64, max: i64 },
-    /// An object of texts.
+    /// An object of texts, whose values are never shown.
     Map,
 }
 

@@ -26,11 +26,17 @@ impl Settings {
         self.0.get(name).and_then(Value::as_object)
     }
 
-    /// A copy that may be shown: members for which `is_secret` holds carry [`MASK`] instead of their value.
+    /// A copy that may be shown: members for which `is_secret` holds carry [`MASK`] instead of their value, an object in
+    /// each of its values.
     #[must_use]
     pub fn masked(&self, is_secret: impl Fn(&str) -> bool) -> Self {
         let mask = |(name, value): (&String, &Value)| {
-            let shown = if is_secret(name) && !value.is_null() { Value::from(MASK) } else { value.clone() };
+            let shown = match value {
+                Value::Null => Value::Null,
+                Value::Object(object) if is_secret(name) => object.keys().map(|key| (key.clone(), MASK)).collect(),
+                _ if is_secret(name) => Value::from(MASK),
+                _ => value.clone(),
+            };
             (name.clone(), shown)
         };
         Self(self.0.iter().map(mask).collect())
