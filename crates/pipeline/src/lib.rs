@@ -4,12 +4,18 @@
 //! in from the program. [`Pipeline::start`] puts the rooms together; [`intake`] is the way in, [`dispatcher`] the way
 //! out, and between the two lies the store and nothing else.
 
+pub mod admission;
+pub mod attempt;
 pub mod breaker;
+mod chores;
 pub mod clock;
+pub mod dispatcher;
 pub mod intake;
+mod lane;
 pub mod limits;
 pub mod metrics;
 pub mod operational;
+pub mod reconcile;
 pub mod registry;
 pub mod replay;
 pub mod route;

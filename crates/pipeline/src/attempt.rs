@@ -1,0 +1,198 @@
+//! One attempt: the connector says what to send, the transport sends it, the connector says what the reply means.
+//!
+//! Whatever happens in here ends as an outcome. A connector that panics makes a failed attempt, never a dead lane.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::attempt::REPLY_KEPT_BYTES_MAX;
+use domain::connector::{Batch, Item, Progress, Reply, Step};
+use domain::verdict::{FailureReason, PauseReason, Verdict};
+use domain::{Attempt, Timestamp};
+use futures_util::FutureExt;
+use storage::Owned;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::registry::LiveDestination;
+use crate::transport::{Transport, TransportError};
+
+/// Most calls of one attempt.
+pub const CALLS_MAX: u32 = 8;
+/// Longest time of one attempt, all its calls together.
+pub const ATTEMPT_MAX: Duration = Duration::from_secs(30);
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub struct Outcome {
+    pub attempt: Attempt,
+    pub verdict: Verdict,
+    /// Whether a reply came.
+    pub answered: bool,
+    pub ended_at: Timestamp,
+}
+
+/// Tries a delivery once. Each call gets `call_max`, all of them together [`ATTEMPT_MAX`].
+pub async fn run(
+    clock: &Clock,
+    transport: &dyn Transport,
+    live: &Arc<LiveDestination>,
+    owned: &Owned,
+    call_max: Duration,
+) -> Outcome {
+    let began = Instant::now();
+    let started_at = clock.now();
+    let mut trial = Trial { live, owned, started_at, deadline: began + ATTEMPT_MAX, call_max, reply: None };
+    let end = match AssertUnwindSafe(trial.run(transport)).catch_unwind().await {
+        Ok(end) => end,
+        Err(_) => End::failed_inside(owned),
+    };
+    trial.outcome(end, began, clock.now())
+}
+
+/// An attempt under way.
+struct Trial<'a> {
+    live: &'a LiveDestination,
+    owned: &'a Owned,
+    started_at: Timestamp,
+    deadline: Instant,
+    call_max: Duration,
+    /// The newest reply.
+    reply: Option<Reply>,
+}
+
+/// How an attempt ended: a verdict, and what went wrong, for a person, if the reply does not say it.
+struct End {
+    verdict: Verdict,
+    error: Option<String>,
+}
+
+impl Trial<'_> {
+    async fn run(&mut self, transport: &dyn Transport) -> End {
+        let owned = self.owned;
+        let items =
+            [Item { event: &owned.event, delivery: owned.id, attempt: owned.standing.attempts.saturating_add(1) }];
+        let batch = Batch { items: &items, now: self.started_at };
+        let (connector, settings) = (self.live.connector, &self.live.destination.settings);
+        let mut progress = Progress::default();
+        let mut step = contained(|| connector.prepare(&batch, settings));
+        for _ in 0..CALLS_MAX {
+            let call = match step {
+                Some(Step::Send(call)) => call,
+                Some(Step::Settle(verdicts)) => return End::of(verdicts),
+                None => return End::failed_inside(owned),
+            };
+            let within = self.call_max.min(self.deadline.saturating_duration_since(Instant::now()));
+            match transport.exchange(owned.destination, call, within).await {
+                Ok(reply) => {
+                    progress.replies += 1;
+                    let reply = self.reply.insert(reply);
+                    step = contained(|| connector.advance(&batch, settings, &mut progress, reply));
+                }
+                Err(error) => {
+                    self.reply = None;
+                    return End::without_reply(error);
+                }
+            }
+        }
+        match step {
+            Some(Step::Settle(verdicts)) => End::of(verdicts),
+            Some(Step::Send(_)) => End::retry(
+                FailureReason::Unprocessable,
+                format!("the exchange did not come to an end within {CALLS_MAX} calls"),
+            ),
+            None => End::failed_inside(owned),
+        }
+    }
+
+    fn outcome(self, end: End, began: Instant, ended_at: Timestamp) -> Outcome {
+        let status = self.reply.as_ref().map(|reply| reply.status);
+        let reason = failure(&end.verdict, status);
+        let error = end.error.or_else(|| message(&end.verdict, reason, status));
+        let attempt = Attempt {
+            number: self.owned.standing.attempts.saturating_add(1),
+            started_at: self.started_at,
+            duration_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
+            status,
+            reason,
+            error,
+            reply: self.reply.as_ref().and_then(kept),
+        };
+        Outcome { attempt, verdict: end.verdict, answered: status.is_some(), ended_at }
+    }
+}
+
+impl End {
+    /// The verdict over the one delivery of the batch.
+    fn of(verdicts: Vec<Verdict>) -> Self {
+        match verdicts.into_iter().next() {
+            Some(verdict) => Self { verdict, error: None },
+            None => Self::retry(FailureReason::Unprocessable, "the connector came to no verdict".to_owned()),
+        }
+    }
+
+    /// No reply: try again, unless the call can never be made.
+    fn without_reply(error: TransportError) -> Self {
+        let message = error.message.into_owned();
+        match error.reason {
+            FailureReason::Unprocessable => {
+                Self { verdict: Verdict::Reject { reason: error.reason }, error: Some(message) }
+            }
+            reason => Self::retry(reason, message),
+        }
+    }
+
+    fn failed_inside(owned: &Owned) -> Self {
+        tracing::error!(delivery = %owned.id, "an attempt panicked; this is a bug of the connector");
+        Self::retry(
+            FailureReason::Unprocessable,
+            "the connector failed on this event; the server's log has more".to_owned(),
+        )
+    }
+
+    const fn retry(reason: FailureReason, message: String) -> Self {
+        Self { verdict: Verdict::Retry { after: None, reason }, error: Some(message) }
+    }
+}
+
+/// Calls a connector; `None` if it panicked. It holds no state between calls, so nothing is left half done.
+fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}
+
+/// The reason to record with the attempt.
+fn failure(verdict: &Verdict, status: Option<u16>) -> Option<FailureReason> {
+    match verdict {
+        Verdict::Delivered => None,
+        Verdict::Retry { reason, .. } | Verdict::Reject { reason } => Some(*reason),
+        Verdict::Pause { reason: PauseReason::Gone, .. } => Some(FailureReason::Gone),
+        Verdict::Pause { .. } => Some(status.map_or(FailureReason::Unprocessable, FailureReason::of_status)),
+    }
+}
+
+/// What went wrong, for a person.
+fn message(verdict: &Verdict, reason: Option<FailureReason>, status: Option<u16>) -> Option<String> {
+    let reason = reason?;
+    if let Verdict::Pause { message, .. } = verdict {
+        return Some(message.clone());
+    }
+    Some(match (reason, status) {
+        (FailureReason::Redirect, Some(status)) => {
+            format!("it answered {status}, a redirect; redirects are not followed, set the final URL")
+        }
+        (_, Some(status)) => format!("it answered {status}"),
+        (reason, None) => format!("it was not sent: {}", reason.code()),
+    })
+}
+
+/// The beginning of a reply, to be kept with the attempt.
+fn kept(reply: &Reply) -> Option<String> {
+    if reply.body.is_empty() {
+        return None;
+    }
+    let mut text = String::from_utf8_lossy(&reply.body[..reply.body.len().min(REPLY_KEPT_BYTES_MAX)]).into_owned();
+    // A replacement character may be longer than what it replaces.
+    text.truncate(text.floor_char_boundary(REPLY_KEPT_BYTES_MAX));
+    Some(text)
+}

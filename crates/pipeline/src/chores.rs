@@ -1,0 +1,101 @@
+//! Chores of a lane: what it hands to the store and does not wait for.
+//!
+//! A store that is busy is asked again, with a growing pause, for as long as the process runs: an outcome is never
+//! dropped because a disk was slow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::DeliveryId;
+use domain::DestinationId;
+use domain::delivery::State;
+use domain::verdict::PauseReason;
+use storage::{Append, Fence, NewEvent, OnKnown, Settlement, StoreError};
+use tokio::time::sleep;
+
+use crate::dispatcher::Engine;
+use crate::lane::Chore;
+use crate::registry::RegistryError;
+
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How often an operational event is tried that hangs on no change in the store.
+const ANNOUNCE_TRIES_MAX: u32 = 20;
+
+/// Records outcomes and the operational events they cause.
+pub(crate) async fn settle(engine: Arc<Engine>, settlements: Vec<Settlement>, events: Vec<NewEvent>) -> Chore {
+    let pending = settlements.iter().map(|settlement| settlement.standing).filter(|at| at.state == State::Pending);
+    let retries_due = pending.map(|standing| standing.due_at).min();
+    let outcomes = settlements.len();
+    let mut pauses = Pauses::default();
+    let settled = loop {
+        match engine.store.settle(settlements.clone(), events.clone()).await {
+            Err(StoreError::Busy { .. }) => pauses.next().await,
+            settled => break settled,
+        }
+    };
+    Chore::Settled { outcomes, retries_due, settled }
+}
+
+/// Gives back deliveries that were not tried.
+pub(crate) async fn release(engine: Arc<Engine>, leases: Vec<(DeliveryId, Fence)>) -> Chore {
+    let mut pauses = Pauses::default();
+    loop {
+        match engine.store.release(leases.clone()).await {
+            Err(StoreError::Busy { .. }) => pauses.next().await,
+            Ok(()) => break,
+            Err(error) => {
+                engine.note_failure(&error);
+                break;
+            }
+        }
+    }
+    Chore::Released(engine.clock.now())
+}
+
+/// Pauses a destination because of a verdict.
+pub(crate) async fn pause(engine: Arc<Engine>, id: DestinationId, reason: PauseReason, message: String) -> Chore {
+    let mut pauses = Pauses::default();
+    loop {
+        match engine.registry.pause_destination(id, reason, &message).await {
+            Ok(_) | Err(RegistryError::Store(StoreError::NotFound { .. })) => return Chore::Paused(Ok(())),
+            Err(RegistryError::Store(StoreError::Busy { .. })) => pauses.next().await,
+            Err(RegistryError::Store(error)) => return Chore::Paused(Err(error)),
+            Err(error) => return Chore::Paused(Err(StoreError::Limit(error.to_string()))),
+        }
+    }
+}
+
+/// Stores an operational event about the breaker.
+pub(crate) async fn announce(engine: Arc<Engine>, event: NewEvent) -> Chore {
+    let mut pauses = Pauses::default();
+    for _ in 0..ANNOUNCE_TRIES_MAX {
+        let append = Append { events: vec![event.clone()], on_known: OnKnown::Count };
+        match engine.store.append(append).await {
+            Err(StoreError::Busy { .. }) if !engine.is_stopping() => pauses.next().await,
+            Err(error) => {
+                engine.note_failure(&error);
+                break;
+            }
+            Ok(_) => break,
+        }
+    }
+    Chore::Announced
+}
+
+/// Pauses that grow.
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(PAUSE_FIRST)
+    }
+}
+
+impl Pauses {
+    async fn next(&mut self) {
+        sleep(self.0).await;
+        self.0 = (self.0 * 2).min(PAUSE_MAX);
+    }
+}
