@@ -5,7 +5,9 @@
 //! there.
 
 pub mod client;
+pub mod hang_up;
 pub mod http1;
+pub mod ledger;
 pub mod load;
 pub mod process;
 pub mod requests;

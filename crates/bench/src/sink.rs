@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -88,17 +88,19 @@ impl Sink {
 
     /// Waits until this many requests have arrived; an error if that takes longer than `within`.
     pub fn wait_for(&self, count: u64, within: Duration) -> Result<()> {
+        self.wait_until(|| self.state.arrived.load(Ordering::Relaxed) >= count, within)
+            .with_context(|| format!("fewer than {count} deliveries arrived"))
+    }
+
+    /// Looks again and again until `done` holds; an error if that takes longer than `within`.
+    pub fn wait_until(&self, done: impl Fn() -> bool, within: Duration) -> Result<()> {
         let started = Instant::now();
-        loop {
+        while !done() {
             let arrived = self.state.arrived.load(Ordering::Relaxed);
-            if arrived >= count {
-                return Ok(());
-            }
-            if started.elapsed() > within {
-                bail!("only {arrived} of {count} deliveries arrived within {} s", within.as_secs());
-            }
+            ensure!(started.elapsed() < within, "waited {} s, {arrived} deliveries arrived", within.as_secs());
             std::thread::sleep(Duration::from_millis(2));
         }
+        Ok(())
     }
 
     /// Processor time of the sink's thread so far, as of its last arrivals.
@@ -136,6 +138,16 @@ impl Watch {
     fn new(first: u64, count: usize, lanes: usize) -> Self {
         let slots = std::iter::repeat_with(Slot::default).take(count * lanes).collect();
         Self { started: Instant::now(), first, count, slots }
+    }
+
+    /// How many sequence numbers are watched.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// How often the body at `index` has arrived in a lane.

@@ -1,14 +1,17 @@
 //! The README's commands, so that a reader's first two minutes are tested like everything else.
 //!
-//! Every line of a ```` ```sh ```` block whose command is `cargo` is run. Blocks of other languages are prose.
+//! Every line that begins with `cargo ` in a block without a language, or of `sh`, is run.
 
 /// The commands of the README, in order.
 pub(crate) fn commands(markdown: &str) -> Vec<String> {
     let mut commands = Vec::new();
-    let mut in_shell = false;
+    let (mut in_block, mut in_shell) = (false, false);
     for line in markdown.lines() {
         match line.trim().strip_prefix("```") {
-            Some(language) => in_shell = !in_shell && language == "sh",
+            Some(language) => {
+                in_shell = !in_block && matches!(language, "" | "sh");
+                in_block = !in_block;
+            }
             None if in_shell && line.starts_with("cargo ") => commands.push(without_comment(line).to_owned()),
             None => {}
         }
@@ -34,8 +37,8 @@ mod tests {
     #[test]
     fn cargo_lines_of_shell_blocks_are_the_commands() {
         let readme = "# T\n```sh\ncargo run --release -- demo   # starts it\ncurl x\ncargo xtask test\n```\n\
-                      ```toml\ncargo no\n```\ncargo neither\n";
-        assert_eq!(commands(readme), ["cargo run --release -- demo"]);
+                      ```toml\ncargo no\n```\ncargo neither\n```\ncargo build\n```\n";
+        assert_eq!(commands(readme), ["cargo run --release -- demo", "cargo build"]);
     }
 
     #[test]
