@@ -29,10 +29,12 @@ use storage::Store;
 use tokio::task::JoinHandle;
 
 pub use clock::Clock;
+pub use dispatcher::{Dispatcher, DispatcherOptions};
 pub use intake::Intake;
 pub use metrics::Metrics;
 pub use registry::{Plugins, Registry, RegistryError};
 pub use replay::Replayer;
+pub use transport::Transport;
 
 /// Everything that runs between the listener and the store.
 pub struct Pipeline {
@@ -41,6 +43,7 @@ pub struct Pipeline {
     pub registry: Arc<Registry>,
     pub intake: Arc<Intake>,
     pub replayer: Arc<Replayer>,
+    pub dispatcher: Arc<Dispatcher>,
     pub metrics: Arc<Metrics>,
     background: Vec<JoinHandle<()>>,
 }
@@ -50,6 +53,13 @@ pub struct Pipeline {
 pub struct PipelineOptions {
     /// How long events are kept.
     pub retention: Duration,
+    pub deliveries: DispatcherOptions,
+}
+
+impl Default for PipelineOptions {
+    fn default() -> Self {
+        Self { retention: upkeep::RETENTION_DEFAULT, deliveries: DispatcherOptions::default() }
+    }
 }
 
 impl Pipeline {
@@ -58,6 +68,7 @@ impl Pipeline {
         store: Arc<dyn Store>,
         clock: Arc<Clock>,
         plugins: Plugins,
+        transport: Arc<dyn Transport>,
         options: PipelineOptions,
     ) -> Result<Self, RegistryError> {
         let metrics = Arc::new(Metrics::default());
@@ -69,13 +80,21 @@ impl Pipeline {
             Arc::clone(&metrics),
         ));
         let replayer = Arc::new(Replayer::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock)));
+        let dispatcher = Arc::new(Dispatcher::start(
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            transport,
+            options.deliveries,
+        ));
         let runner = Arc::clone(&replayer);
         let background = vec![
             tokio::spawn(async move { runner.run().await }),
             tokio::spawn(upkeep::retain(Arc::clone(&store), Arc::clone(&clock), options.retention)),
             tokio::spawn(upkeep::tidy(Arc::clone(&store), Arc::clone(&clock))),
         ];
-        Ok(Self { store, clock, registry, intake, replayer, metrics, background })
+        Ok(Self { store, clock, registry, intake, replayer, dispatcher, metrics, background })
     }
 
     /// Stops in order: background work, then deliveries (those in flight may finish within `grace`), then the store.
@@ -83,7 +102,7 @@ impl Pipeline {
         for task in &self.background {
             task.abort();
         }
-        let _ = grace;
+        self.dispatcher.stop(grace).await;
         self.store.close().await
     }
 }
