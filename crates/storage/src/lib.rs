@@ -1,8 +1,8 @@
 //! What a store must do, and the stores that do it.
 //!
 //! The traits are narrow and shaped for many machines: work is owned through leases with a fencing number, ids are
-//! made by the caller, no call assumes that this process is the only one. [`conformance`] is the definition of their
-//! behaviour; a change starts there. [`memory`] is the model, [`sqlite`] the default.
+//! made by the caller, no call assumes that this process is the only one. The suite in `conformance` is the definition of
+//! their behaviour; a change starts there. [`memory`] is the model, [`sqlite`] the default.
 //!
 //! Promises that every store keeps:
 //!
@@ -11,6 +11,7 @@
 //! - A state of a delivery changes only through the functions of [`domain::delivery`].
 //! - [`StoreError::Failed`] is final: the store has stopped, nothing was or will be acknowledged after it.
 
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod memory;
 pub mod page;
