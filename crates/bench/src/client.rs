@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client as HttpClient;
@@ -11,6 +11,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+/// Calls of [`Client::get_each`] that are under way together.
+const AT_ONCE: usize = 32;
 /// Longest wait for one answer.
 const ANSWER_MAX: Duration = Duration::from_mins(1);
 
@@ -26,8 +28,7 @@ pub struct Client {
 impl Client {
     /// A client of the server at `address`.
     pub fn new(address: SocketAddr, key: &str) -> Result<Self> {
-        // Nothing drives a connection between two calls, so none is kept.
-        let http = HttpClient::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+        let http = HttpClient::builder(TokioExecutor::new()).build_http();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { runtime, http, address, key: key.to_owned() })
     }
@@ -46,6 +47,24 @@ impl Client {
     pub fn text(&self, path: &str) -> Result<String> {
         let body = self.call("GET", path, None)?;
         Ok(String::from_utf8(body.into())?)
+    }
+
+    /// The bytes that a GET of each path answers with, asked for many at a time.
+    pub fn get_each(&self, paths: &[String]) -> Result<Vec<Bytes>> {
+        let mut answers = Vec::with_capacity(paths.len());
+        for at_once in paths.chunks(AT_ONCE) {
+            let calls = at_once.iter().map(|path| Ok(self.exchange(self.request("GET", path, None)?)));
+            let calls = calls.collect::<Result<Vec<_>>>()?;
+            answers.extend(self.runtime.block_on(async {
+                let calls: Vec<_> = calls.into_iter().map(tokio::spawn).collect();
+                let mut answers = Vec::with_capacity(calls.len());
+                for call in calls {
+                    answers.push(call.await??);
+                }
+                anyhow::Ok(answers)
+            })?);
+        }
+        Ok(answers)
     }
 
     /// Every entry of a list, page after page.
@@ -72,23 +91,36 @@ impl Client {
     }
 
     fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Bytes> {
+        let request = self.request(method, path, body)?;
+        self.runtime.block_on(self.exchange(request))
+    }
+
+    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<http::Request<Full<Bytes>>> {
         let request = http::Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.address))
             .header("authorization", format!("Bearer {}", self.key))
             .header("content-type", "application/json")
             .body(Full::new(body.map_or_else(Bytes::new, |body| body.to_string().into())))?;
-        let exchange = async {
-            let response = self.http.request(request).await?;
+        Ok(request)
+    }
+
+    fn exchange(&self, request: http::Request<Full<Bytes>>) -> impl Future<Output = Result<Bytes>> + use<> {
+        let what = format!("{} `{}`", request.method(), request.uri().path());
+        let http = self.http.clone();
+        let exchange = async move {
+            let response = http.request(request).await?;
             let status = response.status();
             anyhow::Ok((status, response.into_body().collect().await?.to_bytes()))
         };
-        let (status, answer) = self
-            .runtime
-            .block_on(async { tokio::time::timeout(ANSWER_MAX, exchange).await })
-            .with_context(|| format!("{method} `{path}` was not answered within {} s", ANSWER_MAX.as_secs()))??;
-        ensure!(status.is_success(), "{method} `{path}`: {status} {}", String::from_utf8_lossy(&answer));
-        Ok(answer)
+        async move {
+            let Ok(answered) = tokio::time::timeout(ANSWER_MAX, exchange).await else {
+                bail!("{what} was not answered within {} s", ANSWER_MAX.as_secs());
+            };
+            let (status, answer) = answered.with_context(|| what.clone())?;
+            ensure!(status.is_success(), "{what}: {status} {}", String::from_utf8_lossy(&answer));
+            Ok(answer)
+        }
     }
 }
 

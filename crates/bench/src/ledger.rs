@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::client::Client;
@@ -65,13 +65,15 @@ pub struct Stored {
 impl Stored {
     /// Reads all events of the harness that a server has. One that is stored twice is an error.
     pub fn read(client: &Client) -> Result<Self> {
+        let list = client.list("/v1/events?limit=200")?;
+        let ids: Vec<_> = list.iter().filter_map(|event| event["id"].as_str().map(ToOwned::to_owned)).collect();
+        let bodies = client.get_each(&ids.iter().map(|id| format!("/v1/events/{id}/body")).collect::<Vec<_>>())?;
         let mut events = BTreeMap::new();
-        for event in client.list("/v1/events?limit=200")? {
-            let id = event["id"].as_str().context("an event has no `id`")?.to_owned();
-            let body = body_of(&event).with_context(|| format!("`{id}` has no body"))?;
+        for (id, body) in ids.into_iter().zip(bodies) {
+            // Operational events are the server's own and have no number.
             let Some(sequence) = sequence_of(&body) else { continue };
-            if let Some(other) = events.insert(sequence, Entry { id, body }) {
-                anyhow::bail!("the event `{}` is stored twice", other.id);
+            if let Some(other) = events.insert(sequence, Entry { id, body: body.to_vec() }) {
+                bail!("the event `{}` is stored twice", other.id);
             }
         }
         Ok(Self { events })
@@ -86,8 +88,4 @@ impl Stored {
     pub fn sequences(&self) -> impl Iterator<Item = u64> {
         self.events.keys().copied()
     }
-}
-
-fn body_of(event: &Value) -> Option<Vec<u8>> {
-    event["body"].as_str().map(|body| body.as_bytes().to_vec())
 }
