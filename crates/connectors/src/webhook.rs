@@ -136,3 +136,6 @@ const USER_AGENT: &str = concat!("Afterclick/", env!("CARGO_PKG_VERSION"));
 fn scheme_of(settings: &Settings) -> Scheme {
     settings.text("scheme").and_then(Scheme::from_name).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
