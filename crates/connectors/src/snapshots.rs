@@ -57,8 +57,9 @@ pub(crate) fn request(connector: &dyn Connector, event: &Event, settings: &Setti
 
 fn as_text(call: &HttpCall) -> String {
     let version = format!("Afterclick/{}", env!("CARGO_PKG_VERSION"));
-    let headers: String = call.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-    let text = format!("{} {}\n{headers}\n{}", call.method, call.url, String::from_utf8_lossy(&call.body));
+    let headers: Vec<_> = call.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let body = String::from_utf8_lossy(&call.body);
+    let text = format!("{} {}\n{}\n\n{body}", call.method, call.url, headers.join("\n"));
     text.replace(&version, "Afterclick/<version>")
 }
 

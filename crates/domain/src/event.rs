@@ -108,8 +108,9 @@ impl DedupeKey {
 
     /// The first eight bytes: a fingerprint for an in-memory table. A hit must be checked against the whole key.
     pub fn fingerprint(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        let mut first = [0; 8];
+        first.copy_from_slice(&self.0[..8]);
+        u64::from_be_bytes(first)
     }
 }
 

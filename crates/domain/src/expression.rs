@@ -1,4 +1,4 @@
-//! Filters and templates over an event: one small language, MiniJinja, with everything taken out that could run or grow
+//! Filters and templates over an event: one small language, `MiniJinja`, with everything taken out that could run or grow
 //! without bound.
 //!
 //! A filter is an expression (`data.country in ["DE", "AT"]`), a template is text with expressions in it

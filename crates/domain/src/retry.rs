@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Most entries of a custom list.
 pub const WAITS_MAX: usize = 32;
 /// Longest single wait: 7 days.
-pub const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const WAIT_MAX: Duration = Duration::from_hours(7 * 24);
 
 /// The documented schedule of Tolinku, exact: 1, 5 and 30 minutes, four tries in all.
 const TOLINKU: [u64; 3] = [60, 300, 1_800];
@@ -86,7 +86,7 @@ pub fn parse_wait(text: &str) -> Result<Duration, RetryPolicyError> {
 pub fn format_wait(wait: Duration) -> String {
     let ms = wait.as_millis();
     for (unit_ms, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
-        if ms > 0 && ms % unit_ms == 0 {
+        if ms > 0 && ms.is_multiple_of(unit_ms) {
             return format!("{}{unit}", ms / unit_ms);
         }
     }
@@ -144,7 +144,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "the preset promises exact seconds")]
     fn the_tolinku_preset_is_exact_whatever_the_jitter() {
         for jitter in [0.0, 0.5, 0.999] {
             assert_eq!(waits(&RetryPolicy::Tolinku, jitter), [60.0, 300.0, 1_800.0]);

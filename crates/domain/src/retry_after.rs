@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::time::Timestamp;
 
 /// Longest wait a destination may ask for; anything longer counts as this.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
 /// How long to wait, for the value of a `Retry-After` header: whole seconds, or one of the three HTTP date forms.
 ///

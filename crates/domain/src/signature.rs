@@ -19,7 +19,7 @@ use crate::secret::Secret;
 use crate::time::Timestamp;
 
 /// How far a signed timestamp may be from our clock unless the source says otherwise.
-pub const TOLERANCE_DEFAULT: Duration = Duration::from_secs(300);
+pub const TOLERANCE_DEFAULT: Duration = Duration::from_mins(5);
 /// Shortest secret, in bytes. An empty key makes a valid HMAC, so "no secret" must never pass for one.
 pub const SECRET_BYTES_MIN: usize = 16;
 /// Longest value of any header that takes part, in bytes.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The latest time that RFC 3339 can write: the end of the year 9999.
-    pub const MAX: Self = Self(253_402_300_799_999);
+    /// The latest time that is written as RFC 3339: the last that is in the year 9999 in every time zone.
+    pub const MAX: Self = Self(253_402_207_200_000);
 
     /// From milliseconds since the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
@@ -112,7 +112,7 @@ mod tests {
         let timestamp: Timestamp = "2026-03-04T15:32:08.441+01:00".parse().unwrap();
         assert_eq!(timestamp.to_string(), "2026-03-04T14:32:08.441Z");
         assert_eq!(Timestamp::from_secs(0).to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.000Z");
     }
 
     #[test]

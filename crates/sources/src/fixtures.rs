@@ -105,7 +105,7 @@ fn a_generic_sender_signs_under_its_own_headers() {
     let default = Signing::default_for(Scheme::StandardWebhooks);
     assert_eq!(signing.signature_header, "x-acme-signature");
     assert_eq!(signing.timestamp_header, default.timestamp_header);
-    assert_eq!(signing.tolerance, std::time::Duration::from_secs(60));
+    assert_eq!(signing.tolerance, std::time::Duration::from_mins(1));
     assert_eq!(generic.signing(Scheme::StandardWebhooks, &Settings::default()), default);
 }
 
@@ -121,7 +121,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_is_what_json_says(event in "[a-z.]{1,20}", id in ".{1,20}", millis in 0_i64..253_402_300_799_999) {
+    fn what_is_read_is_what_json_says(event in "[a-z.]{1,20}", id in ".{1,20}", millis in 0..=domain::Timestamp::MAX.as_millis()) {
         let at = domain::Timestamp::from_millis(millis);
         let body = json!({ "event": event, "timestamp": at, "data": {}, "id": id }).to_string();
         let envelope = by_name("tolinku").unwrap().read(&HeaderMap::new(), body.as_bytes(), &Settings::default()).unwrap();
