@@ -13,14 +13,14 @@ use std::time::Duration;
 use domain::verdict::{FailureReason, Verdict};
 use tokio::time::Instant;
 
-const WINDOW: Duration = Duration::from_secs(5 * 60);
+const WINDOW: Duration = Duration::from_mins(5);
 const SLICES: usize = 10;
 const SLICE: Duration = Duration::from_secs(WINDOW.as_secs() / SLICES as u64);
 const ATTEMPTS_MIN: u32 = 10;
 const FAILED_PER_CENT: u32 = 70;
 const FAILURES_IN_A_ROW: u32 = 10;
 const OPEN_FIRST: Duration = Duration::from_secs(30);
-const OPEN_MAX: Duration = Duration::from_secs(10 * 60);
+const OPEN_MAX: Duration = Duration::from_mins(10);
 /// Successes that close it again, and how many attempts may be under way while they are collected.
 const SUCCESSES_TO_CLOSE: u32 = 5;
 
@@ -175,7 +175,8 @@ impl Window {
     }
 
     fn slice(&mut self, number: u64) -> &mut (u32, u32) {
-        &mut self.slices[(number % SLICES as u64) as usize]
+        let index = usize::try_from(number % SLICES as u64).unwrap_or_default();
+        &mut self.slices[index]
     }
 
     fn sum(&self) -> (u32, u32) {

@@ -45,7 +45,7 @@ const SETTLES_MAX: usize = 2;
 /// A lane that waits for longer than this ends its task, and gives back what it has claimed ahead.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long a lane is left alone that should be paused and could not be.
-const PAUSE_AGAIN: Duration = Duration::from_secs(60);
+const PAUSE_AGAIN: Duration = Duration::from_mins(1);
 /// How long a lane waits after the store refused a claim.
 const CLAIM_AGAIN: Duration = Duration::from_millis(250);
 

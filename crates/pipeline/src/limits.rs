@@ -8,7 +8,7 @@ use domain::destination::RateLimit;
 use tokio::time::Instant;
 
 /// Longest wait that a destination can ask for.
-pub const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub const HOLD_MAX: Duration = Duration::from_hours(24);
 
 /// How late a start may be and still count as being on time: timers are coarse and tasks wait for a core. Whoever is
 /// later than this was idle, and idle time is not saved up.
@@ -132,10 +132,10 @@ mod tests {
         let now = Instant::now();
         let mut hold = Hold::default();
         assert_eq!(hold.until(now), None);
-        hold.ask(Duration::from_secs(60), now);
+        hold.ask(Duration::from_mins(1), now);
         hold.ask(Duration::from_secs(5), now);
-        assert_eq!(hold.until(now), Some(now + Duration::from_secs(60)));
-        assert_eq!(hold.until(now + Duration::from_secs(60)), None);
+        assert_eq!(hold.until(now), Some(now + Duration::from_mins(1)));
+        assert_eq!(hold.until(now + Duration::from_mins(1)), None);
         hold.ask(Duration::MAX, now);
         assert_eq!(hold.until(now), Some(now + HOLD_MAX));
     }

@@ -47,7 +47,7 @@ const IPV4: &[([u8; 4], u32, Reach)] = &[
     ([240, 0, 0, 0], 4, Reach::Never),     // reserved, and broadcast
 ];
 
-/// The same for IPv6, where whatever no row holds is refused: only 2000::/3 has been given out.
+/// The same for IPv6, where whatever no row holds is refused: only `2000::/3` has been given out.
 const IPV6: &[([u16; 8], u32, Reach)] = &[
     ([0, 0, 0, 0, 0, 0, 0, 1], 128, Reach::Private),
     ([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128, Reach::Never), // AWS metadata

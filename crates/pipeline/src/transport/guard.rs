@@ -207,7 +207,10 @@ fn is_local(name: &str) -> bool {
 
 impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guard").field("allow_private", &self.allow_private).field("allowed", &self.allowed).finish()
+        f.debug_struct("Guard")
+            .field("allow_private", &self.allow_private)
+            .field("allowed", &self.allowed)
+            .finish_non_exhaustive()
     }
 }
 

@@ -63,6 +63,7 @@ pub struct HttpTransport {
 struct Lane {
     /// The last URL and what it leads to: it is nearly always the same one.
     target: Mutex<Option<(String, Arc<Target>)>>,
+    #[expect(clippy::vec_box, reason = "a wire is a kilobyte, and is handed on by every exchange")]
     idle: Mutex<Vec<Box<Wire>>>,
     /// Held while resolving, so that a lane has one question out at a time.
     resolved: tokio::sync::Mutex<Option<Resolved>>,
@@ -313,8 +314,8 @@ fn shown_headers(headers: &HeaderMap) -> Vec<(String, String)> {
 /// How long the connection of this reply may lie idle: what its `Keep-Alive` says, less a margin.
 fn idle_max(headers: &HeaderMap) -> Duration {
     let timeout = |value: &HeaderValue| {
-        let parameters = value.to_str().ok()?.split(',');
-        parameters.filter_map(|parameter| parameter.trim().strip_prefix("timeout=")?.parse().ok()).next()
+        let mut parameters = value.to_str().ok()?.split(',');
+        parameters.find_map(|parameter| parameter.trim().strip_prefix("timeout=")?.parse().ok())
     };
     match headers.get("keep-alive").and_then(timeout) {
         Some(secs) => Duration::from_secs(secs).saturating_sub(IDLE_MARGIN).min(IDLE_MAX),

@@ -37,9 +37,13 @@ pub(crate) fn plugins() -> Plugins {
 impl House {
     /// A house with one source `tolinku`.
     pub(crate) async fn new() -> Self {
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        Self::over(Arc::new(MemoryStore::new()), plugins()).await
+    }
+
+    /// The same over another store and with other connectors.
+    pub(crate) async fn over(store: Arc<dyn Store>, plugins: Plugins) -> Self {
         let clock = Arc::new(Clock::simulated(START, 7));
-        let registry = Arc::new(Registry::load(Arc::clone(&store), Arc::clone(&clock), plugins()).await.unwrap());
+        let registry = Arc::new(Registry::load(Arc::clone(&store), Arc::clone(&clock), plugins).await.unwrap());
         let metrics = Arc::new(Metrics::default());
         let intake =
             Intake::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics));

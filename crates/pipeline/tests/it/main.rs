@@ -1,5 +1,14 @@
-//! The pipeline over the memory store, on paused time.
+//! The pipeline over the memory store, on paused time; its transport over real sockets.
 
+mod breaker;
+mod delivery;
+mod engine;
 mod house;
 mod intake;
+mod lanes;
 mod replay;
+mod ssrf;
+mod stopping;
+mod sulky;
+mod transport;
+mod zoo;

@@ -1,0 +1,179 @@
+//! A store that can be told to be busy whenever an outcome is to be stored.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::attempt::Attempt;
+use domain::delivery::Delivery;
+use domain::key::Key;
+use domain::replay::Replay;
+use domain::{
+    Appspace, AppspaceId, DeliveryId, Destination, DestinationId, EventId, KeyId, ReplayId, Source, SourceId, Timestamp,
+};
+use storage::memory::MemoryStore;
+use storage::*;
+
+/// The memory store in a mood.
+pub(crate) struct Sulky {
+    store: MemoryStore,
+    sulks: AtomicBool,
+}
+
+impl Sulky {
+    pub(crate) fn new(store: MemoryStore) -> Self {
+        Self { store, sulks: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn sulk(&self, sulks: bool) {
+        self.sulks.store(sulks, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Work for Sulky {
+    async fn claim(&self, of: DestinationId, now: Timestamp, limit: usize, until: Timestamp) -> Result<Claimed> {
+        self.store.claim(of, now, limit, until).await
+    }
+    async fn settle(&self, settlements: Vec<Settlement>, events: Vec<NewEvent>) -> Result<Vec<Settled>> {
+        if self.sulks.load(Ordering::SeqCst) {
+            return Err(StoreError::Busy { reason: BusyReason::QueueFull, retry_after: Duration::from_secs(1) });
+        }
+        self.store.settle(settlements, events).await
+    }
+    async fn release(&self, leases: Vec<(DeliveryId, Fence)>) -> Result<()> {
+        self.store.release(leases).await
+    }
+    async fn rescue(&self, now: Timestamp) -> Result<usize> {
+        self.store.rescue(now).await
+    }
+    fn signal(&self) -> Arc<WorkSignal> {
+        self.store.signal()
+    }
+    async fn lanes(&self) -> Result<Vec<Lane>> {
+        self.store.lanes().await
+    }
+}
+
+#[async_trait]
+impl EventLog for Sulky {
+    async fn append(&self, append: Append) -> Result<Vec<Appended>> {
+        self.store.append(append).await
+    }
+    async fn event(&self, appspace: AppspaceId, id: EventId) -> Result<EventRecord> {
+        self.store.event(appspace, id).await
+    }
+    async fn events(&self, query: EventQuery, page: PageRequest) -> Result<Page<EventRecord>> {
+        self.store.events(query, page).await
+    }
+    async fn quarantine(&self, entry: Quarantined) -> Result<bool> {
+        self.store.quarantine(entry).await
+    }
+    async fn quarantined(&self, appspace: AppspaceId, of: SourceId, page: PageRequest) -> Result<Page<Quarantined>> {
+        self.store.quarantined(appspace, of, page).await
+    }
+}
+
+#[async_trait]
+impl DeliveryLog for Sulky {
+    async fn delivery(&self, appspace: AppspaceId, id: DeliveryId) -> Result<(Delivery, Vec<Attempt>)> {
+        self.store.delivery(appspace, id).await
+    }
+    async fn deliveries(&self, query: DeliveryQuery, page: PageRequest) -> Result<Page<DeliverySummary>> {
+        self.store.deliveries(query, page).await
+    }
+    async fn dead_letters(&self, query: DeadLetterQuery, page: PageRequest) -> Result<Page<DeliverySummary>> {
+        self.store.dead_letters(query, page).await
+    }
+    async fn dead_letter_count(&self, query: DeadLetterQuery) -> Result<u64> {
+        self.store.dead_letter_count(query).await
+    }
+    async fn retry(&self, appspace: AppspaceId, id: DeliveryId, now: Timestamp) -> Result<Delivery> {
+        self.store.retry(appspace, id, now).await
+    }
+    async fn cancel(&self, appspace: AppspaceId, id: DeliveryId, now: Timestamp) -> Result<Delivery> {
+        self.store.cancel(appspace, id, now).await
+    }
+    async fn resend(&self, appspace: AppspaceId, id: DeliveryId, now: Timestamp) -> Result<Delivery> {
+        self.store.resend(appspace, id, now).await
+    }
+    async fn redrive(&self, query: DeadLetterQuery, now: Timestamp, limit: usize) -> Result<usize> {
+        self.store.redrive(query, now, limit).await
+    }
+}
+
+#[async_trait]
+impl Catalog for Sulky {
+    async fn load_catalog(&self) -> Result<CatalogSnapshot> {
+        self.store.load_catalog().await
+    }
+    async fn put_appspace(&self, appspace: Appspace) -> Result<()> {
+        self.store.put_appspace(appspace).await
+    }
+    async fn put_source(&self, source: Source) -> Result<()> {
+        self.store.put_source(source).await
+    }
+    async fn delete_source(&self, id: SourceId) -> Result<()> {
+        self.store.delete_source(id).await
+    }
+    async fn put_destination(&self, destination: Destination, events: Vec<NewEvent>) -> Result<()> {
+        self.store.put_destination(destination, events).await
+    }
+    async fn delete_destination(&self, id: DestinationId, now: Timestamp) -> Result<()> {
+        self.store.delete_destination(id, now).await
+    }
+    async fn put_key(&self, key: Key) -> Result<()> {
+        self.store.put_key(key).await
+    }
+    async fn delete_key(&self, id: KeyId) -> Result<()> {
+        self.store.delete_key(id).await
+    }
+}
+
+#[async_trait]
+impl Replays for Sulky {
+    async fn create_replay(&self, replay: Replay) -> Result<()> {
+        self.store.create_replay(replay).await
+    }
+    async fn replay(&self, appspace: AppspaceId, id: ReplayId) -> Result<Replay> {
+        self.store.replay(appspace, id).await
+    }
+    async fn replays(&self, appspace: AppspaceId, page: PageRequest) -> Result<Page<Replay>> {
+        self.store.replays(appspace, page).await
+    }
+    async fn running_replays(&self) -> Result<Vec<(Replay, Option<EventId>)>> {
+        self.store.running_replays().await
+    }
+    async fn replay_scan(
+        &self,
+        scan: ReplayScan,
+    ) -> Result<Vec<(Arc<domain::Event>, Option<domain::delivery::State>)>> {
+        self.store.replay_scan(scan).await
+    }
+    async fn advance_replay(&self, step: ReplayStep) -> Result<Replay> {
+        self.store.advance_replay(step).await
+    }
+    async fn cancel_replay(&self, appspace: AppspaceId, id: ReplayId, now: Timestamp) -> Result<Replay> {
+        self.store.cancel_replay(appspace, id, now).await
+    }
+}
+
+#[async_trait]
+impl Upkeep for Sulky {
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<Pruned> {
+        self.store.prune(before, limit).await
+    }
+    async fn tidy(&self, now: Timestamp) -> Result<bool> {
+        self.store.tidy(now).await
+    }
+    async fn check(&self) -> Result<()> {
+        self.store.check().await
+    }
+    fn figures(&self) -> Figures {
+        self.store.figures()
+    }
+    async fn close(&self) -> Result<()> {
+        self.store.close().await
+    }
+}
