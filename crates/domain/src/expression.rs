@@ -5,8 +5,8 @@
 //! (`New install from {{ data.campaign }}`) and, if need be, `{% if %}`. Both see five names: `type`, `data`,
 //! `timestamp`, `id` and `source`. A member that is not there is undefined, and so are its members; asking is no error.
 //!
-//! What an expression can cost is bounded before it runs: no loops, assignments, macros or calls exist ([`check`]), every
-//! filter that makes text has a cap ([`filters`]), and fuel and an output limit stand behind both.
+//! What an expression can cost is bounded before it runs: no loops, assignments, macros or calls exist (`check.rs`), every
+//! filter that makes text has a cap (`filters.rs`), and fuel and an output limit stand behind both.
 
 mod check;
 mod escape;

@@ -1,7 +1,10 @@
-use http::HeaderValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
+use crate::{Secret, Timestamp};
 
 const SECRET: &str = "whsec_dGVzdF9zZWNyZXRfMzJfYnl0ZXNfbG9uZ19rZXkhISE=";
 const BODY: &str = concat!(

@@ -10,7 +10,8 @@ use ring::hmac;
 use serde::Serialize as _;
 use serde_json::Value;
 
-use super::super::{PREFIX, SIGNATURES_MAX, Scheme, Tag, VERSION, base64_tag, hex_tag};
+use super::super::claim::{Tag, base64_tag, hex_tag};
+use super::super::{PREFIX, SIGNATURES_MAX, Scheme, VERSION};
 use super::values;
 use crate::secret::Secret;
 
