@@ -1,0 +1,78 @@
+//! `afterclick config`: looking at a configuration without starting anything.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::output::{self, Table, say};
+use super::serve::Options;
+use super::{Failure, Outcome, block_on};
+use crate::wire;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Print every effective value and where it comes from; secrets are masked
+    #[command(after_help = "Example:\n  afterclick config show --config afterclick.toml")]
+    Show {
+        #[command(flatten)]
+        options: Options,
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say whether a file would be accepted, as `serve` and `apply` would
+    #[command(after_help = "Example:\n  afterclick config check afterclick.toml")]
+    Check {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        options: Options,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    match &arguments.verb {
+        Verb::Show { options, json } => show(options, *json),
+        Verb::Check { file, options } => check(options, file),
+    }
+}
+
+fn show(options: &Options, json: bool) -> Outcome {
+    let config = options.load()?;
+    if json {
+        output::print_json(&json!({ "data": config.shown }));
+        return Ok(());
+    }
+    let mut table = Table::new(&["KEY", "VALUE", "FROM"]);
+    for line in &config.shown {
+        table.row([line.key.clone(), line.value.clone(), line.origin.to_string()]);
+    }
+    table.print("nothing is configured");
+    Ok(())
+}
+
+fn check(options: &Options, file: &std::path::Path) -> Outcome {
+    let config = options.load_file(Some(file)).map_err(as_failed)?;
+    let count = (config.sources.len(), config.destinations.len());
+    block_on(async {
+        wire::check(&config).await?;
+        say(&format!("{}: {} source(s), {} destination(s), no problem found", file.display(), count.0, count.1));
+        Ok(())
+    })
+}
+
+/// A file that is refused is what `check` is there to find.
+fn as_failed(failure: Failure) -> Failure {
+    match failure {
+        Failure::Misused(error) => Failure::Failed(error),
+        other => other,
+    }
+}

@@ -1,0 +1,198 @@
+//! `afterclick destinations`: receivers.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::connection::Connection;
+use super::listing::{How, Listing};
+use super::output::{self, cell, say};
+use super::{Failure, Outcome, block_on};
+use crate::client::Client;
+
+const LIST: Listing = Listing {
+    path: "/v1/destinations",
+    columns: &[
+        ("NAME", "name"),
+        ("CONNECTOR", "connector"),
+        ("EVENTS", "events"),
+        ("STATE", "state"),
+        ("PENDING", "pending"),
+        ("MANAGED BY", "managed"),
+        ("ID", "id"),
+    ],
+    nothing: "no destinations; describe one in a file and run `afterclick apply`, or `afterclick destinations create`",
+};
+
+const DELIVERIES: Listing = Listing {
+    path: "",
+    columns: &[
+        ("ID", "id"),
+        ("TYPE", "event_type"),
+        ("STATE", "state"),
+        ("ATTEMPTS", "attempts"),
+        ("LAST STATUS", "last_attempt.status"),
+        ("REASON", "last_attempt.reason"),
+        ("CREATED", "created_at"),
+    ],
+    nothing: "no deliveries to this destination yet",
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List destinations
+    List {
+        #[command(flatten)]
+        how: How,
+    },
+    /// Show one destination; secrets are masked
+    Show {
+        /// Name or id
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a destination; `afterclick connectors` lists the settings of each connector
+    #[command(after_help = "Example:\n  afterclick destinations create orders-backend --connector webhook \\\n    \
+                            --event 'link.*' --set url=https://backend.example.com/hooks")]
+    Create {
+        name: String,
+        /// The connector
+        #[arg(long, default_value = "webhook")]
+        connector: String,
+        /// An event type, `prefix.*` or `*`; may be repeated [default: *]
+        #[arg(long = "event", value_name = "PATTERN")]
+        events: Vec<String>,
+        /// Only events for which this expression is true
+        #[arg(long, value_name = "EXPRESSION")]
+        when: Option<String>,
+        /// A setting of the connector; may be repeated
+        #[arg(long = "set", value_name = "NAME=VALUE")]
+        settings: Vec<String>,
+    },
+    /// Send it a test event
+    Test { name: String },
+    /// Show what would be sent for an event, without sending it
+    Preview {
+        name: String,
+        /// The event; or name a type to preview its sample
+        #[arg(long, value_name = "ID")]
+        event: Option<String>,
+        /// The sample of this type
+        #[arg(long = "type", value_name = "TYPE", conflicts_with = "event")]
+        event_type: Option<String>,
+    },
+    /// Its last deliveries
+    Deliveries {
+        name: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Hold its deliveries until it is resumed; nothing is lost
+    Pause { name: String },
+    /// Send what was held, and go on
+    Resume { name: String },
+    /// Give it a new signing secret; shown once
+    RotateSecret {
+        name: String,
+        /// For how long the old secret signs beside the new one, for example `24h`
+        #[arg(long, value_name = "TIME")]
+        overlap: Option<String>,
+    },
+    /// Delete it; what it is still owed is cancelled, the log stays
+    Delete { name: String },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let client = arguments.connection.client()?;
+    block_on(async {
+        match &arguments.verb {
+            Verb::List { how } => LIST.print(&client, &[], how).await,
+            Verb::Show { name, json } => {
+                let destination = client.get(&path(name), &[]).await?;
+                if *json {
+                    output::print_json(&destination)
+                } else {
+                    output::print_members(&destination)
+                }
+                Ok(())
+            }
+            Verb::Create { name, connector, events, when, settings } => {
+                let mut body = json!({ "name": name, "connector": connector, "settings": pairs(settings)? });
+                if !events.is_empty() {
+                    body["events"] = events.clone().into();
+                }
+                if let Some(when) = when {
+                    body["when"] = when.clone().into();
+                }
+                let created = client.post("/v1/destinations", &body).await?;
+                output::print_members(&created);
+                Ok(())
+            }
+            Verb::Test { name } => test(&client, name).await,
+            Verb::Preview { name, event, event_type } => {
+                let body = match (event, event_type) {
+                    (Some(event), _) => json!({ "event": event }),
+                    (None, Some(event_type)) => json!({ "type": event_type }),
+                    (None, None) => json!({}),
+                };
+                output::print_json(&client.post(&format!("{}/preview", path(name)), &body).await?);
+                Ok(())
+            }
+            Verb::Deliveries { name, how } => {
+                DELIVERIES.print_at(&format!("{}/deliveries", path(name)), &client, &[], how).await
+            }
+            Verb::Pause { name } => act(&client, name, "pause").await,
+            Verb::Resume { name } => act(&client, name, "resume").await,
+            Verb::RotateSecret { name, overlap } => {
+                let body = overlap.as_ref().map_or_else(|| json!({}), |overlap| json!({ "overlap": overlap }));
+                let answer = client.post(&format!("{}/rotate-secret", path(name)), &body).await?;
+                say(&cell(&answer, "secret"));
+                eprintln!("this is the only time the secret is shown; give it to the receiver now");
+                Ok(())
+            }
+            Verb::Delete { name } => {
+                client.delete(&path(name)).await?;
+                say(&format!("deleted {name}"));
+                Ok(())
+            }
+        }
+    })
+}
+
+async fn test(client: &Client, name: &str) -> Outcome {
+    let answer = client.post(&format!("{}/test", path(name)), &json!({})).await?;
+    output::print_members(&answer);
+    Ok(())
+}
+
+async fn act(client: &Client, name: &str, verb: &str) -> Outcome {
+    let destination = client.post(&format!("{}/{verb}", path(name)), &json!({})).await?;
+    say(&format!("{} {}", cell(&destination, "name"), cell(&destination, "state")));
+    Ok(())
+}
+
+fn path(name: &str) -> String {
+    format!("/v1/destinations/{name}")
+}
+
+/// `NAME=VALUE`, where a value that is a whole number is one.
+fn pairs(settings: &[String]) -> Result<Value, Failure> {
+    let mut object = Map::new();
+    for setting in settings {
+        let Some((name, value)) = setting.split_once('=') else {
+            return Err(Failure::misused(format!("`{setting}` is not a setting; write `--set name=value`")));
+        };
+        let value = value.parse::<i64>().map_or_else(|_| Value::from(value), Value::from);
+        object.insert(name.to_owned(), value);
+    }
+    Ok(Value::Object(object))
+}

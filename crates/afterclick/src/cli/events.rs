@@ -1,0 +1,121 @@
+//! `afterclick events`: what came in.
+
+use clap::{Args, Subcommand};
+
+use super::connection::Connection;
+use super::listing::{How, Listing, query};
+use super::output::{self, Paint, Table, cell, say};
+use super::time::When;
+use super::{Outcome, block_on};
+use crate::client::Client;
+
+const LIST: Listing = Listing {
+    path: "/v1/events",
+    columns: &[
+        ("ID", "id"),
+        ("TYPE", "type"),
+        ("SOURCE", "source"),
+        ("RECEIVED", "received_at"),
+        ("DUPLICATES", "duplicates"),
+    ],
+    nothing: "no events; send one with `afterclick trigger link.clicked`",
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List events, newest first
+    #[command(after_help = "Example:\n  afterclick events list --type link.clicked --from 2h")]
+    List {
+        /// Only this type
+        #[arg(long = "type", value_name = "TYPE")]
+        event_type: Option<String>,
+        /// Only from this source, by name or id
+        #[arg(long)]
+        source: Option<String>,
+        /// Received at or after: a time, or how long ago (`2h`)
+        #[arg(long, value_name = "TIME")]
+        from: Option<When>,
+        /// Received before
+        #[arg(long, value_name = "TIME")]
+        to: Option<When>,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Show one event with its body
+    Show {
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say for each destination why it did or did not get an event
+    Explain {
+        id: String,
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let client = arguments.connection.client()?;
+    block_on(async {
+        match &arguments.verb {
+            Verb::List { event_type, source, from, to, how } => {
+                let (from, to) = (from.map(|when| when.0.to_string()), to.map(|when| when.0.to_string()));
+                let members = [
+                    ("type", event_type.as_deref()),
+                    ("source", source.as_deref()),
+                    ("from", from.as_deref()),
+                    ("to", to.as_deref()),
+                ];
+                LIST.print(&client, &query(&members), how).await
+            }
+            Verb::Show { id, json } => show(&client, id, *json).await,
+            Verb::Explain { id, json } => explain(&client, id, *json).await,
+        }
+    })
+}
+
+async fn show(client: &Client, id: &str, json: bool) -> Outcome {
+    let event = client.get(&format!("/v1/events/{id}"), &[]).await?;
+    if json {
+        output::print_json(&event);
+        return Ok(());
+    }
+    let mut head = event.clone();
+    let body = head.as_object_mut().and_then(|members| members.remove("body"));
+    output::print_members(&head);
+    if let Some(body) = body {
+        say("");
+        match body.as_str().map(serde_json::from_str::<serde_json::Value>) {
+            Some(Ok(body)) => output::print_json(&body),
+            Some(Err(_)) | None => say(&cell(&event, "body")),
+        }
+    }
+    Ok(())
+}
+
+async fn explain(client: &Client, id: &str, json: bool) -> Outcome {
+    let explained = client.get(&format!("/v1/events/{id}/explain"), &[]).await?;
+    if json {
+        output::print_json(&explained);
+        return Ok(());
+    }
+    let paint = Paint::for_stdout();
+    say(&paint.bold(&format!("{} {}", cell(&explained, "event.type"), cell(&explained, "event.id"))));
+    let mut table = Table::new(&["DESTINATION", "MATCHES", "WHY", "DELIVERY", "STATE"]);
+    for entry in explained["destinations"].as_array().into_iter().flatten() {
+        table.row(["destination", "matches", "why", "delivery.id", "delivery.state"].map(|path| cell(entry, path)));
+    }
+    table.print("this appspace has no destinations");
+    Ok(())
+}

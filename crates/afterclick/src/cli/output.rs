@@ -1,0 +1,180 @@
+//! What goes to stdout: aligned tables, JSON, and colour only where a person looks.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use serde_json::Value;
+
+/// Longest cell before it is cut, in characters.
+const CELL_CHARS_MAX: usize = 60;
+
+/// Rows under headings.
+pub(crate) struct Table {
+    headings: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new(headings: &[&'static str]) -> Self {
+        Self { headings: headings.to_vec(), rows: Vec::new() }
+    }
+
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().map(|cell| one_line(&cell)).collect());
+    }
+
+    /// Prints to stdout; says `nothing` on stderr if there are no rows.
+    pub(crate) fn print(&self, nothing: &str) {
+        if self.rows.is_empty() {
+            eprintln!("{nothing}");
+            return;
+        }
+        let paint = Paint::for_stdout();
+        let widths: Vec<usize> = (0..self.headings.len()).map(|column| self.width(column)).collect();
+        let headings = self.headings.iter().map(|heading| (*heading).to_owned()).collect::<Vec<_>>();
+        say(&paint.dim(&line(&headings, &widths, |text| text.to_owned())));
+        for row in &self.rows {
+            say(&line(row, &widths, |text| paint.state(text)));
+        }
+    }
+
+    fn width(&self, column: usize) -> usize {
+        let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([self.headings[column].chars().count()]).max().unwrap_or(0)
+    }
+}
+
+/// Prints JSON to stdout, readable.
+pub(crate) fn print_json(value: &Value) {
+    say(&serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+/// Prints a line to stdout. A reader that has gone away (`| head`) is no error.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The member at a dotted path as a cell: empty if it is not there or null.
+pub(crate) fn cell(value: &Value, path: &str) -> String {
+    let found = path.split('.').try_fold(value, |value, name| value.get(name));
+    match found {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+            .collect::<Vec<_>>()
+            .join(", "),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// Prints the members of an object, one per line, names aligned.
+pub(crate) fn print_members(value: &Value) {
+    let Some(members) = value.as_object() else { return print_json(value) };
+    let width = members.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+    let paint = Paint::for_stdout();
+    for (name, value) in members {
+        let text = match value {
+            Value::Null => continue,
+            Value::String(text) => paint.state(text),
+            Value::Array(items) if items.iter().all(Value::is_string) => {
+                cell(&serde_json::json!({ "items": items }), "items")
+            }
+            other => other.to_string(),
+        };
+        say(&format!("{}  {text}", paint.dim(&format!("{name:width$}"))));
+    }
+}
+
+/// Colours, or none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// Colours if stdout is a terminal and `NO_COLOR` is not set.
+    pub(crate) fn for_stdout() -> Self {
+        Self { on: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.wrap("2", text)
+    }
+
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    pub(crate) fn good(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+
+    pub(crate) fn odd(self, text: &str) -> String {
+        self.wrap("33", text)
+    }
+
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.wrap("31", text)
+    }
+
+    /// A cell that is a state in the colour of that state; any other as it is.
+    pub(crate) fn state(self, text: &str) -> String {
+        match text.trim_end() {
+            "delivered" | "done" | "running" | "create" | "matched" => self.good(text),
+            "pending" | "held" | "leased" | "update" | "paused" => self.odd(text),
+            "dead" | "failed" | "delete" => self.bad(text),
+            "cancelled" | "unchanged" => self.dim(text),
+            _ => text.to_owned(),
+        }
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        if self.on { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+fn line(cells: &[String], widths: &[usize], paint: impl Fn(&str) -> String) -> String {
+    let last = cells.len().saturating_sub(1);
+    let mut line = String::new();
+    for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        line.push_str(&paint(cell));
+        if index < last {
+            line.push_str(&" ".repeat(width.saturating_sub(cell.chars().count()) + 2));
+        }
+    }
+    line
+}
+
+/// A cell never breaks its row, and never carries control characters of a stranger to a terminal.
+fn one_line(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    if text.chars().count() <= CELL_CHARS_MAX {
+        return text.chars().map(clean).collect();
+    }
+    text.chars().take(CELL_CHARS_MAX - 1).map(clean).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn cells_are_found_by_their_path_and_fit_one_line() {
+        let value = json!({ "a": { "b": 1, "c": null }, "d": ["x", "y"], "e": "one\ntwo" });
+        assert_eq!(cell(&value, "a.b"), "1");
+        assert_eq!(cell(&value, "a.c"), "");
+        assert_eq!(cell(&value, "a.z.y"), "");
+        assert_eq!(cell(&value, "d"), "x, y");
+        assert_eq!(one_line(&cell(&value, "e")), "one two");
+        assert_eq!(one_line(&"x".repeat(61)).chars().count(), 60);
+    }
+
+    #[test]
+    fn columns_are_aligned_and_the_last_has_no_padding() {
+        let widths = [4, 3];
+        let cells = ["ab".to_owned(), "c".to_owned()];
+        assert_eq!(line(&cells, &widths, str::to_owned), "ab    c");
+    }
+}

@@ -1,0 +1,127 @@
+//! `afterclick sources`: senders.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::connection::Connection;
+use super::listing::{How, Listing};
+use super::output::{self, cell, say};
+use super::{Outcome, block_on};
+
+const LIST: Listing = Listing {
+    path: "/v1/sources",
+    columns: &[
+        ("NAME", "name"),
+        ("KIND", "kind"),
+        ("SCHEME", "scheme"),
+        ("PATH", "path"),
+        ("MANAGED BY", "managed"),
+        ("ID", "id"),
+    ],
+    nothing: "no sources; describe one in a file and run `afterclick apply`, or `afterclick sources create`",
+};
+
+const QUARANTINE: Listing = Listing {
+    path: "",
+    columns: &[("RECEIVED", "received_at"), ("REASON", "reason"), ("SHA-256", "body_hash"), ("BODY", "body")],
+    nothing: "nothing in quarantine: every signed body could be read",
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List sources
+    List {
+        #[command(flatten)]
+        how: How,
+    },
+    /// Show one source; secrets are masked
+    Show {
+        /// Name or id
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a source; its secret is shown once
+    #[command(after_help = "Example:\n  afterclick sources create tolinku --kind tolinku")]
+    Create {
+        name: String,
+        /// How its bodies read: `tolinku` or `generic`
+        #[arg(long, default_value = "tolinku")]
+        kind: String,
+        /// How it signs: body-hex, body-hex-prefixed, timestamped or standard-webhooks
+        #[arg(long, default_value = "body-hex")]
+        scheme: String,
+        /// The sender's secret, if it is made there [env: AFTERCLICK_SOURCE_SECRET]
+        #[arg(long, env = "AFTERCLICK_SOURCE_SECRET", hide_env = true)]
+        secret: Option<String>,
+    },
+    /// Give it one more secret; shown once
+    RotateSecret {
+        name: String,
+        /// For how long the old secrets are still accepted, for example `24h`
+        #[arg(long, value_name = "TIME")]
+        overlap: Option<String>,
+    },
+    /// Bodies that were signed and could not be read
+    Quarantine {
+        name: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Delete it; its events stay
+    Delete { name: String },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let client = arguments.connection.client()?;
+    block_on(async {
+        match &arguments.verb {
+            Verb::List { how } => LIST.print(&client, &[], how).await,
+            Verb::Show { name, json } => {
+                let source = client.get(&path(name), &[]).await?;
+                if *json {
+                    output::print_json(&source)
+                } else {
+                    output::print_members(&source)
+                }
+                Ok(())
+            }
+            Verb::Create { name, kind, scheme, secret } => {
+                let mut body = json!({ "name": name, "kind": kind, "scheme": scheme });
+                if let Some(secret) = secret {
+                    body["secrets"] = json!([secret]);
+                }
+                output::print_members(&client.post("/v1/sources", &body).await?);
+                Ok(())
+            }
+            Verb::RotateSecret { name, overlap } => {
+                let body = overlap.as_ref().map_or_else(|| json!({}), |overlap| json!({ "overlap": overlap }));
+                let answer = client.post(&format!("{}/rotate-secret", path(name)), &body).await?;
+                say(&cell(&answer, "secret"));
+                eprintln!("this is the only time the secret is shown; give it to the sender now");
+                Ok(())
+            }
+            Verb::Quarantine { name, how } => {
+                QUARANTINE.print_at(&format!("{}/quarantine", path(name)), &client, &[], how).await
+            }
+            Verb::Delete { name } => {
+                client.delete(&path(name)).await?;
+                say(&format!("deleted {name}"));
+                Ok(())
+            }
+        }
+    })
+}
+
+fn path(name: &str) -> String {
+    format!("/v1/sources/{name}")
+}

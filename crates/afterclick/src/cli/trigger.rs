@@ -1,0 +1,110 @@
+//! `afterclick trigger`: a signed sample event through the front door.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use domain::Secret;
+use domain::signature::{Scheme, Signer, Signing};
+use http::{HeaderValue, Method, header};
+
+use super::connection::Connection;
+use super::output::{cell, say};
+use super::serve::Options;
+use super::{Failure, Outcome, block_on, event_types, time};
+use crate::{random, wire};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  afterclick trigger link.clicked --config afterclick.toml\n  \
+                        AFTERCLICK_SOURCE_SECRET=whsec_… afterclick trigger install.tracked --source tolinku\n\n\
+                        The event takes the way of a real one: it is signed, sent to `/webhooks/<source>`, stored and delivered.")]
+pub(crate) struct Arguments {
+    /// A type of the catalogue; `afterclick event-types` lists them
+    #[arg(value_name = "TYPE")]
+    event_type: String,
+    /// The source to send it through
+    #[arg(long, default_value = "tolinku")]
+    source: String,
+    /// The source's secret; also read from AFTERCLICK_SOURCE_SECRET, else from the file
+    #[arg(long, value_name = "SECRET", env = "AFTERCLICK_SOURCE_SECRET", hide_env = true)]
+    secret: Option<String>,
+    /// How the source is signed [default: as the file says, else body-hex]
+    #[arg(long)]
+    scheme: Option<String>,
+    /// The file that describes the source
+    #[arg(long, value_name = "FILE", env = "AFTERCLICK_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What is needed to sign for a source.
+struct Signature {
+    scheme: Scheme,
+    signing: Signing,
+    secret: Secret,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let kind = event_types::find(&arguments.event_type)?;
+    if kind.group == domain::catalogue::Group::Operational {
+        let message = format!("`{}` is made by Afterclick about itself and cannot be sent", kind.event_type);
+        return Err(Failure::misused(message));
+    }
+    let signature = signature(arguments)?;
+    let (now, unique) = (time::now(), u64::from_be_bytes(random::bytes()));
+    let body = domain::catalogue::sample(kind.event_type, now, unique).unwrap_or_default();
+
+    let signer = Signer::new(signature.scheme, &signature.secret).map_err(Failure::misused)?;
+    let mut headers = signer.headers(&signature.signing, &format!("msg_{unique:016x}"), now, &body);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(event_type) = HeaderValue::from_str(kind.event_type) {
+        headers.insert("x-webhook-event", event_type);
+    }
+    let client = arguments.connection.client()?;
+    block_on(async {
+        let path = format!("/webhooks/{}", arguments.source);
+        let answer = client.send(Method::POST, &path, &[], headers, body.into()).await?;
+        let value = serde_json::from_slice(&answer.body).unwrap_or(serde_json::Value::Null);
+        if !answer.status.is_success() {
+            let detail = [cell(&value, "detail"), answer.status.to_string()].into_iter().find(|text| !text.is_empty());
+            return Err(Failure::Failed(anyhow::anyhow!("{}", detail.unwrap_or_default())));
+        }
+        say(&cell(&value, "id"));
+        eprintln!(
+            "{} is on disk; see whom it went to with `afterclick events explain {}`",
+            kind.event_type,
+            cell(&value, "id")
+        );
+        Ok(())
+    })
+}
+
+/// Scheme and secret: from the options, else from the file.
+fn signature(arguments: &Arguments) -> Result<Signature, Failure> {
+    let mut scheme = Scheme::default();
+    let mut secret = arguments.secret.clone().map(Secret::new);
+    let mut signing = None;
+    if let Some(file) = &arguments.config {
+        let config = Options::default().load_file(Some(file))?;
+        let source = config.sources.iter().find(|source| source.name.as_str() == arguments.source);
+        let source = source.ok_or_else(|| {
+            Failure::misused(format!("`{}` describes no source named `{}`", file.display(), arguments.source))
+        })?;
+        scheme = source.scheme;
+        secret = secret.or_else(|| source.secrets.first().cloned());
+        let dialect = wire::plugins().dialects.iter().find(|dialect| dialect.manifest().name == source.kind);
+        signing = dialect.map(|dialect| dialect.signing(scheme, &source.settings));
+    }
+    if let Some(name) = &arguments.scheme {
+        scheme = Scheme::from_name(name).ok_or_else(|| {
+            Failure::misused(format!("`{name}` is not a scheme; use one of {}", Scheme::NAMES.join(", ")))
+        })?;
+        signing = None;
+    }
+    let secret = secret.ok_or_else(|| {
+        Failure::misused(
+            "there is no secret to sign with; give `--secret`, AFTERCLICK_SOURCE_SECRET or `--config FILE`",
+        )
+    })?;
+    Ok(Signature { scheme, signing: signing.unwrap_or_else(|| Signing::default_for(scheme)), secret })
+}

@@ -1,0 +1,225 @@
+//! The sources and destinations of a file.
+
+use domain::Settings;
+use domain::connector::{Field, FieldKind};
+use domain::destination::{CONCURRENCY_DEFAULT, RateLimit};
+use domain::retry::RetryPolicy;
+use domain::secret::{MASK, Secret};
+use domain::signature::Scheme;
+use domain::subscription::Subscriptions;
+use pipeline::Plugins;
+use pipeline::reconcile::{DestinationSpec, SourceSpec};
+
+use super::problem::{Problem, Problems, hint};
+use super::section::{Section, display};
+use super::show::{Line, Origin};
+use super::value::{Kind, Value};
+
+const SOURCE_KEYS: &[&str] = &["name", "kind", "scheme", "secrets", "settings"];
+const DESTINATION_KEYS: &[&str] =
+    &["name", "connector", "events", "when", "retry", "concurrency", "rate", "breaker", "settings"];
+
+/// Reads every `[[source]]`.
+pub(crate) fn sources(
+    value: &Value,
+    plugins: Plugins,
+    problems: &mut Problems,
+    shown: &mut Vec<Line>,
+) -> Vec<SourceSpec> {
+    let mut sources: Vec<SourceSpec> = Vec::new();
+    for (path, element) in elements(value, "source", problems) {
+        let Some(mut section) = Section::open(element, path, SOURCE_KEYS, problems) else { continue };
+        let source = source(&mut section, plugins);
+        if let Some(source) = &source
+            && sources.iter().any(|other| other.name == source.name)
+        {
+            section.fail(Some("name"), format!("there is another source named `{}`; names are unique", source.name));
+        }
+        shown.extend(section.into_shown());
+        sources.extend(source);
+    }
+    sources
+}
+
+/// Reads every `[[destination]]`.
+pub(crate) fn destinations(
+    value: &Value,
+    plugins: Plugins,
+    problems: &mut Problems,
+    shown: &mut Vec<Line>,
+) -> Vec<DestinationSpec> {
+    let mut destinations: Vec<DestinationSpec> = Vec::new();
+    for (path, element) in elements(value, "destination", problems) {
+        let Some(mut section) = Section::open(element, path, DESTINATION_KEYS, problems) else { continue };
+        let destination = destination(&mut section, plugins);
+        if let Some(destination) = &destination
+            && destinations.iter().any(|other| other.name == destination.name)
+        {
+            let message = format!("there is another destination named `{}`; names are unique", destination.name);
+            section.fail(Some("name"), message);
+        }
+        shown.extend(section.into_shown());
+        destinations.extend(destination);
+    }
+    destinations
+}
+
+fn source(section: &mut Section<'_>, plugins: Plugins) -> Option<SourceSpec> {
+    let name = section.required("name", "it is the last part of the path: `/webhooks/<name>`");
+    let kind: Option<String> = section.required("kind", "write `tolinku`, or `generic` for any other sender of JSON");
+    let scheme = section.read("scheme", Scheme::default(), Scheme::default().name());
+    let secrets = secrets(section);
+
+    let kind = kind?;
+    let known: Vec<_> = plugins.dialects.iter().map(|dialect| dialect.manifest()).collect();
+    let Some(manifest) = known.iter().find(|manifest| manifest.name == kind) else {
+        let names: Vec<_> = known.iter().map(|manifest| manifest.name).collect();
+        section.fail(Some("kind"), format!("`{kind}` is not a kind of source; {}", hint(&kind, &names)));
+        return None;
+    };
+    let settings = settings(section, manifest.name, manifest.fields);
+    Some(SourceSpec { name: name?, kind, scheme: scheme?, secrets: secrets?, settings: settings? })
+}
+
+fn destination(section: &mut Section<'_>, plugins: Plugins) -> Option<DestinationSpec> {
+    let name = section.required("name", "it is what logs, API and command line call it");
+    let connector: Option<String> = section.required("connector", "write `webhook` to send signed webhooks");
+    let events = section.read("events", Subscriptions::every(), r#"["*"]"#);
+    let when = section.read("when", None, "every event of these types");
+    let retry = section.read("retry", RetryPolicy::Standard, "standard");
+    let concurrency = section.read("concurrency", CONCURRENCY_DEFAULT, &CONCURRENCY_DEFAULT.to_string());
+    let rate: Option<Option<RateLimit>> = section.read("rate", None, "unlimited");
+    let breaker = section.read("breaker", true, "true");
+
+    let connector = connector?;
+    let known: Vec<_> = plugins.connectors.iter().map(|connector| connector.manifest()).collect();
+    let Some(manifest) = known.iter().find(|manifest| manifest.name == connector) else {
+        let names: Vec<_> = known.iter().map(|manifest| manifest.name).collect();
+        section.fail(Some("connector"), format!("`{connector}` is not a connector; {}", hint(&connector, &names)));
+        return None;
+    };
+    let settings = settings(section, manifest.name, manifest.fields);
+    Some(DestinationSpec {
+        name: name?,
+        connector,
+        events: events?,
+        when: when?,
+        retry: retry?,
+        concurrency: concurrency?,
+        rate: rate?,
+        breaker: breaker?,
+        settings: settings?,
+    })
+}
+
+/// The secrets of a source: a list of texts, shown only by their ends.
+fn secrets(section: &mut Section<'_>) -> Option<Vec<Secret>> {
+    let Some(value) = section.value("secrets").cloned() else {
+        let name = section.name_of("secrets");
+        section.fail(None, format!("`{name}` is missing; write `secrets = [\"${{TOLINKU_WEBHOOK_SECRET}}\"]`"));
+        return None;
+    };
+    let Kind::List(items) = &value.kind else {
+        let name = section.name_of("secrets");
+        section.fail(Some("secrets"), format!("`{name}` must be a list of texts, not {}", value.noun()));
+        return None;
+    };
+    let texts: Option<Vec<&Value>> =
+        items.iter().map(|item| matches!(item.kind, Kind::Text(_)).then_some(item)).collect();
+    let Some(texts) = texts else {
+        let name = section.name_of("secrets");
+        section.fail(Some("secrets"), format!("`{name}` must hold texts only"));
+        return None;
+    };
+    let shown: Vec<String> = texts.iter().map(|text| masked(text)).collect();
+    section.show("secrets", shown.join(", "), Origin::Line(value.line));
+    Some(texts.iter().map(|text| Secret::new(display(&text.to_json()))).collect())
+}
+
+/// The settings of a connector or kind, checked against its fields so that a typing error is found with its line.
+fn settings(section: &mut Section<'_>, owner: &str, fields: &'static [Field]) -> Option<Settings> {
+    let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
+    let entries = match section.value("settings").cloned() {
+        None => std::collections::BTreeMap::new(),
+        Some(Value { kind: Kind::Table(entries), .. }) => entries,
+        Some(other) => {
+            let name = section.name_of("settings");
+            section.fail(Some("settings"), format!("`{name}` must be a table, not {}", other.noun()));
+            return None;
+        }
+    };
+    let mut fits = true;
+    for (key, value) in &entries {
+        let path = section.name_of(&format!("settings.{key}"));
+        let Some(field) = fields.iter().find(|field| field.name == key) else {
+            section.fail_at(
+                value.line,
+                format!("unknown key `{path}`; `{owner}` has no such setting, {}", hint(key, &known)),
+            );
+            fits = false;
+            continue;
+        };
+        section.show(&format!("settings.{key}"), shown(field.kind, value), Origin::Line(value.line));
+    }
+    for field in fields.iter().filter(|field| field.required && !entries.contains_key(field.name)) {
+        let path = section.name_of(&format!("settings.{}", field.name));
+        section.fail(Some("settings"), format!("`{path}` is missing; {}", field.help));
+        fits = false;
+    }
+    fits.then(|| Settings(entries.iter().map(|(key, value)| (key.clone(), value.to_json())).collect()))
+}
+
+/// A setting as it may be shown.
+fn shown(kind: FieldKind, value: &Value) -> String {
+    match kind {
+        FieldKind::Secret => masked(value),
+        // The values of a map may be credentials: `Authorization` is one of them.
+        FieldKind::Map => match value.to_json_as_written() {
+            serde_json::Value::Object(entries) => {
+                entries.keys().map(|key| format!("{key}: {MASK}")).collect::<Vec<_>>().join(", ")
+            }
+            _ => MASK.to_owned(),
+        },
+        FieldKind::Url => {
+            let url = display(&value.to_json());
+            let url = url.split(['?', '#']).next().unwrap_or_default();
+            // A user and password before the host are a secret too.
+            match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split('/').next()?, rest))) {
+                Some((scheme, authority, rest)) if authority.contains('@') => {
+                    let user_bytes = authority.rfind('@').unwrap_or(0) + 1;
+                    format!("{scheme}://{MASK}@{}", &rest[user_bytes..])
+                }
+                _ => url.to_owned(),
+            }
+        }
+        FieldKind::Text | FieldKind::Choice { .. } | FieldKind::Integer { .. } => display(&value.to_json()),
+    }
+}
+
+/// A secret as it may be shown: the variable it comes from and its end.
+fn masked(value: &Value) -> String {
+    let tail = Secret::new(display(&value.to_json())).masked();
+    match &value.written {
+        Some(written) if written.starts_with("${") && written.ends_with('}') && written.matches("${").count() == 1 => {
+            format!("{tail} from {written}")
+        }
+        _ => tail,
+    }
+}
+
+/// The elements of `[[noun]]`, each with its path.
+fn elements<'v>(value: &'v Value, noun: &str, problems: &mut Problems) -> Vec<(String, &'v Value)> {
+    let Kind::List(items) = &value.kind else {
+        problems
+            .push(Problem::new(Some(value.line), format!("`{noun}` is a list; write `[[{noun}]]`, with two brackets")));
+        return Vec::new();
+    };
+    let path = |(index, element): (usize, &'v Value)| {
+        let name = match &element.kind {
+            Kind::Table(entries) => entries.get("name").map(|name| display(&name.to_json())),
+            _ => None,
+        };
+        (format!("{noun}.{}", name.unwrap_or_else(|| (index + 1).to_string())), element)
+    };
+    items.iter().enumerate().map(path).collect()
+}

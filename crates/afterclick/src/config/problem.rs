@@ -1,0 +1,92 @@
+//! What is wrong with a configuration: every problem at once, each with its line.
+
+use std::fmt;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// Counted from 1; `None` when it does not come from a line of the file.
+    pub(crate) line: Option<usize>,
+    pub(crate) message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(line: Option<usize>, message: impl Into<String>) -> Self {
+        Self { line, message: message.into() }
+    }
+}
+
+/// All that is wrong with one file.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    /// How the file is called in messages.
+    pub(crate) file: String,
+    list: Vec<Problem>,
+}
+
+impl Problems {
+    pub(crate) fn of(file: impl Into<String>) -> Self {
+        Self { file: file.into(), list: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, problem: Problem) {
+        self.list.push(problem);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn first(&self) -> Option<&Problem> {
+        self.list.first()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.list.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            match problem.line {
+                Some(line) => write!(f, "{}:{line}: {}", self.file, problem.message)?,
+                None => write!(f, "{}: {}", self.file, problem.message)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// The known word that is nearest to `word`, if one is near enough to be what was meant.
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let near = known.into_iter().map(|known| (strsim::damerau_levenshtein(word, known), known)).min()?;
+    let tolerated = (word.chars().count() / 3).max(2);
+    (near.0 <= tolerated).then_some(near.1)
+}
+
+/// "did you mean …", or all that is known when nothing is near.
+pub(crate) fn hint(word: &str, known: &[&str]) -> String {
+    match nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "there is none to set here".to_owned(),
+        None => {
+            format!("known here: {}", known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_offered_and_only_if_it_is_near() {
+        assert_eq!(nearest("conector", ["connector", "concurrency"]), Some("connector"));
+        assert_eq!(nearest("evnets", ["events", "retry"]), Some("events"));
+        assert_eq!(nearest("colour", ["events", "retry"]), None);
+        assert_eq!(hint("colour", &["events", "retry"]), "known here: `events`, `retry`");
+    }
+}

@@ -1,0 +1,119 @@
+//! Reading one table of the file: known keys only, each of its type, every problem kept with its line.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+
+use super::problem::{Problem, Problems, hint};
+use super::show::{Line, Origin};
+use super::value::{Kind, Value};
+
+/// One table, and where to put what is wrong with it and what it says.
+pub(crate) struct Section<'s> {
+    /// Where it is, for messages: `destination.orders-backend`.
+    path: String,
+    line: usize,
+    entries: BTreeMap<String, Value>,
+    problems: &'s mut Problems,
+    shown: Vec<Line>,
+}
+
+impl<'s> Section<'s> {
+    /// Opens a table that may hold the keys `known` and no others.
+    pub(crate) fn open(value: &Value, path: String, known: &[&str], problems: &'s mut Problems) -> Option<Self> {
+        let Kind::Table(entries) = &value.kind else {
+            problems.push(Problem::new(Some(value.line), format!("`{path}` must be a table, not {}", value.noun())));
+            return None;
+        };
+        for (key, value) in entries {
+            if !known.contains(&key.as_str()) {
+                let message = format!("unknown key `{}`; {}", dotted(&path, key), hint(key, known));
+                problems.push(Problem::new(Some(value.line), message));
+            }
+        }
+        Some(Self { path, line: value.line, entries: entries.clone(), problems, shown: Vec::new() })
+    }
+
+    /// The value of a key, if it is there.
+    pub(crate) fn value(&self, key: &str) -> Option<&Value> {
+        self.entries.get(key)
+    }
+
+    /// Reads a key that may be left out.
+    pub(crate) fn read<T: DeserializeOwned>(&mut self, key: &str, default: T, shown_default: &str) -> Option<T> {
+        match self.entries.get(key) {
+            Some(value) => {
+                let value = value.clone();
+                self.show(key, display(&value.to_json()), Origin::Line(value.line));
+                self.convert(key, &value)
+            }
+            None => {
+                self.show(key, shown_default.to_owned(), Origin::Default);
+                Some(default)
+            }
+        }
+    }
+
+    /// Reads a key that must be there; `help` says what to write.
+    pub(crate) fn required<T: DeserializeOwned>(&mut self, key: &str, help: &str) -> Option<T> {
+        match self.entries.get(key) {
+            Some(value) => {
+                let value = value.clone();
+                self.show(key, display(&value.to_json()), Origin::Line(value.line));
+                self.convert(key, &value)
+            }
+            None => {
+                self.fail(None, format!("`{}` is missing; {help}", dotted(&self.path, key)));
+                None
+            }
+        }
+    }
+
+    /// Tells a problem; at the line of `key` if there is one, else at that of the table.
+    pub(crate) fn fail(&mut self, key: Option<&str>, message: String) {
+        let line = key.and_then(|key| self.entries.get(key)).map_or(self.line, |value| value.line);
+        self.problems.push(Problem::new(Some(line), message));
+    }
+
+    /// Tells a problem at a line that the caller knows.
+    pub(crate) fn fail_at(&mut self, line: usize, message: String) {
+        self.problems.push(Problem::new(Some(line), message));
+    }
+
+    /// How a key of this table is called in messages.
+    pub(crate) fn name_of(&self, key: &str) -> String {
+        dotted(&self.path, key)
+    }
+
+    /// Adds a line to what `config show` prints.
+    pub(crate) fn show(&mut self, key: &str, value: String, origin: Origin) {
+        self.shown.push(Line { key: dotted(&self.path, key), value, origin });
+    }
+
+    /// What was read, for `config show`.
+    pub(crate) fn into_shown(self) -> Vec<Line> {
+        self.shown
+    }
+
+    fn convert<T: DeserializeOwned>(&mut self, key: &str, value: &Value) -> Option<T> {
+        match serde_json::from_value(value.to_json()) {
+            Ok(read) => Some(read),
+            Err(error) => {
+                self.fail(Some(key), format!("`{}`: {error}", dotted(&self.path, key)));
+                None
+            }
+        }
+    }
+}
+
+/// A value in the form a person would write it.
+pub(crate) fn display(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn dotted(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}

@@ -1,0 +1,125 @@
+//! What a file says, and what is told of one that is wrong.
+
+use super::*;
+
+const SECRETS: [(&str, &str); 2] = [
+    ("SOURCE_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    ("BACKEND_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+];
+
+fn load_text(text: &str) -> Result<Config, String> {
+    let environment =
+        |name: &str| SECRETS.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let layers = Layers { environment: &environment, flags: Flags::default(), plugins: crate::wire::plugins() };
+    read(text, "f.toml", &layers).map_err(|problems| problems.to_string())
+}
+
+fn check(text: &str, expected: &str) {
+    let problems = load_text(text).map(|_| ()).expect_err("the file is wrong");
+    assert!(problems.contains(expected), "{problems}\n  should say\n{expected}");
+}
+
+const GOOD: &str = r#"
+[[source]]
+name = "tolinku"
+kind = "tolinku"
+secrets = ["${SOURCE_SECRET}"]
+
+[[destination]]
+name = "backend"
+connector = "webhook"
+retry = ["1s", "10s"]
+rate = 2.5
+settings.url = "https://user:hidden@backend.example.com/hooks?token=hidden"
+settings.secret = "${BACKEND_SECRET}"
+settings.headers = { Authorization = "Bearer hidden" }
+"#;
+
+#[test]
+fn a_file_is_read_with_the_defaults_of_the_design() {
+    let config = load_text(GOOD).unwrap();
+    let source = &config.sources[0];
+    assert_eq!((source.name.as_str(), source.scheme.name()), ("tolinku", "body-hex"));
+    assert_eq!(source.secrets[0].expose(), SECRETS[0].1);
+    let destination = &config.destinations[0];
+    assert_eq!(serde_json::to_string(&destination.events).unwrap(), r#"["*"]"#);
+    assert_eq!(destination.retry.tries(), 3);
+    assert_eq!((destination.concurrency, destination.breaker), (8, true));
+    assert_eq!(destination.rate.unwrap().per_second.to_string(), "2.5");
+    assert_eq!(destination.settings.text("secret"), Some(SECRETS[1].1));
+}
+
+#[test]
+fn every_value_is_shown_with_its_origin_and_no_secret() {
+    let shown = load_text(GOOD).unwrap().shown;
+    let line = |key: &str| {
+        let line = shown.iter().find(|line| line.key == key).unwrap_or_else(|| panic!("{key} is not shown"));
+        format!("{} from {}", line.value, line.origin)
+    };
+    assert_eq!(line("source.tolinku.scheme"), "body-hex from default");
+    assert_eq!(line("source.tolinku.secrets"), "••••LaSw from ${SOURCE_SECRET} from f.toml:5");
+    assert_eq!(line("destination.backend.rate"), "2.5 from f.toml:11");
+    assert_eq!(line("destination.backend.settings.url"), "https://••••@backend.example.com/hooks from f.toml:12");
+    assert_eq!(line("destination.backend.settings.headers"), "Authorization: •••• from f.toml:14");
+    assert_eq!(line("server.listen"), "127.0.0.1:8400 from default");
+    let all = format!("{shown:?}");
+    assert!(!all.contains("hidden") && !all.contains("MfKQ9r8G") && !all.contains("C2FVsBQI"), "{all}");
+}
+
+#[test]
+fn an_unknown_key_is_told_with_the_nearest_one_and_its_line() {
+    check(
+        &GOOD.replace("connector =", "conector ="),
+        "f.toml:9: unknown key `destination.backend.conector`; did you mean `connector`?",
+    );
+    check(
+        &GOOD.replace("settings.url", "settings.ulr"),
+        "f.toml:12: unknown key `destination.backend.settings.ulr`; `webhook` has no such setting, did you mean `url`?",
+    );
+    check("[sever]\n", "f.toml:1: unknown key `sever`; did you mean `server`?");
+    check("[server]\nlisten_on = 1\n", "f.toml:2: unknown key `server.listen_on`");
+}
+
+#[test]
+fn a_missing_variable_is_told_with_its_name_and_key() {
+    check(
+        &GOOD.replace("${BACKEND_SECRET}", "${BACKEND_SECERT}"),
+        "f.toml:13: the environment variable `BACKEND_SECERT` is not set; `destination.backend.settings.secret` needs it",
+    );
+}
+
+#[test]
+fn what_is_missing_is_told_with_what_to_write() {
+    check(&GOOD.replace("kind = \"tolinku\"\n", ""), "`source.tolinku.kind` is missing; write `tolinku`, or `generic`");
+    check(&GOOD.replace("secrets = [\"${SOURCE_SECRET}\"]\n", ""), "`source.tolinku.secrets` is missing");
+    check(&GOOD.replace("connector = \"webhook\"\n", ""), "`destination.backend.connector` is missing");
+}
+
+#[test]
+fn values_of_the_wrong_kind_are_told_with_their_line() {
+    check(
+        &GOOD.replace("[\"1s\", \"10s\"]", "\"quickly\""),
+        "f.toml:10: `destination.backend.retry`: `quickly` is not a retry policy",
+    );
+    check(&GOOD.replace("rate = 2.5", "rate = \"much\""), "f.toml:11: `destination.backend.rate`");
+    check(&GOOD.replace("\"webhook\"", "\"webhok\""), "f.toml:9: `webhok` is not a connector; did you mean `webhook`?");
+    check(
+        &GOOD.replace("kind = \"tolinku\"", "kind = \"tolinko\""),
+        "f.toml:4: `tolinko` is not a kind of source; did you mean `tolinku`?",
+    );
+    check("source = 1\n", "f.toml:1: `source` is a list; write `[[source]]`");
+    check(&GOOD.replace("name = \"backend\"", "name = \"Back End\""), "`Back End` is not a name");
+}
+
+#[test]
+fn two_objects_of_one_name_are_refused() {
+    let twice =
+        format!("{GOOD}\n[[source]]\nname = \"tolinku\"\nkind = \"tolinku\"\nsecrets = [\"${{SOURCE_SECRET}}\"]\n");
+    check(&twice, "there is another source named `tolinku`");
+}
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let problems = load_text("[[source]]\nnmae = \"x\"\n[[destination]]\nevents = []\n").unwrap_err();
+    assert!(problems.lines().count() >= 5, "{problems}");
+}

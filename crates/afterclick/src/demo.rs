@@ -1,0 +1,195 @@
+//! The demo: a server, a receiver and a sender in one process, and a plain account of what happens between them.
+
+mod board;
+mod receiver;
+mod sender;
+mod show;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use domain::catalogue::{self, EventKind, Group};
+use domain::signature::Scheme;
+use domain::{Secret, retry};
+use tempfile::TempDir;
+use tokio::time::{Instant, timeout_at};
+
+use crate::cli::{Failure, Interrupts, Outcome};
+use crate::config::{self, Config, Flags, Layers};
+use crate::server::{Credentials, GRACE, Server};
+use crate::{random, wire};
+
+use board::Board;
+use receiver::{Inbox, Receiver};
+use sender::Sender;
+
+/// How long the first round may take.
+const ROUND_MAX: Duration = Duration::from_secs(30);
+/// How often a sample is sent after the first round.
+const SAMPLE_EVERY: Duration = Duration::from_secs(10);
+/// The source of the demo.
+const SOURCE: &str = "tolinku";
+/// How long the stumbling receiver is given before each new try.
+const RETRY_WAITS: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(200), Duration::from_secs(2)];
+
+/// Runs the demo: the first round, and, unless `once`, samples until interrupted.
+pub(crate) async fn run(once: bool) -> Outcome {
+    let mut interrupts = Interrupts::new()?;
+    let stage = Stage::set().await?;
+    let outcome = tokio::select! {
+        outcome = stage.play(once) => outcome,
+        () = interrupts.next() => {
+            eprintln!();
+            Ok(true)
+        }
+    };
+    let Stage { server, .. } = stage;
+    server.stop(if once { Duration::ZERO } else { GRACE.min(Duration::from_secs(2)) }).await?;
+    match outcome? {
+        true => Ok(()),
+        false => Err(Failure::Told),
+    }
+}
+
+/// Everything that takes part.
+struct Stage {
+    server: Server,
+    admin_key: String,
+    secret: Secret,
+    board: tokio::sync::Mutex<Board>,
+    receiver_address: std::net::SocketAddr,
+    /// Deleted when the demo ends.
+    _data_dir: TempDir,
+}
+
+impl Stage {
+    /// Starts the receiver and a server that delivers to it.
+    async fn set() -> Result<Self> {
+        let inboxes = inboxes();
+        let receiver = Receiver::start(&inboxes).await?;
+        let data_dir =
+            tempfile::Builder::new().prefix("afterclick-demo-").tempdir().context("no temporary directory")?;
+        let secret = random_secret();
+        let config = configuration(&inboxes, &receiver, &secret, &data_dir)?;
+        let (server, admin_key) = Server::start(&config, &Credentials::default()).await?;
+        Ok(Self {
+            server,
+            admin_key: admin_key.unwrap_or_default(),
+            secret,
+            receiver_address: receiver.address,
+            board: Board::new(inboxes.iter().map(|inbox| inbox.name).collect(), receiver.arrivals).into(),
+            _data_dir: data_dir,
+        })
+    }
+
+    /// The play itself; whether everything arrived as it should.
+    async fn play(&self, once: bool) -> Result<bool> {
+        let mut board = self.board.lock().await;
+        show::introduction(self.server.address, self.receiver_address);
+        let mut sender = Sender::new(self.server.address, self.secret.clone())?;
+        let deadline = Instant::now() + ROUND_MAX;
+        let Ok(arrived) = timeout_at(deadline, round(&mut sender, &mut board)).await else {
+            show::too_late(&board, ROUND_MAX);
+            return Ok(false);
+        };
+        let arrived = arrived?;
+        let refused = show::what_else(&mut sender, &board).await?;
+        show::summary(&board);
+        if once || !(arrived && refused) {
+            return Ok(arrived && refused);
+        }
+        show::invitation(self.server.address, &self.admin_key, &self.secret);
+        self.go_on(&mut sender, &mut board).await?;
+        Ok(true)
+    }
+
+    /// Sends a sample now and then, and shows whatever else comes in.
+    async fn go_on(&self, sender: &mut Sender, board: &mut Board) -> Result<()> {
+        let mut kinds = samples().cycle();
+        let mut due = tokio::time::interval_at(Instant::now() + SAMPLE_EVERY, SAMPLE_EVERY);
+        loop {
+            tokio::select! {
+                _ = due.tick() => {
+                    let kind = kinds.next().context("the catalogue is empty")?;
+                    let sent = sender.send(kind, kind.samples[0]).await?;
+                    board.expect(&sent.event_id);
+                    board.complete(&sent.event_id).await?;
+                    show::row(kind.event_type, &[sent], board);
+                }
+                visitor = board.visitor() => {
+                    let (event_id, event_type) = visitor?;
+                    show::visitor(&event_id, &event_type, board);
+                }
+            }
+        }
+    }
+}
+
+/// Sends every sample of every type and waits for each to arrive everywhere; whether every signature was genuine.
+async fn round(sender: &mut Sender, board: &mut Board) -> Result<bool> {
+    show::headings();
+    let mut genuine = true;
+    for kind in samples() {
+        let mut sent = Vec::new();
+        for sample in kind.samples {
+            let event = sender.send(kind, sample).await?;
+            board.expect(&event.event_id);
+            sent.push(event);
+        }
+        for event in &sent {
+            board.complete(&event.event_id).await?;
+        }
+        genuine &= show::row(kind.event_type, &sent, board);
+    }
+    Ok(genuine)
+}
+
+/// The types a sender sends: all but our own.
+fn samples() -> impl Iterator<Item = &'static EventKind> + Clone {
+    catalogue::ALL.iter().filter(|kind| kind.group != Group::Operational)
+}
+
+/// One receiver for each scheme, and one that stumbles.
+fn inboxes() -> [Inbox; 5] {
+    let inbox = |name, scheme, stumbles| Inbox { name, scheme, secret: random_secret(), stumbles };
+    [
+        inbox("plain", Scheme::BodyHex, false),
+        inbox("prefixed", Scheme::BodyHexPrefixed, false),
+        inbox("timestamped", Scheme::Timestamped, false),
+        inbox("standard", Scheme::StandardWebhooks, false),
+        inbox("stumbling", Scheme::StandardWebhooks, true),
+    ]
+}
+
+fn random_secret() -> Secret {
+    Secret::from_random(random::bytes())
+}
+
+/// The demo's configuration, through the same door as everybody's.
+fn configuration(inboxes: &[Inbox], receiver: &Receiver, secret: &Secret, data_dir: &TempDir) -> Result<Config> {
+    let mut file =
+        format!("[[source]]\nname = \"{SOURCE}\"\nkind = \"tolinku\"\nsecrets = [\"{}\"]\n", secret.expose());
+    for inbox in inboxes {
+        let waits: Vec<_> = RETRY_WAITS.iter().map(|wait| format!("\"{}\"", retry::format_wait(*wait))).collect();
+        file.push_str(&format!(
+            "\n[[destination]]\nname = \"{}\"\nconnector = \"webhook\"\nevents = [\"*\", \"test\"]\nretry = [{}]\n\
+             breaker = {}\nsettings.url = \"http://{}/hooks/{}\"\nsettings.secret = \"{}\"\nsettings.scheme = \"{}\"\n",
+            inbox.name,
+            waits.join(", "),
+            // The stumbling one would look broken, which is not what is to be seen.
+            !inbox.stumbles,
+            receiver.address,
+            inbox.name,
+            inbox.secret.expose(),
+            inbox.scheme,
+        ));
+    }
+    let flags = Flags {
+        listen: Some("127.0.0.1:0".to_owned()),
+        data_dir: Some(data_dir.path().display().to_string()),
+        allow_private: true,
+        ..Flags::default()
+    };
+    let layers = Layers { environment: &|_| None, flags, plugins: wire::plugins() };
+    Ok(config::read(&file, "the demo's configuration", &layers)?)
+}

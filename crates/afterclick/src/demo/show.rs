@@ -1,0 +1,156 @@
+//! The demo's words: for somebody who has never heard of any of this.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use domain::Secret;
+use http::StatusCode;
+
+use super::SOURCE;
+use super::board::Board;
+use super::receiver::STUMBLES;
+use super::sender::{Sender, Sent};
+use crate::cli::{Paint, now, say};
+
+/// Width of the column of event types, and of the one of times.
+const TYPE_CHARS: usize = 28;
+const TIME_CHARS: usize = 10;
+
+/// Who takes part.
+pub(super) fn introduction(server: SocketAddr, receiver: SocketAddr) {
+    let paint = Paint::for_stdout();
+    say(&paint
+        .bold("Afterclick takes in what happens after somebody clicks a link, and gets it to where it is needed."));
+    say("");
+    say(&format!("  server    http://{server}   stores each event on disk, then delivers it"));
+    say(&format!("  receiver  http://{receiver}   five destinations, each with its own way to check a signature;"));
+    say(&format!("            the fifth answers \"503, not now\" to the first {STUMBLES} tries of every event"));
+    say("");
+    say("Now a link platform reports what its users did: every kind of event there is, as signed webhooks.");
+    say("");
+}
+
+/// The head of the table.
+pub(super) fn headings() {
+    let head = format!(
+        "  {:TYPE_CHARS$}{:>TIME_CHARS$}   plain  prefixed  timestamped  standard  stumbling",
+        "sent", "on disk in"
+    );
+    say(&Paint::for_stdout().dim(&head));
+}
+
+/// One type, when all its events have arrived; whether every signature was genuine.
+pub(super) fn row(event_type: &str, sent: &[Sent], board: &Board) -> bool {
+    let name = if sent.len() > 1 { format!("{event_type} ×{}", sent.len()) } else { event_type.to_owned() };
+    let slowest = sent.iter().map(|event| event.took).max().unwrap_or_default();
+    let took = format!("{:.1} ms", slowest.as_secs_f64() * 1_000.0);
+    let ids: Vec<_> = sent.iter().map(|event| event.event_id.as_str()).collect();
+    line(&name, &took, &ids, board)
+}
+
+/// An event that somebody else sent.
+pub(super) fn visitor(event_id: &str, event_type: &str, board: &Board) {
+    line(event_type, "yours", &[event_id], board);
+}
+
+/// A line of the table; whether every signature was genuine.
+fn line(name: &str, took: &str, event_ids: &[&str], board: &Board) -> bool {
+    let paint = Paint::for_stdout();
+    let mut line = format!("  {name:TYPE_CHARS$}{took:>TIME_CHARS$} ");
+    let mut genuine = true;
+    for inbox in &board.inboxes {
+        let marks: Vec<_> = event_ids.iter().map(|event_id| board.mark(event_id, inbox)).collect();
+        let refused = marks.iter().any(|mark| mark.refused.is_some());
+        let tries = marks.iter().map(|mark| mark.tries).max().unwrap_or(0);
+        genuine &= !refused;
+        let text = match (refused, tries) {
+            (true, _) => "✗".to_owned(),
+            (false, 0 | 1) => "✓".to_owned(),
+            (false, tries) => format!("✓ try {tries}"),
+        };
+        line.push_str(&" ".repeat((inbox.chars().count() + 2).saturating_sub(text.chars().count())));
+        line.push_str(&if refused { paint.bad(&text) } else { paint.good(&text) });
+    }
+    say(&line);
+    genuine
+}
+
+/// What else can happen on the way in; whether the server did the right thing.
+pub(super) async fn what_else(sender: &mut Sender, board: &Board) -> Result<bool> {
+    let duplicate = sender.send_again().await?;
+    let (status, code) = sender.send_forged().await?;
+    let refused = status == StatusCode::UNAUTHORIZED;
+    let stumbles = board.totals().stumbles;
+    say("");
+    tell(duplicate, "The last one was sent twice, as platforms do: counted as a duplicate, delivered to nobody again.");
+    tell(refused, &format!("A forged copy came too: refused with {} ({code}), nothing stored.", status.as_u16()));
+    tell(
+        stumbles > 0,
+        &format!(
+            "The stumbling receiver refused {stumbles} times and was tried again each time, until it had everything."
+        ),
+    );
+    Ok(duplicate && refused)
+}
+
+/// The result.
+pub(super) fn summary(board: &Board) {
+    let totals = board.totals();
+    let paint = Paint::for_stdout();
+    say("");
+    say(&paint.bold(&format!(
+        "{} events in, {} deliveries out to {} destinations, every signature verified by its receiver.",
+        totals.events,
+        totals.accepted,
+        board.inboxes.len()
+    )));
+    if totals.refused > 0 {
+        say(&paint.bad(&format!("{} deliveries had a signature that their receiver refused.", totals.refused)));
+    }
+}
+
+/// What did not arrive.
+pub(super) fn too_late(board: &Board, after: Duration) {
+    let paint = Paint::for_stdout();
+    say("");
+    say(&paint.bad(&format!("Not everything arrived within {} s:", after.as_secs())));
+    for (inbox, count) in board.missing() {
+        say(&format!("  {inbox} still waits for {count} event(s)"));
+    }
+}
+
+/// What to try while the demo runs.
+pub(super) fn invitation(server: SocketAddr, admin_key: &str, secret: &Secret) {
+    let program = program();
+    say("");
+    say("It keeps running and sends a sample now and then; press Ctrl-C to end it. In another terminal, try:");
+    say("");
+    say(&format!("  export AFTERCLICK_SERVER=http://{server}"));
+    say(&format!("  export AFTERCLICK_ADMIN_KEY={admin_key}"));
+    say(&format!("  export AFTERCLICK_SOURCE_SECRET={}", secret.expose()));
+    say(&format!("  {program} events list                       what came in"));
+    say(&format!("  {program} deliveries list                   where it went, and how"));
+    say(&format!("  {program} trigger referral.completed        one more event, signed, through the front door"));
+    say(&format!("  {program} destinations pause plain          hold one destination; resume loses nothing"));
+    say("");
+    say("or send one yourself, signed with nothing but a shell:");
+    say("");
+    let body = format!(r#"{{"event":"link.clicked","timestamp":"{}","data":{{"campaign":"my-own"}}}}"#, now());
+    say(&format!("  body='{body}'"));
+    say(
+        "  signature=$(printf %s \"$body\" | openssl dgst -sha256 -hmac \"$AFTERCLICK_SOURCE_SECRET\" -r | cut -d' ' -f1)",
+    );
+    say(&format!("  curl -d \"$body\" -H \"X-Webhook-Signature: $signature\" $AFTERCLICK_SERVER/webhooks/{SOURCE}"));
+    say("");
+}
+
+fn tell(good: bool, text: &str) {
+    let paint = Paint::for_stdout();
+    say(&format!("  {} {text}", if good { paint.good("✓") } else { paint.bad("✗") }));
+}
+
+/// The program as it was called.
+fn program() -> String {
+    std::env::args().next().filter(|name| !name.is_empty()).unwrap_or_else(|| "afterclick".to_owned())
+}

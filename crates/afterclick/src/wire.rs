@@ -1,0 +1,81 @@
+//! Where the rooms are joined: the only file that names a backend, the list of senders and the list of vendors.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use pipeline::reconcile::{self, Desired, Plan};
+use pipeline::transport::{Guard, HttpTransport};
+use pipeline::{Clock, Pipeline, PipelineOptions, Plugins, Registry};
+use storage::Store;
+use storage::memory::MemoryStore;
+use storage::sqlite::{self, SqliteOptions, SqliteStore, Vault};
+
+use crate::config::{self, Config};
+use crate::master_key::MasterKey;
+
+/// Every sender and vendor this program knows.
+pub(crate) fn plugins() -> Plugins {
+    let native = sources::by_name("generic").expect("the built-in senders are in the list");
+    Plugins { dialects: sources::ALL, native, connectors: connectors::ALL }
+}
+
+/// The file inside a data directory that a running server holds locked.
+pub(crate) const LOCK_FILE: &str = sqlite::LOCK_FILE;
+
+/// The version of the SQLite that is built in.
+pub(crate) fn sqlite_version() -> &'static str {
+    sqlite::version()
+}
+
+/// Whether a data directory holds a store already.
+pub(crate) fn store_exists(data_dir: &Path) -> bool {
+    data_dir.join(sqlite::DATABASE_FILE).exists()
+}
+
+/// Opens the store of a data directory, which stays locked as long as it is open.
+pub(crate) fn open_store(data_dir: &Path, keys: Vec<MasterKey>) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(SqliteStore::open(SqliteOptions::new(data_dir, Vault::new(keys)))?))
+}
+
+/// Copies the store of a data directory to a file, also beside a running server.
+pub(crate) fn backup(data_dir: &Path, to: &Path) -> Result<()> {
+    sqlite::backup(data_dir, to).with_context(|| format!("cannot copy `{}`", data_dir.display()))
+}
+
+/// The opener of outward connections, as the configuration allows them.
+pub(crate) fn guard(server: &config::Server) -> Guard {
+    Guard::new(server.allow_private, server.allow_cidrs.clone())
+}
+
+/// Starts everything between the listener and the store.
+pub(crate) async fn start(store: Arc<dyn Store>, server: &config::Server) -> Result<Pipeline> {
+    let clock = Arc::new(Clock::system());
+    let transport = HttpTransport::start(guard(server), Arc::clone(&clock), Vec::new())?;
+    let options = PipelineOptions { retention: server.retention, ..PipelineOptions::default() };
+    Ok(Pipeline::start(store, clock, plugins(), transport, options).await?)
+}
+
+/// The HTTP API over a pipeline.
+pub(crate) fn router(pipeline: &Pipeline, server: &config::Server, connections: &Arc<api::Connections>) -> Router {
+    api::router(api::ApiState::new(pipeline, guard(server), Arc::clone(connections)))
+}
+
+/// Makes the catalog match the file, as `apply` does.
+pub(crate) async fn reconcile(pipeline: &Pipeline, config: &Config) -> Result<Plan> {
+    let plan = reconcile::plan(&pipeline.registry, &guard(&config.server), desired(config))?;
+    reconcile::apply(&pipeline.registry, &plan).await?;
+    Ok(plan)
+}
+
+/// Checks a configuration as applying it to an empty server would.
+pub(crate) async fn check(config: &Config) -> Result<()> {
+    let registry = Registry::load(Arc::new(MemoryStore::new()), Arc::new(Clock::system()), plugins()).await?;
+    reconcile::plan(&registry, &guard(&config.server), desired(config))?;
+    Ok(())
+}
+
+fn desired(config: &Config) -> Desired {
+    Desired { sources: config.sources.clone(), destinations: config.destinations.clone(), prune: false }
+}
