@@ -95,15 +95,18 @@ fn text(value: &RawValue) -> Option<Cow<'_, str>> {
 /// The value at a JSON pointer, borrowed from the text. The way to it is read in full: a member name that occurs twice on
 /// the way is an error, because two readers could take different ones.
 pub(crate) fn lookup<'j>(json: &'j str, pointer: &str) -> Result<Option<&'j RawValue>, serde_json::Error> {
-    let mut value = serde_json::from_str::<&RawValue>(json)?;
+    let (mut text, mut found) = (json, None);
     for token in pointer.split('/').skip(1) {
         let token = token.replace("~1", "/").replace("~0", "~");
-        match serde_json::Deserializer::from_str(value.get()).deserialize_any(Step(&token))? {
-            Some(next) => value = next,
-            None => return Ok(None),
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        found = deserializer.deserialize_any(Step(&token))?;
+        deserializer.end()?;
+        match found {
+            Some(value) => text = value.get(),
+            None => break,
         }
     }
-    Ok(Some(value))
+    Ok(found)
 }
 
 /// One step of a pointer: the member of an object or the item of an array.
