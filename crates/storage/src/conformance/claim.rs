@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::delivery::Class;
 use domain::{DeliveryId, DestinationId};
 
-use super::kit::{Kit, LEASE_SECS, at, fail, first_step, fresh, ids};
+use super::kit::{Kit, LEASE_SECS, STEPS_MAX, at, fail, first_step, fresh, ids};
 use crate::{Claimed, Owned};
 
 async fn claimed(kit: &Kit, destination: DestinationId, secs: i64, limit: usize) -> Claimed {
@@ -177,7 +177,7 @@ pub(super) async fn a_deep_backlog_is_claimed_in_order_to_its_end(mut kit: Kit) 
 
     kit.reopen().await;
     let mut met = Vec::new();
-    loop {
+    for _ in 0..STEPS_MAX {
         let work = kit.claim(a, 10_000, 64).await;
         if work.is_empty() {
             break;

@@ -4,7 +4,7 @@ use domain::DeliveryId;
 use domain::delivery::State;
 use domain::verdict::FailureReason;
 
-use super::kit::{Kit, at, fail, reject};
+use super::kit::{Kit, STEPS_MAX, at, fail, reject};
 use crate::{DeadLetterQuery, PageRequest};
 
 pub(super) async fn dead_letters_are_found_by_reason_time_and_destination(mut kit: Kit) {
@@ -63,7 +63,8 @@ pub(super) async fn paging_through_dead_letters_meets_each_once(mut kit: Kit) {
     let mut request = Some(PageRequest::first(150));
     let mut met = Vec::new();
     let mut secs = 10_000;
-    while let Some(next) = request {
+    for _ in 0..STEPS_MAX {
+        let Some(next) = request else { break };
         let page = kit.store().dead_letters(kit.all_dead(), next.clone()).await.expect("a page");
         request = next.after(&page);
         met.extend(page.items.into_iter().map(|summary| summary.delivery.id));
@@ -87,7 +88,7 @@ pub(super) async fn a_redrive_takes_what_fits_and_no_more_than_asked(mut kit: Ki
     let query =
         DeadLetterQuery { destination: Some(a), reason: Some(FailureReason::Dns), to: Some(at(150)), ..kit.all_dead() };
     let mut steps = Vec::new();
-    loop {
+    for _ in 0..STEPS_MAX {
         let step = kit.store().redrive(query.clone(), at(300), 10).await.expect("redrive");
         steps.push(step);
         if step < 10 {

@@ -41,7 +41,7 @@ pub fn at(secs: i64) -> Timestamp {
 pub struct Kit {
     backend: Box<dyn Backend>,
     /// Empty only while the store is being opened again.
-    store: Option<Arc<dyn Store>>,
+    pub(super) store: Option<Arc<dyn Store>>,
     /// The appspace that everything is made in.
     pub app: AppspaceId,
     /// A stranger.

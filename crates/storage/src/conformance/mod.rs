@@ -9,6 +9,7 @@
 
 mod append;
 mod catalog;
+mod churn;
 mod claim;
 mod dead_letters;
 mod dedupe;
@@ -23,6 +24,7 @@ mod settle;
 mod signal;
 #[cfg(test)]
 mod tests;
+mod together;
 mod upkeep;
 
 use std::future::Future;
@@ -135,6 +137,10 @@ macro_rules! each_conformance_case {
                 a_lane_holds_the_work_of_its_destination_only
                 a_deep_backlog_is_claimed_in_order_to_its_end
             }
+            churn {
+                a_deep_lane_loses_nothing_and_doubles_nothing
+                a_deep_lane_is_the_same_on_another_day
+            }
             leases {
                 what_is_released_keeps_its_place
                 a_released_retry_is_still_a_retry
@@ -216,6 +222,14 @@ macro_rules! each_conformance_case {
                 work_that_comes_back_is_marked
                 what_a_person_sets_going_is_marked
                 operational_events_mark_their_destinations
+            }
+            together {
+                a_call_that_is_refused_takes_no_other_with_it
+                an_event_sent_many_times_at_once_is_stored_once
+                a_name_is_given_once_however_many_ask
+                nothing_is_owed_to_a_destination_deleted_meanwhile
+                of_a_settlement_and_a_cancellation_one_wins
+                workers_that_share_a_lane_do_each_delivery_once
             }
             isolation {
                 a_stranger_finds_nothing_by_id

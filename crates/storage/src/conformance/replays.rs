@@ -6,7 +6,7 @@ use domain::verdict::FailureReason;
 use domain::{DeliveryId, DestinationId, EventId, ReplayId, Verdict};
 use serde_json::json;
 
-use super::kit::{Kit, at, expect_missing, fail, first_step, reject, whole};
+use super::kit::{Kit, STEPS_MAX, at, expect_missing, fail, first_step, reject, whole};
 use crate::{DeliveryQuery, ReplayScan, ReplayStep, Settled};
 
 async fn scan(kit: &Kit, destination: DestinationId, after: Option<EventId>) -> Vec<(EventId, Option<State>)> {
@@ -84,7 +84,7 @@ pub(super) async fn a_scan_keeps_to_its_range_and_goes_on_after_a_cursor(mut kit
     for _ in 0..2 {
         let mut met = Vec::new();
         let mut after = None;
-        loop {
+        for _ in 0..STEPS_MAX {
             let found = kit.store().replay_scan(ReplayScan { after, ..range.clone() }).await.expect("scan");
             assert!(found.len() <= 8);
             let Some((last, _)) = found.last() else { break };

@@ -103,7 +103,7 @@ impl State {
             return Ok(row.replay.clone());
         }
         let destination = row.replay.destination;
-        row.cursor = step.to_cursor.or(row.cursor);
+        row.cursor = step.to_cursor;
         row.replay.scanned += step.scanned;
         if step.state != ReplayState::Running {
             row.end(step.state, step.now);
