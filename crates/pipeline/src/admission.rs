@@ -156,6 +156,11 @@ impl Gates {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
+    /// No attempt is on the wire; returns how many were thought to be.
+    pub fn forget_in_flight(&mut self) -> usize {
+        std::mem::take(&mut self.in_flight)
+    }
+
     /// An attempt ended. Returns what a person should hear of the breaker.
     pub fn end(
         &mut self,

@@ -33,22 +33,23 @@ pub struct Outcome {
     pub ended_at: Timestamp,
 }
 
-/// Tries a delivery once. Each call gets `call_max`, all of them together [`ATTEMPT_MAX`].
+/// Tries a delivery once. Each call gets `call_max`, all of them together [`ATTEMPT_MAX`]. `None` if nothing could be
+/// tried because this machine is short of something.
 pub async fn run(
     clock: &Clock,
     transport: &dyn Transport,
     live: &Arc<LiveDestination>,
     owned: &Owned,
     call_max: Duration,
-) -> Outcome {
+) -> Option<Outcome> {
     let began = Instant::now();
     let started_at = clock.now();
     let mut trial = Trial { live, owned, started_at, deadline: began + ATTEMPT_MAX, call_max, reply: None };
     let end = match AssertUnwindSafe(trial.run(transport)).catch_unwind().await {
-        Ok(end) => end,
+        Ok(end) => end?,
         Err(_) => End::failed_inside(owned),
     };
-    trial.outcome(end, began, clock.now())
+    Some(trial.outcome(end, began, clock.now()))
 }
 
 /// An attempt under way.
@@ -69,7 +70,7 @@ struct End {
 }
 
 impl Trial<'_> {
-    async fn run(&mut self, transport: &dyn Transport) -> End {
+    async fn run(&mut self, transport: &dyn Transport) -> Option<End> {
         let owned = self.owned;
         let items =
             [Item { event: &owned.event, delivery: owned.id, attempt: owned.standing.attempts.saturating_add(1) }];
@@ -80,8 +81,8 @@ impl Trial<'_> {
         for _ in 0..CALLS_MAX {
             let call = match step {
                 Some(Step::Send(call)) => call,
-                Some(Step::Settle(verdicts)) => return End::of(verdicts),
-                None => return End::failed_inside(owned),
+                Some(Step::Settle(verdicts)) => return Some(End::of(verdicts)),
+                None => return Some(End::failed_inside(owned)),
             };
             let within = self.call_max.min(self.deadline.saturating_duration_since(Instant::now()));
             match transport.exchange(owned.destination, call, within).await {
@@ -90,20 +91,21 @@ impl Trial<'_> {
                     let reply = self.reply.insert(reply);
                     step = contained(|| connector.advance(&batch, settings, &mut progress, reply));
                 }
+                Err(error) if error.is_ours && progress.replies == 0 => return None,
                 Err(error) => {
                     self.reply = None;
-                    return End::without_reply(error);
+                    return Some(End::without_reply(error));
                 }
             }
         }
-        match step {
+        Some(match step {
             Some(Step::Settle(verdicts)) => End::of(verdicts),
             Some(Step::Send(_)) => End::retry(
                 FailureReason::Unprocessable,
                 format!("the exchange did not come to an end within {CALLS_MAX} calls"),
             ),
             None => End::failed_inside(owned),
-        }
+        })
     }
 
     fn outcome(self, end: End, began: Instant, ended_at: Timestamp) -> Outcome {

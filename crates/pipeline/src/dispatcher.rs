@@ -149,7 +149,8 @@ impl Dispatcher {
 }
 
 impl Engine {
-    /// Tries a delivery, as soon as there is a wire. `None` if its lease ran out, or the dispatcher stopped, before.
+    /// Tries a delivery, as soon as there is a wire. `None` if nothing was tried: its lease ran out or the dispatcher
+    /// stopped before, or this machine is short of connections.
     pub(crate) async fn attempt(
         &self,
         live: Arc<LiveDestination>,
@@ -161,7 +162,7 @@ impl Engine {
             return (owned, None);
         }
         let outcome = attempt::run(&self.clock, &*self.transport, &live, &owned, self.options.call_max).await;
-        (owned, Some(outcome))
+        (owned, outcome)
     }
 
     /// Whether nothing new may be begun.
@@ -299,7 +300,7 @@ impl Hub {
     fn on_rest(&mut self, rested: Option<(DestinationId, Option<Timestamp>)>) {
         let Some((id, until)) = rested else { return };
         let was_marked = self.running.remove(&id).is_some_and(|state| state.take_mark());
-        if was_marked {
+        if was_marked || self.engine.registry.destination(id).is_none() {
             self.wake(id);
         } else if let Some(until) = until {
             self.alarms.set(id, until);

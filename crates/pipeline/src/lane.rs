@@ -46,6 +46,8 @@ const SETTLES_MAX: usize = 2;
 const LINGER: Duration = Duration::from_secs(1);
 /// How long a lane is left alone that should be paused and could not be.
 const PAUSE_AGAIN: Duration = Duration::from_mins(1);
+/// How long a lane is left alone whose attempt could not begin.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(500);
 /// How long a lane waits after the store refused a claim.
 const CLAIM_AGAIN: Duration = Duration::from_millis(250);
 
@@ -101,8 +103,8 @@ pub(crate) struct Lane {
     next_due: Option<Timestamp>,
     /// The same, learnt while a claim was under way that may not have seen it.
     learnt: Option<Timestamp>,
-    /// Attempts ended since the last claim: how much to claim ahead.
-    ended_since_claim: usize,
+    /// The last claim got all it asked for, so that claiming ahead is worth it.
+    is_deep: bool,
     /// A verdict has asked for a pause that the registry does not show yet.
     is_pausing: bool,
     cut_off: bool,
@@ -113,7 +115,7 @@ type Try = (Owned, Option<Outcome>);
 
 /// Something that was handed to the store.
 pub(crate) enum Chore {
-    Claimed(Result<Claimed, StoreError>, Instant),
+    Claimed { asked: usize, claimed: Result<Claimed, StoreError>, lease_until: Instant },
     Settled { outcomes: usize, retries_due: Option<Timestamp>, settled: Result<Vec<Settled>, StoreError> },
     Released(Timestamp),
     Paused(Result<(), StoreError>),
@@ -132,6 +134,9 @@ impl Lane {
     /// A lane that begins by looking for due work.
     pub(crate) fn new(engine: Arc<Engine>, state: Arc<LaneState>, id: DestinationId) -> Self {
         let next_due = Some(engine.clock.now());
+        // Left behind by a lane that panicked: its attempts are gone with it.
+        let lost = state.gates().forget_in_flight();
+        engine.metrics.in_flight.dec_by(i64::try_from(lost).unwrap_or_default());
         Self {
             engine,
             state,
@@ -147,7 +152,7 @@ impl Lane {
             claim_not_before: Instant::now(),
             next_due,
             learnt: None,
-            ended_since_claim: 0,
+            is_deep: false,
             is_pausing: false,
             cut_off: false,
         }
@@ -245,7 +250,7 @@ impl Lane {
     fn start(&mut self, live: &Arc<LiveDestination>, slots: usize, now: Instant) -> usize {
         let unsettled_max = UNSETTLED_MIN.max(2 * usize::from(live.destination.concurrency));
         let mut started = 0;
-        while started < slots && self.unsettled + self.tries.len() < unsettled_max {
+        while started < slots && self.unsettled < unsettled_max {
             let Some((owned, lease_until)) = self.ready.pop_front() else { break };
             if lease_until.saturating_duration_since(now) < LEASE_LEFT_MIN {
                 self.release(vec![(owned.id, owned.fence)]);
@@ -267,7 +272,7 @@ impl Lane {
         if at > now {
             return Some(at);
         }
-        let ahead = ahead.min(self.ended_since_claim);
+        let ahead = if self.is_deep { ahead } else { 0 };
         let room = (start + ahead).saturating_sub(self.ready.len());
         // With a slot free claim what fits; with none, only when what was claimed ahead runs low.
         let is_worth_it = room > 0 && (start > 0 || self.ready.len() <= ahead / 2);
@@ -277,10 +282,10 @@ impl Lane {
         {
             self.is_claiming = true;
             self.learnt = None;
-            self.ended_since_claim = 0;
             let (store, id, wall) = (Arc::clone(&self.engine.store), self.id, self.engine.clock.now());
             self.chores.push(Box::pin(async move {
-                Chore::Claimed(store.claim(id, wall, room, wall + LEASE).await, now + LEASE)
+                let claimed = store.claim(id, wall, room, wall + LEASE).await;
+                Chore::Claimed { asked: room, claimed, lease_until: now + LEASE }
             }));
         }
         None
@@ -300,11 +305,14 @@ impl Lane {
             }
         };
         let Some(outcome) = outcome else {
-            self.state.gates().abandon();
+            // Whatever is short on this machine stays short for a moment.
+            let mut gates = self.state.gates();
+            gates.abandon();
+            gates.hold(SHORTAGE_PAUSE, Instant::now());
+            drop(gates);
             self.release(vec![(owned.id, owned.fence)]);
             return;
         };
-        self.ended_since_claim += 1;
         let live = self.engine.registry.destination(self.id);
         self.note(live.as_ref(), &outcome);
         let standing = match &live {
@@ -403,7 +411,7 @@ impl Lane {
 
     fn on_chore(&mut self, chore: Chore) {
         match chore {
-            Chore::Claimed(claimed, lease_until) => self.on_claimed(claimed, lease_until),
+            Chore::Claimed { asked, claimed, lease_until } => self.on_claimed(asked, claimed, lease_until),
             Chore::Settled { outcomes, retries_due, settled } => {
                 self.settles -= 1;
                 self.unsettled -= outcomes;
@@ -433,11 +441,12 @@ impl Lane {
         }
     }
 
-    fn on_claimed(&mut self, claimed: Result<Claimed, StoreError>, lease_until: Instant) {
+    fn on_claimed(&mut self, asked: usize, claimed: Result<Claimed, StoreError>, lease_until: Instant) {
         self.is_claiming = false;
         match claimed {
             Ok(claimed) => {
                 self.next_due = earlier(claimed.next_due, self.learnt.take());
+                self.is_deep = claimed.work.len() == asked;
                 self.ready.extend(claimed.work.into_iter().map(|owned| (owned, lease_until)));
             }
             Err(error) => {

@@ -14,7 +14,7 @@ use domain::subscription::Subscriptions;
 use domain::{Appspace, Destination, DestinationId, Name, Secret, Settings, Source, SourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{LiveDestination, LiveSource, Registry, RegistryError};
 use crate::transport::guard::Guard;
 
 /// A source as the file describes it.
@@ -144,9 +144,8 @@ fn check(registry: &Registry, guard: &Guard, step: &Step) -> Result<(), Reconcil
         return Ok(());
     }
     let checked = match &step.object {
-        Object::Source(source) => registry.compile_source((**source).clone()).map(|_| ()),
-        Object::Destination(destination) => registry
-            .compile_destination((**destination).clone())
+        Object::Source(source) => LiveSource::compile(registry.plugins(), (**source).clone()).map(|_| ()),
+        Object::Destination(destination) => LiveDestination::compile(registry.plugins(), (**destination).clone())
             .and_then(|live| check_urls(guard, live.connector, &live.destination.settings)),
     };
     checked.map_err(|error| refused(step, error))

@@ -3,26 +3,28 @@
 //! Every change is checked, stored and then shown, in this order and one change at a time, so that what is in memory is
 //! never ahead of the disk. Reading is a look into a map behind a lock that is never held across an await.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+mod live;
+mod shown;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use domain::appspace::DEFAULT_APPSPACE;
 use domain::connector::SettingsError;
 use domain::destination::{CONCURRENCY_MAX, DESTINATIONS_MAX, Pause};
-use domain::expression::Filter;
 use domain::key::{Key, KeyHash};
-use domain::signature::Verifier;
 use domain::source::{Dialect, SOURCE_SECRETS_MAX, SOURCES_MAX};
 use domain::verdict::PauseReason;
-use domain::{Appspace, AppspaceId, Connector, Destination, DestinationId, KeyId, Name, Source, SourceId, Timestamp};
+use domain::{Appspace, AppspaceId, Connector, Destination, DestinationId, KeyId, Name, Source, SourceId};
 use storage::{Store, StoreError};
 use tokio::sync::Mutex;
 
+use self::shown::Shown;
 use crate::clock::Clock;
-use crate::{intake, operational};
 use crate::route::Routes;
+use crate::{intake, operational};
+
+pub use self::live::{LiveDestination, LiveSource};
 
 /// The senders and vendors this program knows, from its `wire`.
 #[derive(Clone, Copy)]
@@ -31,27 +33,6 @@ pub struct Plugins {
     /// The dialect of `POST /v1/events`.
     pub native: &'static dyn Dialect,
     pub connectors: &'static [&'static dyn Connector],
-}
-
-/// A destination ready to be routed to and sent to.
-pub struct LiveDestination {
-    pub destination: Destination,
-    pub connector: &'static dyn Connector,
-    pub filter: Option<Filter>,
-}
-
-/// A source ready to verify and read.
-pub struct LiveSource {
-    pub source: Source,
-    pub dialect: &'static dyn Dialect,
-    pub verifier: Verifier,
-    /// Signature failures since the last success.
-    pub failures: AtomicU32,
-    /// When the last operational event about failures was made, in milliseconds.
-    pub failing_told_at: AtomicI64,
-    /// Index of the secret that matched last plus one, and when; 0 for never.
-    pub matched: AtomicU32,
-    pub matched_at: AtomicI64,
 }
 
 /// Why a change was refused.
@@ -89,35 +70,21 @@ pub struct Registry {
     changing: Mutex<()>,
 }
 
-#[derive(Default)]
-struct Shown {
-    appspaces: BTreeMap<AppspaceId, Appspace>,
-    sources: HashMap<SourceId, Arc<LiveSource>>,
-    destinations: HashMap<DestinationId, Arc<LiveDestination>>,
-    /// The destinations of each appspace, in the order of their ids.
-    owned: HashMap<AppspaceId, BTreeMap<DestinationId, Arc<LiveDestination>>>,
-    routes: HashMap<AppspaceId, Arc<Routes>>,
-    keys: HashMap<KeyHash, Arc<Key>>,
-    /// Sources by the last part of their path.
-    paths: HashMap<String, SourceId>,
-}
-
 impl Registry {
     /// Loads the catalog; makes the appspace `default` on the first start.
     pub async fn load(store: Arc<dyn Store>, clock: Arc<Clock>, plugins: Plugins) -> Result<Self, RegistryError> {
         let catalog = store.load_catalog().await?;
-        let registry =
-            Self { store, clock, plugins, shown: RwLock::default(), changing: Mutex::new(()) };
+        let registry = Self { store, clock, plugins, shown: RwLock::default(), changing: Mutex::new(()) };
         {
             let mut shown = registry.write();
             shown.appspaces = catalog.appspaces.into_iter().map(|appspace| (appspace.id, appspace)).collect();
             shown.keys = catalog.keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect();
             for source in catalog.sources {
-                let live = registry.compile_source(source)?;
+                let live = LiveSource::compile(plugins, source)?;
                 shown.show_source(live);
             }
             for destination in catalog.destinations {
-                let live = Arc::new(registry.compile_destination(destination)?);
+                let live = Arc::new(LiveDestination::compile(plugins, destination)?);
                 shown.own(live);
             }
             let appspaces: Vec<AppspaceId> = shown.owned.keys().copied().collect();
@@ -175,9 +142,12 @@ impl Registry {
         let of_appspace = |live: &&Arc<LiveSource>| live.source.appspace == appspace;
         match id_or_name.parse::<SourceId>() {
             Ok(id) => shown.sources.get(&id).filter(of_appspace).map(Arc::clone),
-            Err(_) => {
-                shown.sources.values().filter(of_appspace).find(|live| live.source.name.as_str() == id_or_name).map(Arc::clone)
-            }
+            Err(_) => shown
+                .sources
+                .values()
+                .filter(of_appspace)
+                .find(|live| live.source.name.as_str() == id_or_name)
+                .map(Arc::clone),
         }
     }
 
@@ -263,7 +233,7 @@ impl Registry {
         if is_new && self.sources(source.appspace).len() >= SOURCES_MAX {
             return Err(RegistryError::TooMany(SOURCES_MAX, "sources"));
         }
-        let live = self.compile_source(source.clone())?;
+        let live = LiveSource::compile(self.plugins, source.clone())?;
         self.store.put_source(source).await?;
         Ok(self.write().show_source(live))
     }
@@ -343,51 +313,6 @@ impl Registry {
         Ok(())
     }
 
-    /// Checks a destination and compiles what it needs, without storing anything.
-    pub fn compile_destination(&self, destination: Destination) -> Result<LiveDestination, RegistryError> {
-        let connectors = self.plugins.connectors;
-        let connector = connectors.iter().find(|connector| connector.manifest().name == destination.connector).copied();
-        let Some(connector) = connector else {
-            let known = list(connectors.iter().map(|connector| connector.manifest().name));
-            return Err(RegistryError::UnknownConnector(destination.connector, known));
-        };
-        if !(1..=CONCURRENCY_MAX).contains(&destination.concurrency) {
-            return Err(RegistryError::Concurrency);
-        }
-        if destination.rate.is_some_and(|rate| domain::destination::RateLimit::new(rate.per_second).is_none()) {
-            return Err(RegistryError::Rate);
-        }
-        connector.manifest().check(&destination.settings)?;
-        connector.validate(&destination.settings)?;
-        let filter = destination.when.as_deref().map(Filter::compile).transpose()?;
-        Ok(LiveDestination { destination, connector, filter })
-    }
-
-    /// Checks a source and compiles what it needs, without storing anything.
-    pub fn compile_source(&self, source: Source) -> Result<LiveSource, RegistryError> {
-        let dialects = self.plugins.dialects;
-        let Some(dialect) = dialects.iter().find(|dialect| dialect.manifest().name == source.kind).copied() else {
-            let known = list(dialects.iter().map(|dialect| dialect.manifest().name));
-            return Err(RegistryError::UnknownKind(source.kind, known));
-        };
-        if !(1..=SOURCE_SECRETS_MAX).contains(&source.secrets.len()) {
-            return Err(RegistryError::SecretCount);
-        }
-        dialect.manifest().check(&source.settings)?;
-        dialect.validate(&source.settings)?;
-        let secrets = source.secrets.iter().map(|secret| (&secret.secret, secret.expires_at));
-        let verifier = Verifier::new(source.scheme, dialect.signing(source.scheme, &source.settings), secrets)?;
-        Ok(LiveSource {
-            source,
-            dialect,
-            verifier,
-            failures: AtomicU32::new(0),
-            failing_told_at: AtomicI64::new(0),
-            matched: AtomicU32::new(0),
-            matched_at: AtomicI64::new(0),
-        })
-    }
-
     /// Stores and shows a destination, with the operational event that its pausing or resuming is.
     async fn put_destination_locked(&self, destination: Destination) -> Result<Arc<LiveDestination>, RegistryError> {
         let before = self.destination(destination.id);
@@ -395,10 +320,12 @@ impl Registry {
         if before.is_none() && count >= DESTINATIONS_MAX {
             return Err(RegistryError::TooMany(DESTINATIONS_MAX, "destinations"));
         }
-        let live = Arc::new(self.compile_destination(destination)?);
+        let live = Arc::new(LiveDestination::compile(self.plugins, destination)?);
         let was_paused = before.is_some_and(|before| before.destination.paused.is_some());
         let event = match (&live.destination.paused, was_paused) {
-            (Some(pause), false) => Some(operational::destination_paused(self, &live, pause.reason.code(), &pause.message)),
+            (Some(pause), false) => {
+                Some(operational::destination_paused(self, &live, pause.reason.code(), &pause.message))
+            }
             (None, true) => Some(operational::destination_recovered(self, &live)),
             _ => None,
         };
@@ -418,67 +345,4 @@ impl Registry {
     fn write(&self) -> RwLockWriteGuard<'_, Shown> {
         self.shown.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Shown {
-    fn show_source(&mut self, live: LiveSource) -> Arc<LiveSource> {
-        let id = live.source.id;
-        if let Some(old) = self.sources.get(&id) {
-            let old_name = old.source.name.as_str();
-            if self.paths.get(old_name) == Some(&id) {
-                self.paths.remove(old_name);
-            }
-        }
-        self.paths.insert(id.to_string(), id);
-        let in_default =
-            self.appspaces.get(&live.source.appspace).is_some_and(|appspace| appspace.name.as_str() == DEFAULT_APPSPACE);
-        if in_default {
-            self.paths.insert(live.source.name.to_string(), id);
-        }
-        let live = Arc::new(live);
-        self.sources.insert(id, Arc::clone(&live));
-        live
-    }
-
-    fn own(&mut self, live: Arc<LiveDestination>) {
-        let (id, appspace) = (live.destination.id, live.destination.appspace);
-        self.destinations.insert(id, Arc::clone(&live));
-        self.owned.entry(appspace).or_default().insert(id, live);
-    }
-
-    fn route_again(&mut self, appspace: AppspaceId) {
-        let routes = self.owned.get(&appspace).map(|owned| Routes::new(owned.values())).unwrap_or_default();
-        self.routes.insert(appspace, Arc::new(routes));
-    }
-}
-
-impl LiveSource {
-    /// Remembers that the secret at `index` matched.
-    pub fn note_match(&self, index: usize, now: Timestamp) {
-        self.failures.store(0, Ordering::Relaxed);
-        self.matched.store(u32::try_from(index).unwrap_or(u32::MAX - 1) + 1, Ordering::Relaxed);
-        self.matched_at.store(now.as_millis(), Ordering::Relaxed);
-    }
-
-    /// Which secret matched last, and when, since the start of this process.
-    pub fn last_match(&self) -> Option<(usize, Timestamp)> {
-        let index = self.matched.load(Ordering::Relaxed).checked_sub(1)?;
-        Some((index as usize, Timestamp::from_millis(self.matched_at.load(Ordering::Relaxed))))
-    }
-}
-
-impl fmt::Debug for LiveDestination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LiveDestination({})", self.destination.name)
-    }
-}
-
-impl fmt::Debug for LiveSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LiveSource({})", self.source.name)
-    }
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -185,7 +185,7 @@ impl Guard {
         let dialled = timeout_at(Instant::now() + within, self.dialer.dial(address)).await;
         let stream = match dialled {
             Ok(Ok(stream)) => stream,
-            Ok(Err(_)) => return Err(TransportError::new(FailureReason::Connect, "the connection was refused")),
+            Ok(Err(error)) => return Err(not_connected(&error)),
             Err(_) => {
                 return Err(TransportError::new(FailureReason::Connect, "the connection was not made in time"));
             }
@@ -198,6 +198,14 @@ impl Guard {
         let _ = stream.set_nodelay(true);
         Ok(stream)
     }
+}
+
+fn not_connected(error: &io::Error) -> TransportError {
+    // Linux, and nearly every other Unix: no descriptors left (process, system), no memory or buffers, no local port.
+    const OUR_SHORTAGES: [i32; 5] = [24, 23, 12, 105, 99];
+    let is_ours = error.raw_os_error().is_some_and(|code| OUR_SHORTAGES.contains(&code));
+    let message = if is_ours { "this server has no connection to spare" } else { "the connection was refused" };
+    TransportError { is_ours, ..TransportError::new(FailureReason::Connect, message) }
 }
 
 fn is_local(name: &str) -> bool {

@@ -43,7 +43,7 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// How much earlier than the other side says a connection is given up, so that no request meets its closing.
 const IDLE_MARGIN: Duration = Duration::from_secs(1);
 /// Most idle connections of all lanes together.
-const IDLE_WIRES_MAX: usize = 4_096;
+const IDLE_WIRES_MAX: usize = 1_024;
 /// How long the answer of a name is used again. Short: it only spares a burst of connections a burst of questions.
 const RESOLVED_MAX: Duration = Duration::from_secs(5);
 /// How often idle connections are looked through.
@@ -225,14 +225,16 @@ impl HttpTransport {
     /// Closes connections that have been idle for too long and forgets lanes that have nothing left.
     fn sweep(&self) {
         let now = Instant::now();
+        let mut expired = Vec::new();
         lock(&self.lanes).retain(|_, lane| {
             let mut idle = lock(&lane.idle);
-            let before = idle.len();
-            idle.retain(|wire| wire.idle_until > now);
-            self.idle_wires.fetch_sub(before - idle.len(), Ordering::Relaxed);
+            expired.extend(idle.extract_if(.., |wire| wire.idle_until <= now));
             // Someone who holds the lane may be about to give a wire back to it.
             !idle.is_empty() || Arc::strong_count(lane) > 1
         });
+        self.idle_wires.fetch_sub(expired.len(), Ordering::Relaxed);
+        // Closing is a system call each, so it happens here, outside the locks.
+        drop(expired);
     }
 }
 

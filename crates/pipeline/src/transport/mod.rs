@@ -35,12 +35,14 @@ pub trait Transport: Send + Sync {
 pub struct TransportError {
     pub reason: FailureReason,
     pub message: Cow<'static, str>,
+    /// Nothing was tried, because this machine has no socket or port to spare: not the destination's failure.
+    pub is_ours: bool,
 }
 
 impl TransportError {
     /// An error with a message for a person.
     pub fn new(reason: FailureReason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: message.into(), is_ours: false }
     }
 }
 

@@ -1,0 +1,111 @@
+//! Sources and destinations with everything compiled that an event needs of them.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+use domain::destination::{CONCURRENCY_MAX, RateLimit};
+use domain::expression::Filter;
+use domain::signature::Verifier;
+use domain::source::{Dialect, SOURCE_SECRETS_MAX};
+use domain::{Connector, Destination, Source, Timestamp};
+
+use super::{Plugins, RegistryError};
+
+/// A destination ready to be routed to and sent to.
+pub struct LiveDestination {
+    pub destination: Destination,
+    pub connector: &'static dyn Connector,
+    pub filter: Option<Filter>,
+}
+
+/// A source ready to verify and read.
+pub struct LiveSource {
+    pub source: Source,
+    pub dialect: &'static dyn Dialect,
+    pub verifier: Verifier,
+    /// Signature failures since the last success.
+    pub failures: AtomicU32,
+    /// When the last operational event about failures was made, in milliseconds.
+    pub failing_told_at: AtomicI64,
+    /// Index of the secret that matched last plus one, and when; 0 for never.
+    pub matched: AtomicU32,
+    pub matched_at: AtomicI64,
+}
+
+impl LiveDestination {
+    /// Checks a destination and compiles what it needs.
+    pub fn compile(plugins: Plugins, destination: Destination) -> Result<Self, RegistryError> {
+        let connectors = plugins.connectors;
+        let connector = connectors.iter().find(|connector| connector.manifest().name == destination.connector).copied();
+        let Some(connector) = connector else {
+            let known = list(connectors.iter().map(|connector| connector.manifest().name));
+            return Err(RegistryError::UnknownConnector(destination.connector, known));
+        };
+        if !(1..=CONCURRENCY_MAX).contains(&destination.concurrency) {
+            return Err(RegistryError::Concurrency);
+        }
+        if destination.rate.is_some_and(|rate| RateLimit::new(rate.per_second).is_none()) {
+            return Err(RegistryError::Rate);
+        }
+        connector.manifest().check(&destination.settings)?;
+        connector.validate(&destination.settings)?;
+        let filter = destination.when.as_deref().map(Filter::compile).transpose()?;
+        Ok(Self { destination, connector, filter })
+    }
+}
+
+impl LiveSource {
+    /// Checks a source and compiles what it needs.
+    pub fn compile(plugins: Plugins, source: Source) -> Result<Self, RegistryError> {
+        let dialects = plugins.dialects;
+        let Some(dialect) = dialects.iter().find(|dialect| dialect.manifest().name == source.kind).copied() else {
+            let known = list(dialects.iter().map(|dialect| dialect.manifest().name));
+            return Err(RegistryError::UnknownKind(source.kind, known));
+        };
+        if !(1..=SOURCE_SECRETS_MAX).contains(&source.secrets.len()) {
+            return Err(RegistryError::SecretCount);
+        }
+        dialect.manifest().check(&source.settings)?;
+        dialect.validate(&source.settings)?;
+        let secrets = source.secrets.iter().map(|secret| (&secret.secret, secret.expires_at));
+        let verifier = Verifier::new(source.scheme, dialect.signing(source.scheme, &source.settings), secrets)?;
+        Ok(Self {
+            source,
+            dialect,
+            verifier,
+            failures: AtomicU32::new(0),
+            failing_told_at: AtomicI64::new(0),
+            matched: AtomicU32::new(0),
+            matched_at: AtomicI64::new(0),
+        })
+    }
+
+    /// Remembers that the secret at `index` matched.
+    pub fn note_match(&self, index: usize, now: Timestamp) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.matched.store(u32::try_from(index).unwrap_or(u32::MAX - 1) + 1, Ordering::Relaxed);
+        self.matched_at.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Which secret matched last, and when, since the start of this process.
+    pub fn last_match(&self) -> Option<(usize, Timestamp)> {
+        let index = self.matched.load(Ordering::Relaxed).checked_sub(1)?;
+        Some((index as usize, Timestamp::from_millis(self.matched_at.load(Ordering::Relaxed))))
+    }
+}
+
+impl fmt::Debug for LiveDestination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LiveDestination({})", self.destination.name)
+    }
+}
+
+impl fmt::Debug for LiveSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LiveSource({})", self.source.name)
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
