@@ -1,0 +1,94 @@
+//! `/v1/connectors` and `/v1/source-kinds`: what this program can speak to, and listen to.
+
+use axum::Json;
+use axum::extract::State;
+use domain::connector::{Field, FieldKind};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::auth::Reader;
+use crate::list::List;
+use crate::state::ApiState;
+
+/// A vendor that a destination can speak to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConnectorEntry {
+    /// The word in `connector`.
+    #[schema(examples("webhook"))]
+    name: &'static str,
+    title: &'static str,
+    summary: &'static str,
+    /// Most events in one request.
+    batch_items_max: usize,
+    settings: Vec<Setting>,
+}
+
+/// A sender that a source can listen to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SourceKind {
+    /// The word in `kind`.
+    #[schema(examples("tolinku"))]
+    name: &'static str,
+    title: &'static str,
+    settings: Vec<Setting>,
+}
+
+/// One setting.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Setting {
+    name: &'static str,
+    /// `text`, `secret`, `url`, `choice`, `integer` or `map`.
+    r#type: &'static str,
+    required: bool,
+    /// For a person: what to put here.
+    help: &'static str,
+    /// What fits, in words.
+    fits: String,
+    /// The choices, where there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<&'static [&'static str]>,
+}
+
+/// List the connectors and their settings
+#[utoipa::path(
+    get, path = "/v1/connectors", tag = "destinations",
+    responses((status = 200, description = "Every connector", body = List<ConnectorEntry>)),
+)]
+pub(crate) async fn list(State(state): State<ApiState>, _: Reader) -> Json<List<ConnectorEntry>> {
+    let connectors = state.registry.plugins().connectors.iter().map(|connector| {
+        let manifest = connector.manifest();
+        ConnectorEntry {
+            name: manifest.name,
+            title: manifest.title,
+            summary: manifest.summary,
+            batch_items_max: manifest.batch_items_max,
+            settings: manifest.fields.iter().map(show).collect(),
+        }
+    });
+    Json(List::whole(connectors.collect()))
+}
+
+/// List the kinds of sources and their settings
+#[utoipa::path(
+    get, path = "/v1/source-kinds", tag = "sources",
+    responses((status = 200, description = "Every kind", body = List<SourceKind>)),
+)]
+pub(crate) async fn source_kinds(State(state): State<ApiState>, _: Reader) -> Json<List<SourceKind>> {
+    let kinds = state.registry.plugins().dialects.iter().map(|dialect| {
+        let manifest = dialect.manifest();
+        SourceKind { name: manifest.name, title: manifest.title, settings: manifest.fields.iter().map(show).collect() }
+    });
+    Json(List::whole(kinds.collect()))
+}
+
+fn show(field: &Field) -> Setting {
+    let (r#type, of) = match field.kind {
+        FieldKind::Text => ("text", None),
+        FieldKind::Secret => ("secret", None),
+        FieldKind::Url => ("url", None),
+        FieldKind::Choice { of } => ("choice", Some(of)),
+        FieldKind::Integer { .. } => ("integer", None),
+        FieldKind::Map => ("map", None),
+    };
+    Setting { name: field.name, r#type, required: field.required, help: field.help, fits: field.kind.describe(), of }
+}

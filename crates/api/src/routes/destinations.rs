@@ -1,0 +1,405 @@
+//! `/v1/destinations`: who receives, what, and how.
+
+pub(crate) mod act;
+pub(crate) mod trial;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use domain::connector::{Connector, FieldKind};
+use domain::destination::{CONCURRENCY_DEFAULT, RateLimit};
+use domain::replay::Select;
+use domain::retry::RetryPolicy;
+use domain::source::Managed;
+use domain::subscription::Subscriptions;
+use domain::{Name, Secret, Settings};
+use http::StatusCode;
+use pipeline::RegistryError;
+use pipeline::admission::LaneStatus;
+use pipeline::reconcile::check_urls;
+use pipeline::registry::LiveDestination;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{replays, sources};
+use crate::auth::{Caller, Owner, Reader};
+use crate::extract::{Json as Body, Path};
+use crate::list::List;
+use crate::masked;
+use crate::problem::Problem;
+use crate::state::ApiState;
+use crate::wire::Time;
+
+/// The setting that holds what a connector signs with.
+const SECRET: &str = "secret";
+
+/// A new destination.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateDestination {
+    /// Unique in the appspace.
+    #[schema(value_type = String, examples("orders-backend"))]
+    name: Name,
+    /// Who receives: see `/v1/connectors`.
+    #[schema(examples("webhook"))]
+    connector: String,
+    /// Exact types, `prefix.*` or `*` (the default: every type but `test` and `afterclick.*`).
+    #[schema(value_type = Option<Vec<String>>, examples(json!(["link.*", "referral.completed"])))]
+    events: Option<Subscriptions>,
+    /// A filter: only events for which it is true are sent.
+    #[schema(examples("data.revenue >= 100"))]
+    when: Option<String>,
+    /// `standard` (the default), `tolinku`, or a list of waits.
+    #[schema(value_type = Option<RetryShown>)]
+    retry: Option<RetryPolicy>,
+    /// Requests at once; 8 by default.
+    #[schema(minimum = 1, maximum = 256)]
+    concurrency: Option<u16>,
+    /// Most requests per second; no limit by default.
+    #[schema(exclusive_minimum = 0.0, maximum = 100_000.0)]
+    rate: Option<f64>,
+    /// Whether its breaker may open; `true` by default.
+    breaker: Option<bool>,
+    /// The settings of the connector. A signing secret that is left out is made and shown once.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    settings: Map<String, Value>,
+    /// Past events to send as well.
+    backfill: Option<Backfill>,
+}
+
+/// Past events that a new destination is owed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Backfill {
+    /// Events received at or after.
+    from: Time,
+    /// Events received before; now, if it is left out.
+    to: Option<Time>,
+    /// Most deliveries made per second.
+    per_second: Option<f64>,
+}
+
+/// What to change; what is left out stays.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ChangeDestination {
+    #[schema(value_type = Option<String>)]
+    name: Option<Name>,
+    #[schema(value_type = Option<Vec<String>>)]
+    events: Option<Subscriptions>,
+    /// `null` removes the filter.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    when: Option<Option<String>>,
+    #[schema(value_type = Option<RetryShown>)]
+    retry: Option<RetryPolicy>,
+    #[schema(minimum = 1, maximum = 256)]
+    concurrency: Option<u16>,
+    /// `null` removes the limit.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<f64>)]
+    rate: Option<Option<f64>>,
+    breaker: Option<bool>,
+    /// Members to set; `null` removes one. A member that is sent back as it was shown stays.
+    #[schema(value_type = Option<Object>)]
+    settings: Option<Map<String, Value>>,
+}
+
+/// When a failed delivery is tried again.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Retry)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes `domain::retry::RetryPolicy`")]
+pub(crate) enum RetryShown {
+    /// `standard` or `tolinku`.
+    Preset(String),
+    /// The wait after each failed try: `["1s", "10s", "5m"]`.
+    Waits(Vec<String>),
+}
+
+/// A destination.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Destination {
+    #[schema(examples("dst_01JD3ZK7Q0M8X2V4N6B8C0D2F4"))]
+    pub(crate) id: String,
+    name: String,
+    connector: String,
+    #[schema(value_type = Vec<String>)]
+    events: Subscriptions,
+    when: Option<String>,
+    #[schema(value_type = RetryShown)]
+    retry: RetryPolicy,
+    concurrency: u16,
+    rate: Option<f64>,
+    breaker: bool,
+    /// Secret ones are masked.
+    #[schema(value_type = Object)]
+    settings: Map<String, Value>,
+    paused: Option<Paused>,
+    /// What is going on at the moment: its breaker, attempts on the wire, why nothing is sent, the newest attempt.
+    #[schema(value_type = Object)]
+    lane: LaneStatus,
+    /// Who owns it: `api`, or `file` for one from the configuration file, which the API cannot change.
+    #[schema(value_type = String, examples("api"))]
+    managed_by: Managed,
+    created_at: Time,
+    updated_at: Time,
+}
+
+/// Why nothing is sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Paused {
+    /// `manual`, `gone`, `unauthorized` or `misconfigured`.
+    #[schema(examples("manual"))]
+    reason: &'static str,
+    message: String,
+    since: Time,
+}
+
+/// A destination with what was just made for it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DestinationWithSecret {
+    #[serde(flatten)]
+    destination: Destination,
+    /// The signing secret, if it was made here. It is shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    /// The replay that the backfill began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<String>,
+}
+
+/// Create a destination
+#[utoipa::path(
+    post, path = "/v1/destinations", tag = "destinations", request_body = CreateDestination,
+    responses(
+        (status = 201, description = "The destination, and its secret if it was made here", body = DestinationWithSecret),
+        (status = 409, description = "The name is taken", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn create(
+    State(state): State<ApiState>,
+    Owner(caller): Owner,
+    Body(mut wanted): Body<CreateDestination>,
+) -> Result<(StatusCode, Json<DestinationWithSecret>), Problem> {
+    let made = make_secret(&state, &mut wanted)?;
+    let backfill = wanted.backfill.take();
+    let now = state.clock.now();
+    let destination = domain::Destination {
+        id: domain::DestinationId::mint(now, state.clock.random()),
+        appspace: caller.appspace_id(),
+        name: wanted.name,
+        connector: wanted.connector,
+        events: wanted.events.unwrap_or_else(Subscriptions::every),
+        when: wanted.when,
+        retry: wanted.retry.unwrap_or(RetryPolicy::Standard),
+        concurrency: wanted.concurrency.unwrap_or(CONCURRENCY_DEFAULT),
+        rate: wanted.rate.map(rate).transpose()?,
+        breaker: wanted.breaker.unwrap_or(true),
+        settings: Settings(wanted.settings),
+        paused: None,
+        managed: Managed::Api,
+        created_at: now,
+        updated_at: now,
+    };
+    // A backfill that cannot be done must be refused before there is a destination.
+    let compiled = compile(&state, &destination)?;
+    let job = backfill.map(|backfill| replays::plan(&state, &compiled, backfill.into())).transpose()?;
+    let live = state.registry.put_destination(destination).await?;
+    let replay = job.as_ref().map(|job| job.id.to_string());
+    if let Some(job) = job {
+        state.replayer.create(job).await?;
+    }
+    let secret = made.map(|secret| secret.expose().to_owned());
+    let created = DestinationWithSecret { destination: show(&state, &live), secret, replay };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// List destinations
+#[utoipa::path(
+    get, path = "/v1/destinations", tag = "destinations",
+    responses((status = 200, description = "All of them, oldest first", body = List<Destination>)),
+)]
+pub(crate) async fn list(State(state): State<ApiState>, Reader(caller): Reader) -> Json<List<Destination>> {
+    let destinations = state.registry.destinations(caller.appspace_id());
+    Json(List::whole(destinations.iter().map(|live| show(&state, live)).collect()))
+}
+
+/// Get a destination
+#[utoipa::path(
+    get, path = "/v1/destinations/{destination}", tag = "destinations",
+    params(("destination" = String, Path, description = "Name or id of a destination")),
+    responses((status = 200, description = "The destination", body = Destination)),
+)]
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    Reader(caller): Reader,
+    Path(destination): Path,
+) -> Result<Json<Destination>, Problem> {
+    Ok(Json(show(&state, &*find(&state, &caller, &destination)?)))
+}
+
+/// Change a destination
+///
+/// The next attempt uses what is new; nothing is routed again.
+#[utoipa::path(
+    patch, path = "/v1/destinations/{destination}", tag = "destinations",
+    params(("destination" = String, Path, description = "Name or id of a destination")),
+    request_body = ChangeDestination,
+    responses(
+        (status = 200, description = "The destination as it is now", body = Destination),
+        (status = 409, description = "The name is taken, or it comes from the configuration file", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn change(
+    State(state): State<ApiState>,
+    Owner(caller): Owner,
+    Path(destination): Path,
+    Body(change): Body<ChangeDestination>,
+) -> Result<Json<Destination>, Problem> {
+    let live = find_own(&state, &caller, &destination)?;
+    let mut destination = changed(live.connector, live.destination.clone(), change)?;
+    destination.updated_at = state.clock.now();
+    compile(&state, &destination)?;
+    Ok(Json(show(&state, &*state.registry.put_destination(destination).await?)))
+}
+
+/// Delete a destination
+///
+/// What it was still owed is cancelled; the log stays.
+#[utoipa::path(
+    delete, path = "/v1/destinations/{destination}", tag = "destinations",
+    params(("destination" = String, Path, description = "Name or id of a destination")),
+    responses(
+        (status = 204, description = "It is deleted"),
+        (status = 409, description = "It comes from the configuration file", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn delete(
+    State(state): State<ApiState>,
+    Owner(caller): Owner,
+    Path(destination): Path,
+) -> Result<StatusCode, Problem> {
+    let live = find_own(&state, &caller, &destination)?;
+    state.registry.delete_destination(live.destination.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/// A destination of the caller's appspace by id or name.
+pub(crate) fn find(state: &ApiState, caller: &Caller, destination: &str) -> Result<Arc<LiveDestination>, Problem> {
+    let found = state.registry.find_destination(caller.appspace_id(), destination);
+    found.ok_or_else(|| Problem::not_found("destination"))
+}
+
+/// A destination that the API may change.
+pub(crate) fn find_own(state: &ApiState, caller: &Caller, destination: &str) -> Result<Arc<LiveDestination>, Problem> {
+    let live = find(state, caller, destination)?;
+    match live.destination.managed {
+        Managed::Api => Ok(live),
+        Managed::File => Err(Problem::managed_by_file("destination")),
+    }
+}
+
+/// Checks a destination as saving it would, and what only the API checks: where its URLs lead.
+pub(crate) fn compile(state: &ApiState, destination: &domain::Destination) -> Result<LiveDestination, RegistryError> {
+    let live = pipeline::registry::LiveDestination::compile(state.registry.plugins(), destination.clone())?;
+    check_urls(&state.guard, live.connector, &destination.settings)?;
+    Ok(live)
+}
+
+/// Whether a connector signs with a secret that can be made here.
+pub(crate) fn signs(connector: &dyn Connector) -> bool {
+    let manifest = connector.manifest();
+    let secret = manifest.field(SECRET).filter(|field| field.kind == FieldKind::Secret);
+    secret.is_some() && manifest.field("previous_secret").is_some()
+}
+
+/// Makes the signing secret of a new destination that needs one and was given none.
+fn make_secret(state: &ApiState, wanted: &mut CreateDestination) -> Result<Option<Secret>, Problem> {
+    let connectors = state.registry.plugins().connectors;
+    let connector = connectors.iter().find(|connector| connector.manifest().name == wanted.connector);
+    if !connector.is_some_and(|connector| signs(*connector)) || wanted.settings.contains_key(SECRET) {
+        return Ok(None);
+    }
+    let made = sources::new_secret()?;
+    wanted.settings.insert(SECRET.to_owned(), Value::from(made.expose()));
+    Ok(Some(made))
+}
+
+fn changed(
+    connector: &dyn Connector,
+    mut destination: domain::Destination,
+    change: ChangeDestination,
+) -> Result<domain::Destination, Problem> {
+    if let Some(name) = change.name {
+        destination.name = name;
+    }
+    if let Some(events) = change.events {
+        destination.events = events;
+    }
+    if let Some(when) = change.when {
+        destination.when = when;
+    }
+    if let Some(retry) = change.retry {
+        destination.retry = retry;
+    }
+    if let Some(concurrency) = change.concurrency {
+        destination.concurrency = concurrency;
+    }
+    if let Some(limit) = change.rate {
+        destination.rate = limit.map(rate).transpose()?;
+    }
+    if let Some(breaker) = change.breaker {
+        destination.breaker = breaker;
+    }
+    if let Some(edit) = change.settings {
+        destination.settings = masked::merged(connector.manifest().fields, &destination.settings, edit);
+    }
+    Ok(destination)
+}
+
+pub(crate) fn rate(per_second: f64) -> Result<RateLimit, Problem> {
+    RateLimit::new(per_second).ok_or_else(|| RegistryError::Rate.into())
+}
+
+/// Tells a member that is `null` from one that is left out.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl From<Backfill> for replays::Range {
+    fn from(backfill: Backfill) -> Self {
+        let Backfill { from, to, per_second } = backfill;
+        Self { from, to, events: None, select: Select::Missing, per_second }
+    }
+}
+
+pub(crate) fn show(state: &ApiState, live: &LiveDestination) -> Destination {
+    let destination = &live.destination;
+    Destination {
+        id: destination.id.to_string(),
+        name: destination.name.to_string(),
+        connector: destination.connector.clone(),
+        events: destination.events.clone(),
+        when: destination.when.clone(),
+        retry: destination.retry.clone(),
+        concurrency: destination.concurrency,
+        rate: destination.rate.map(|rate| rate.per_second),
+        breaker: destination.breaker,
+        settings: masked::shown(live.connector.manifest().fields, &destination.settings),
+        paused: destination.paused.as_ref().map(|pause| Paused {
+            reason: pause.reason.code(),
+            message: pause.message.clone(),
+            since: pause.since.into(),
+        }),
+        lane: state.lane_status(live),
+        managed_by: destination.managed,
+        created_at: destination.created_at.into(),
+        updated_at: destination.updated_at.into(),
+    }
+}
