@@ -55,3 +55,29 @@ impl<T> Page<T> {
         Page { items: self.items.into_iter().map(change).collect(), next: self.next }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(limit: usize, rows: &[u64], items: &[u64], next: Option<u64>) {
+        let request = PageRequest { cursor: None, limit };
+        let page = request.cut(rows.iter().map(|&row| (row, row)));
+        assert_eq!(page, Page { items: items.to_vec(), next });
+    }
+
+    #[test]
+    fn a_page_names_the_next_one_only_if_there_is_more() {
+        check(2, &[9, 8, 7], &[9, 8], Some(8));
+        check(3, &[9, 8, 7], &[9, 8, 7], None);
+        check(4, &[9, 8, 7], &[9, 8, 7], None);
+        check(4, &[], &[], None);
+    }
+
+    #[test]
+    fn a_limit_out_of_range_is_brought_into_it() {
+        check(0, &[9, 8], &[9], Some(9));
+        let rows: Vec<u64> = (0..500).collect();
+        check(usize::MAX, &rows, &rows[..PAGE_LIMIT_MAX], Some(199));
+    }
+}

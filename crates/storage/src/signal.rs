@@ -44,3 +44,40 @@ impl WorkSignal {
         self.marked.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use domain::Timestamp;
+
+    use super::*;
+
+    fn destination(n: u128) -> DestinationId {
+        DestinationId::mint(Timestamp::from_millis(0), n)
+    }
+
+    #[tokio::test]
+    async fn marks_add_up_until_they_are_taken() {
+        let signal = WorkSignal::default();
+        signal.mark([destination(1), destination(2)]);
+        signal.mark([destination(2)]);
+        assert_eq!(signal.take().await, HashSet::from([destination(1), destination(2)]));
+        signal.mark([destination(3)]);
+        assert_eq!(signal.take().await, HashSet::from([destination(3)]));
+    }
+
+    #[tokio::test]
+    async fn a_mark_wakes_who_waits() {
+        let signal = WorkSignal::default();
+        let (taken, ()) = tokio::join!(signal.take(), async { signal.mark([destination(1)]) });
+        assert_eq!(taken, HashSet::from([destination(1)]));
+    }
+
+    #[tokio::test]
+    async fn nothing_marked_is_nothing_to_wake_for() {
+        let signal = WorkSignal::default();
+        signal.mark([]);
+        assert!(tokio::time::timeout(Duration::ZERO, signal.take()).await.is_err());
+    }
+}

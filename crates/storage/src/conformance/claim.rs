@@ -159,6 +159,33 @@ pub(super) async fn a_lane_holds_the_work_of_its_destination_only(mut kit: Kit) 
     assert_eq!(kit.due(a, 50).await, [&for_a[..], &[of_both(1)]].concat());
 }
 
+pub(super) async fn each_of_many_lanes_keeps_its_own_order(mut kit: Kit) {
+    let mut lanes = Vec::new();
+    for n in 0..150 {
+        lanes.push((kit.destination(&format!("d{n}")).await, Vec::new()));
+    }
+    for round in 0..4 {
+        let mut events = Vec::new();
+        for (destination, owed) in &mut lanes {
+            let new = kit.event(round, &[*destination]);
+            owed.push(DeliveryId { event: new.event.id, ordinal: 0 });
+            events.push(new);
+        }
+        kit.append(events).await;
+        if round == 1 {
+            kit.tidy(round).await;
+        }
+    }
+    for (destination, owed) in &lanes {
+        assert_eq!(ids(&kit.claim(*destination, 10, 2).await), owed[..2]);
+    }
+    kit.tidy(11).await;
+    kit.reopen().await;
+    for (destination, owed) in &lanes {
+        assert_eq!(kit.due(*destination, 12).await, *owed);
+    }
+}
+
 pub(super) async fn a_deep_backlog_is_claimed_in_order_to_its_end(mut kit: Kit) {
     let [a, b] = [kit.destination("a").await, kit.destination("b").await];
     let mut owed = Vec::new();

@@ -135,6 +135,7 @@ macro_rules! each_conformance_case {
                 places_that_a_class_cannot_fill_go_to_the_others
                 two_claims_never_overlap
                 a_lane_holds_the_work_of_its_destination_only
+                each_of_many_lanes_keeps_its_own_order
                 a_deep_backlog_is_claimed_in_order_to_its_end
             }
             churn {

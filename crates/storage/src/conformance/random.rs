@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use domain::delivery::State;
 use domain::replay::{ReplayState, Select};
 use domain::verdict::FailureReason;
-use domain::{DeliveryId, DestinationId, ReplayId, Verdict};
+use domain::{DeliveryId, DestinationId, Event, EventType, ReplayId, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use super::kit::{Kit, STEPS_MAX, at, fail, first_step, reject, settlement, whole};
+use super::kit::{Kit, STEPS_MAX, at, change, fail, first_step, reject, settlement, whole};
 use super::{Backend, Memory, block_on};
 use crate::page::PAGE_LIMIT_MAX;
-use crate::{DeadLetterQuery, DeliveryQuery, NewDelivery, NewEvent, Owned, ReplayScan, ReplayStep};
+use crate::{DeadLetterQuery, DeliveryQuery, EventQuery, NewDelivery, NewEvent, Owned, ReplayScan, ReplayStep};
 
 /// Walks per run.
 const WALKS: u32 = 24;
@@ -39,7 +39,7 @@ pub fn agrees_with_the_model(open: impl Fn() -> Box<dyn Backend>) {
 /// One thing that happens. Numbers choose among what is there, wrapping round.
 #[derive(Debug, Clone)]
 enum Step {
-    Append { destinations: Vec<u8>, is_stillborn: bool },
+    Append { destinations: Vec<u8>, is_stillborn: bool, is_test: bool },
     SendAgain(u8),
     Wait { secs: u16 },
     Claim(u8),
@@ -62,8 +62,9 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let destinations = vec(any::<u8>(), 0..4);
     prop_oneof![
-        8 => (destinations, any::<u8>())
-            .prop_map(|(destinations, n)| Step::Append { destinations, is_stillborn: n < 40 }),
+        8 => (destinations, any::<u8>()).prop_map(|(destinations, n)| {
+            Step::Append { destinations, is_stillborn: n < 40, is_test: n % 3 == 0 }
+        }),
         1 => any::<u8>().prop_map(Step::SendAgain),
         2 => (0_u16..2_000).prop_map(|secs| Step::Wait { secs }),
         6 => any::<u8>().prop_map(Step::Claim),
@@ -105,6 +106,10 @@ struct Walker {
     replays: Vec<ReplayId>,
 }
 
+fn test_type() -> EventType {
+    "test".parse().expect("a type")
+}
+
 fn pick<T: Clone>(from: &[T], n: u8) -> Option<T> {
     from.get(usize::from(n).checked_rem(from.len())?).cloned()
 }
@@ -144,12 +149,15 @@ impl Walker {
 
     async fn send(&mut self, step: &Step) -> String {
         let new = match step {
-            Step::Append { destinations, is_stillborn } => {
+            Step::Append { destinations, is_stillborn, is_test } => {
                 let chosen: Vec<_> = destinations.iter().filter_map(|&n| pick(&self.destinations, n)).collect();
                 let mut new = self.kit.event(self.now_secs, &chosen);
                 if let Some(&destination) = chosen.first().filter(|_| *is_stillborn) {
                     let stillborn = Some((FailureReason::FilterError, "no".to_owned()));
                     new.deliveries.push(NewDelivery { destination, stillborn });
+                }
+                if *is_test {
+                    new = change(&new, |event| Event { event_type: test_type(), ..event });
                 }
                 self.sent.push(new.clone());
                 new
@@ -298,6 +306,10 @@ impl Walker {
             let pending = DeliveryQuery { state: Some(State::Pending), ..query.clone() };
             note(format!("{:?}", (kit.list_deliveries(&query).await, kit.list_deliveries(&pending).await)));
         }
+        let tests = Some(test_type());
+        let events = EventQuery { event_type: tests.clone(), to: Some(at(self.now_secs - 9)), ..kit.all_events() };
+        let deliveries = DeliveryQuery { event_type: tests, ..kit.all_deliveries() };
+        note(format!("{:?}", (kit.list_events(&events).await, kit.list_deliveries(&deliveries).await)));
         let mut lanes = kit.store().lanes().await.expect("lanes");
         lanes.sort_by_key(|lane| lane.destination);
         note(format!("{lanes:?}"));
