@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use output::{Paint, say};
+pub(crate) use output::{Paint, count, say};
 pub(crate) use serve::Interrupts;
 pub(crate) use time::now;
 

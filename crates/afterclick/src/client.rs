@@ -160,12 +160,18 @@ impl fmt::Display for CallError {
                 f,
                 "no server answers at {base} ({reason}); start one with `afterclick serve`, or name another with `--server`"
             ),
+            Self::Refused { status: StatusCode::UNAUTHORIZED, code, .. } if code == "key_missing" => {
+                f.write_str("this needs a key; give one with `--key` or in AFTERCLICK_ADMIN_KEY")
+            }
+            Self::Refused { status: StatusCode::UNAUTHORIZED, code, .. } if code == "key_invalid" => f.write_str(
+                "the server does not know this key, or it was revoked or has expired; give a live one with `--key` or in \
+                 AFTERCLICK_ADMIN_KEY",
+            ),
             Self::Refused { status, code, detail } => {
                 f.write_str(detail)?;
-                match *status {
-                    StatusCode::UNAUTHORIZED => f.write_str("; give a key with `--key` or `AFTERCLICK_ADMIN_KEY`"),
-                    _ if code.is_empty() => write!(f, " ({})", status.as_u16()),
-                    _ => write!(f, " ({code})"),
+                match code.as_str() {
+                    "" => write!(f, " ({})", status.as_u16()),
+                    code => write!(f, " ({code})"),
                 }
             }
         }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use pipeline::Pipeline;
 use pipeline::reconcile::Action;
-use storage::StoreError;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::master_key::{self, MasterKey};
+use crate::wire::FailureWatch;
 use crate::{admin_key, wire};
 
 /// How long what is in flight may take to finish.
@@ -25,6 +25,7 @@ pub(crate) struct Server {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     pipeline: Pipeline,
+    failure: FailureWatch,
     listener: JoinHandle<()>,
     stop_listening: oneshot::Sender<()>,
 }
@@ -57,10 +58,11 @@ impl Server {
     pub(crate) async fn start(config: &Config, credentials: &Credentials) -> Result<(Self, Option<String>)> {
         let settings = &config.server;
         let keys = prepare_data_dir(&settings.data_dir, credentials.master_key.as_deref())?;
-        let store = wire::open_store(&settings.data_dir, keys)?;
+        let data_dir = settings.data_dir.clone();
+        let (store, failure) = tokio::task::spawn_blocking(move || wire::open_store(&data_dir, keys)).await??;
         let pipeline = wire::start(store, settings).await?;
         match Self::open_doors(config, credentials, &pipeline).await {
-            Ok((listener, made_key)) => Ok((Self::listen(listener, pipeline, config)?, made_key)),
+            Ok((listener, made_key)) => Ok((Self::listen(listener, pipeline, failure, config)?, made_key)),
             Err(error) => {
                 // What was written so far is worth a proper close.
                 let _ = pipeline.stop(Duration::ZERO).await;
@@ -77,7 +79,7 @@ impl Server {
     ) -> Result<(TcpListener, Option<String>)> {
         let plan = wire::reconcile(pipeline, config).await.context("the configuration cannot be applied")?;
         for step in plan.steps.iter().filter(|step| step.action != Action::Unchanged) {
-            tracing::info!(object = step.object.kind(), name = %step.name, action = ?step.action, "applied from the file");
+            tracing::info!(object = step.object.kind(), name = %step.name, "{} from the file", done(step.action));
         }
         let listen = config.server.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| {
@@ -87,7 +89,7 @@ impl Server {
         Ok((listener, made_key))
     }
 
-    fn listen(listener: TcpListener, pipeline: Pipeline, config: &Config) -> Result<Self> {
+    fn listen(listener: TcpListener, pipeline: Pipeline, failure: FailureWatch, config: &Config) -> Result<Self> {
         let address = listener.local_addr()?;
         let connections = Arc::new(api::Connections::default());
         let router = wire::router(&pipeline, &config.server, &connections);
@@ -98,12 +100,16 @@ impl Server {
             let _ = stopped.await;
         };
         let listener = tokio::spawn(api::listener::serve(listener, router, limits, connections, shutdown));
-        Ok(Self { address, pipeline, listener, stop_listening })
+        Ok(Self { address, pipeline, failure, listener, stop_listening })
     }
 
     /// Comes back when the store has failed for good: nothing may be acknowledged any more.
-    pub(crate) async fn failed(&self) -> StoreError {
-        self.pipeline.dispatcher.failed().await
+    pub(crate) async fn failed(&self) -> String {
+        let mut failure = self.failure.clone();
+        tokio::select! {
+            reason = failure.failed() => reason.to_string(),
+            error = self.pipeline.dispatcher.failed() => error.to_string(),
+        }
     }
 
     /// Stops accepting, finishes requests and deliveries in flight within `grace`, commits and closes.
@@ -114,6 +120,16 @@ impl Server {
         let closed = self.pipeline.stop(Duration::ZERO).await;
         listener.context("the listener did not end well")?;
         closed.context("the store did not close well")
+    }
+}
+
+/// A step of a plan once it is done, for the log.
+fn done(action: Action) -> &'static str {
+    match action {
+        Action::Create => "created",
+        Action::Update => "updated",
+        Action::Delete => "deleted",
+        Action::Unchanged => "left as it was",
     }
 }
 

@@ -15,6 +15,8 @@ use storage::sqlite::{self, SqliteOptions, SqliteStore, Vault};
 use crate::config::{self, Config};
 use crate::master_key::MasterKey;
 
+pub(crate) use storage::sqlite::FailureWatch;
+
 /// Every sender and vendor this program knows.
 pub(crate) fn plugins() -> Plugins {
     let native = sources::by_name("generic").expect("the built-in senders are in the list");
@@ -35,8 +37,11 @@ pub(crate) fn store_exists(data_dir: &Path) -> bool {
 }
 
 /// Opens the store of a data directory, which stays locked as long as it is open.
-pub(crate) fn open_store(data_dir: &Path, keys: Vec<MasterKey>) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(SqliteStore::open(SqliteOptions::new(data_dir, Vault::new(keys)))?))
+///
+/// Blocking: it reads what memory must know.
+pub(crate) fn open_store(data_dir: &Path, keys: Vec<MasterKey>) -> Result<(Arc<dyn Store>, FailureWatch)> {
+    let (store, watch) = SqliteStore::open(SqliteOptions::new(data_dir, Vault::new(keys)))?;
+    Ok((Arc::new(store), watch))
 }
 
 /// Copies the store of a data directory to a file, also beside a running server.

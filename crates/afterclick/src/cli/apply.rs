@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             return Err(Failure::Failed(anyhow::anyhow!("not applied")));
         }
         put(&client, &config, arguments.prune, false).await?;
-        eprintln!("applied {changes} change(s)");
+        eprintln!("applied {}", output::count(changes, "change"));
         Ok(())
     })
 }
@@ -74,7 +74,7 @@ async fn put(client: &Client, config: &Config, prune: bool, dry_run: bool) -> Re
 }
 
 fn steps(plan: &Value) -> impl Iterator<Item = &Value> {
-    plan["steps"].as_array().into_iter().flatten()
+    plan["plan"].as_array().into_iter().flatten()
 }
 
 fn changes(plan: &Value) -> usize {
@@ -84,7 +84,7 @@ fn changes(plan: &Value) -> usize {
 fn print(plan: &Value) {
     let mut table = Table::new(&["ACTION", "OBJECT", "NAME", "CHANGES"]);
     for step in steps(plan) {
-        table.row(["action", "object", "name", "changes"].map(|path| cell(step, path)));
+        table.row(["action", "kind", "name", "changes"].map(|path| cell(step, path)));
     }
     table.print("the file describes no source and no destination");
 }

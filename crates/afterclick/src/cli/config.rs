@@ -8,6 +8,7 @@ use serde_json::json;
 use super::output::{self, Table, say};
 use super::serve::Options;
 use super::{Failure, Outcome, block_on};
+use crate::config::Config;
 use crate::wire;
 
 #[derive(Debug, Args)]
@@ -61,12 +62,17 @@ fn show(options: &Options, json: bool) -> Outcome {
 
 fn check(options: &Options, file: &std::path::Path) -> Outcome {
     let config = options.load_file(Some(file)).map_err(as_failed)?;
-    let count = (config.sources.len(), config.destinations.len());
     block_on(async {
         wire::check(&config).await?;
-        say(&format!("{}: {} source(s), {} destination(s), no problem found", file.display(), count.0, count.1));
+        say(&format!("{}: {}, no problem found", file.display(), contents(&config)));
         Ok(())
     })
+}
+
+/// What a configuration describes, in numbers.
+pub(super) fn contents(config: &Config) -> String {
+    let (sources, destinations) = (config.sources.len(), config.destinations.len());
+    format!("{}, {}", output::count(sources, "source"), output::count(destinations, "destination"))
 }
 
 /// A file that is refused is what `check` is there to find.

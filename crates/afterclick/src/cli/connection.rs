@@ -16,7 +16,7 @@ pub(crate) struct Connection {
     key: Option<String>,
     /// The appspace an admin key acts in [default: default]
     #[arg(long, global = true, value_name = "NAME", env = "AFTERCLICK_APPSPACE")]
-    appspace: Option<String>,
+    pub(crate) appspace: Option<String>,
 }
 
 impl Connection {

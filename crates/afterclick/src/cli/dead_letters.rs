@@ -13,8 +13,8 @@ const LIST: Listing = Listing {
     path: "/v1/dead-letters",
     columns: &[
         ("ID", "id"),
-        ("TYPE", "event_type"),
-        ("DESTINATION", "destination"),
+        ("TYPE", "type"),
+        ("DESTINATION", "destination_name"),
         ("REASON", "reason"),
         ("ATTEMPTS", "attempts"),
         ("LAST STATUS", "last_attempt.status"),
@@ -98,8 +98,17 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 if !ids.is_empty() {
                     body.insert("ids".to_owned(), ids.clone().into());
                 }
+                if *all {
+                    body.insert("all".to_owned(), true.into());
+                }
                 let answer = client.post("/v1/dead-letters/redrive", &Value::Object(body)).await?;
                 say(&format!("redriven: {}", cell(&answer, "redriven")));
+                for skipped in answer["skipped"].as_array().into_iter().flatten() {
+                    eprintln!("skipped {}: {}", cell(skipped, "id"), cell(skipped, "code"));
+                }
+                if answer["more"] == Value::Bool(true) {
+                    eprintln!("there are more; run it again");
+                }
                 Ok(())
             }
         }

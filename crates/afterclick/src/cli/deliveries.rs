@@ -13,13 +13,13 @@ const LIST: Listing = Listing {
     path: "/v1/deliveries",
     columns: &[
         ("ID", "id"),
-        ("TYPE", "event_type"),
-        ("DESTINATION", "destination"),
+        ("TYPE", "type"),
+        ("DESTINATION", "destination_name"),
         ("STATE", "state"),
         ("ATTEMPTS", "attempts"),
         ("LAST STATUS", "last_attempt.status"),
         ("REASON", "last_attempt.reason"),
-        ("CREATED", "created_at"),
+        ("NEXT TRY", "due_at"),
     ],
     nothing: "no deliveries; an event is owed to each destination that subscribes to its type",
 };
@@ -43,7 +43,7 @@ enum Verb {
         /// Only of this event
         #[arg(long)]
         event: Option<String>,
-        /// Only in this state: pending, delivered, dead or cancelled
+        /// Only in this state: pending, leased, held, delivered, dead or cancelled
         #[arg(long)]
         state: Option<String>,
         /// Only of this event type
@@ -101,7 +101,7 @@ async fn show(client: &Client, id: &str, json: bool) -> Outcome {
     let mut head = delivery.clone();
     let attempts = head.as_object_mut().and_then(|members| {
         members.remove("last_attempt");
-        members.remove("attempt_log")
+        members.remove("attempts_made")
     });
     output::print_members(&head);
     say("");

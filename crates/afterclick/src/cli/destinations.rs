@@ -1,7 +1,11 @@
 //! `afterclick destinations`: receivers.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use domain::retry::parse_wait;
 use serde_json::{Map, Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
 use super::listing::{How, Listing};
@@ -15,9 +19,9 @@ const LIST: Listing = Listing {
         ("NAME", "name"),
         ("CONNECTOR", "connector"),
         ("EVENTS", "events"),
-        ("STATE", "state"),
-        ("PENDING", "pending"),
-        ("MANAGED BY", "managed"),
+        ("PAUSED", "paused.reason"),
+        ("BREAKER", "lane.breaker.state"),
+        ("MANAGED BY", "managed_by"),
         ("ID", "id"),
     ],
     nothing: "no destinations; describe one in a file and run `afterclick apply`, or `afterclick destinations create`",
@@ -27,7 +31,7 @@ const DELIVERIES: Listing = Listing {
     path: "",
     columns: &[
         ("ID", "id"),
-        ("TYPE", "event_type"),
+        ("TYPE", "type"),
         ("STATE", "state"),
         ("ATTEMPTS", "attempts"),
         ("LAST STATUS", "last_attempt.status"),
@@ -36,6 +40,10 @@ const DELIVERIES: Listing = Listing {
     ],
     nothing: "no deliveries to this destination yet",
 };
+
+/// How long a test may take, and how often to look.
+const TEST_WAIT_MAX: Duration = Duration::from_secs(15);
+const TEST_LOOK_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -78,7 +86,7 @@ enum Verb {
         #[arg(long = "set", value_name = "NAME=VALUE")]
         settings: Vec<String>,
     },
-    /// Send it a test event
+    /// Send it a test event and wait for the answer
     Test { name: String },
     /// Show what would be sent for an event, without sending it
     Preview {
@@ -104,8 +112,8 @@ enum Verb {
     RotateSecret {
         name: String,
         /// For how long the old secret signs beside the new one, for example `24h`
-        #[arg(long, value_name = "TIME")]
-        overlap: Option<String>,
+        #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_wait)]
+        overlap: Duration,
     },
     /// Delete it; what it is still owed is cancelled, the log stays
     Delete { name: String },
@@ -153,7 +161,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             Verb::Pause { name } => act(&client, name, "pause").await,
             Verb::Resume { name } => act(&client, name, "resume").await,
             Verb::RotateSecret { name, overlap } => {
-                let body = overlap.as_ref().map_or_else(|| json!({}), |overlap| json!({ "overlap": overlap }));
+                let body = json!({ "overlap_seconds": overlap.as_secs() });
                 let answer = client.post(&format!("{}/rotate-secret", path(name)), &body).await?;
                 say(&cell(&answer, "secret"));
                 eprintln!("this is the only time the secret is shown; give it to the receiver now");
@@ -170,13 +178,31 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 
 async fn test(client: &Client, name: &str) -> Outcome {
     let answer = client.post(&format!("{}/test", path(name)), &json!({})).await?;
-    output::print_members(&answer);
-    Ok(())
+    let delivery = cell(&answer, "delivery");
+    let deadline = Instant::now() + TEST_WAIT_MAX;
+    loop {
+        let now = client.get(&format!("/v1/deliveries/{delivery}"), &[]).await?;
+        let state = cell(&now, "state");
+        if now["last_attempt"].is_null() && state != "held" && Instant::now() < deadline {
+            sleep(TEST_LOOK_EVERY).await;
+            continue;
+        }
+        say(&format!("{delivery} {state}"));
+        if state == "delivered" {
+            return Ok(());
+        }
+        let paths =
+            ["held_by", "last_attempt.reason", "last_attempt.status", "last_attempt.error", "last_attempt.reply"];
+        let told: Vec<_> = paths.map(|path| cell(&now, path)).into_iter().filter(|text| !text.is_empty()).collect();
+        let told = if told.is_empty() { "not tried yet".to_owned() } else { told.join(", ") };
+        return Err(Failure::Failed(anyhow::anyhow!("{told}")));
+    }
 }
 
 async fn act(client: &Client, name: &str, verb: &str) -> Outcome {
     let destination = client.post(&format!("{}/{verb}", path(name)), &json!({})).await?;
-    say(&format!("{} {}", cell(&destination, "name"), cell(&destination, "state")));
+    let state = if destination["paused"].is_null() { "running" } else { "paused" };
+    say(&format!("{} {state}", cell(&destination, "name")));
     Ok(())
 }
 

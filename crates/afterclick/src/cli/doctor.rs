@@ -4,8 +4,9 @@ mod checks;
 
 use clap::Args;
 
+use super::config::contents;
 use super::connection::Connection;
-use super::output::{Paint, say};
+use super::output::{Paint, count, say};
 use super::serve::Options;
 use super::{Failure, Outcome, block_on};
 use crate::config::Config;
@@ -43,8 +44,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let client = arguments.connection.client()?;
     let (config, mut findings) = match arguments.options.load() {
         Ok(config) => {
-            let counts = format!("{} source(s), {} destination(s)", config.sources.len(), config.destinations.len());
-            (config, vec![Finding::Good(format!("configuration: {counts}, no problem found"))])
+            let finding = Finding::Good(format!("configuration: {} described, every key known", contents(&config)));
+            (config, vec![finding])
         }
         Err(Failure::Misused(error)) => {
             let finding =
@@ -79,8 +80,7 @@ fn report(findings: &[Finding]) -> bool {
     }
     match faults {
         0 => eprintln!("nothing is wrong"),
-        1 => eprintln!("one thing is wrong"),
-        _ => eprintln!("{faults} things are wrong"),
+        faults => eprintln!("{}", count(faults, "fault")),
     }
     faults == 0
 }

@@ -92,15 +92,12 @@ async fn show(client: &Client, id: &str, json: bool) -> Outcome {
         return Ok(());
     }
     let mut head = event.clone();
-    let body = head.as_object_mut().and_then(|members| members.remove("body"));
-    output::print_members(&head);
-    if let Some(body) = body {
-        say("");
-        match body.as_str().map(serde_json::from_str::<serde_json::Value>) {
-            Some(Ok(body)) => output::print_json(&body),
-            Some(Err(_)) | None => say(&cell(&event, "body")),
-        }
+    if let Some(members) = head.as_object_mut() {
+        members.retain(|name, _| !["body", "envelope", "deliveries"].contains(&name.as_str()));
     }
+    output::print_members(&head);
+    say("");
+    output::print_json(&event["envelope"]);
     Ok(())
 }
 
@@ -111,10 +108,13 @@ async fn explain(client: &Client, id: &str, json: bool) -> Outcome {
         return Ok(());
     }
     let paint = Paint::for_stdout();
-    say(&paint.bold(&format!("{} {}", cell(&explained, "event.type"), cell(&explained, "event.id"))));
-    let mut table = Table::new(&["DESTINATION", "MATCHES", "WHY", "DELIVERY", "STATE"]);
+    say(&paint.bold(&format!("{} {}", cell(&explained, "type"), cell(&explained, "event"))));
+    let mut table = Table::new(&["DESTINATION", "OUTCOME", "DELIVERIES", "WHY"]);
     for entry in explained["destinations"].as_array().into_iter().flatten() {
-        table.row(["destination", "matches", "why", "delivery.id", "delivery.state"].map(|path| cell(entry, path)));
+        let name = if entry["name"].is_null() { "destination" } else { "name" };
+        let deliveries = entry["deliveries"].as_array().into_iter().flatten();
+        let states: Vec<_> = deliveries.map(|delivery| cell(delivery, "state")).collect();
+        table.row([cell(entry, name), cell(entry, "outcome"), states.join(", "), cell(entry, "why")]);
     }
     table.print("this appspace has no destinations");
     Ok(())

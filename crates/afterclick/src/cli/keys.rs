@@ -14,6 +14,7 @@ const LIST: Listing = Listing {
         ("ID", "id"),
         ("LABEL", "label"),
         ("SCOPE", "scope"),
+        ("APPSPACE", "appspace_name"),
         ("ENDS IN", "tail"),
         ("CREATED", "created_at"),
         ("EXPIRES", "expires_at"),
@@ -58,7 +59,12 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     block_on(async {
         match &arguments.verb {
             Verb::Create { scope, label } => {
-                let key = client.post("/v1/keys", &json!({ "scope": scope, "label": label })).await?;
+                let mut body = json!({ "scope": scope, "label": label });
+                // The key belongs to the appspace that is named, while the caller stays who they are.
+                if let Some(appspace) = arguments.connection.appspace.as_ref().filter(|_| scope != "admin") {
+                    body["appspace"] = appspace.clone().into();
+                }
+                let key = client.post("/v1/keys", &body).await?;
                 say(&cell(&key, "key"));
                 eprintln!("this is the only time the key is shown; keep it where secrets are kept");
                 Ok(())

@@ -70,20 +70,40 @@ pub(crate) fn cell(value: &Value, path: &str) -> String {
 
 /// Prints the members of an object, one per line, names aligned.
 pub(crate) fn print_members(value: &Value) {
-    let Some(members) = value.as_object() else { return print_json(value) };
-    let width = members.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    flatten("", value, &mut lines);
+    let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let paint = Paint::for_stdout();
-    for (name, value) in members {
-        let text = match value {
-            Value::Null => continue,
-            Value::String(text) => paint.state(text),
-            Value::Array(items) if items.iter().all(Value::is_string) => {
-                cell(&serde_json::json!({ "items": items }), "items")
-            }
-            other => other.to_string(),
-        };
-        say(&format!("{}  {text}", paint.dim(&format!("{name:width$}"))));
+    for (name, text) in lines {
+        say(&format!("{}  {}", paint.dim(&format!("{name:width$}")), paint.state(&text)));
     }
+}
+
+/// Members of members get a dotted name; what is null is left out.
+fn flatten(path: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Object(members) => {
+            for (name, value) in members {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                flatten(&path, value, lines);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (index, item) in items.iter().enumerate() {
+                flatten(&format!("{path}.{}", index + 1), item, lines);
+            }
+        }
+        other => {
+            let text = cell(&serde_json::json!({ "value": other }), "value");
+            lines.push((path.to_owned(), text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()));
+        }
+    }
+}
+
+/// A number with its noun: `1 source`, `2 sources`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Colours, or none.
@@ -143,6 +163,7 @@ fn line(cells: &[String], widths: &[usize], paint: impl Fn(&str) -> String) -> S
             line.push_str(&" ".repeat(width.saturating_sub(cell.chars().count()) + 2));
         }
     }
+    line.truncate(line.trim_end().len());
     line
 }
 

@@ -1,6 +1,9 @@
 //! `afterclick sources`: senders.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use domain::retry::parse_wait;
 use serde_json::json;
 
 use super::connection::Connection;
@@ -15,7 +18,7 @@ const LIST: Listing = Listing {
         ("KIND", "kind"),
         ("SCHEME", "scheme"),
         ("PATH", "path"),
-        ("MANAGED BY", "managed"),
+        ("MANAGED BY", "managed_by"),
         ("ID", "id"),
     ],
     nothing: "no sources; describe one in a file and run `afterclick apply`, or `afterclick sources create`",
@@ -23,7 +26,7 @@ const LIST: Listing = Listing {
 
 const QUARANTINE: Listing = Listing {
     path: "",
-    columns: &[("RECEIVED", "received_at"), ("REASON", "reason"), ("SHA-256", "body_hash"), ("BODY", "body")],
+    columns: &[("RECEIVED", "received_at"), ("REASON", "reason"), ("BYTES", "body_bytes"), ("BODY", "body")],
     nothing: "nothing in quarantine: every signed body could be read",
 };
 
@@ -68,8 +71,8 @@ enum Verb {
     RotateSecret {
         name: String,
         /// For how long the old secrets are still accepted, for example `24h`
-        #[arg(long, value_name = "TIME")]
-        overlap: Option<String>,
+        #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_wait)]
+        overlap: Duration,
     },
     /// Bodies that were signed and could not be read
     Quarantine {
@@ -104,7 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 Ok(())
             }
             Verb::RotateSecret { name, overlap } => {
-                let body = overlap.as_ref().map_or_else(|| json!({}), |overlap| json!({ "overlap": overlap }));
+                let body = json!({ "overlap_seconds": overlap.as_secs() });
                 let answer = client.post(&format!("{}/rotate-secret", path(name)), &body).await?;
                 say(&cell(&answer, "secret"));
                 eprintln!("this is the only time the secret is shown; give it to the sender now");

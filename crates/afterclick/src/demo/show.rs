@@ -27,7 +27,10 @@ pub(super) fn introduction(server: SocketAddr, receiver: SocketAddr) {
     say(&format!("  receiver  http://{receiver}   five destinations, each with its own way to check a signature;"));
     say(&format!("            the fifth answers \"503, not now\" to the first {STUMBLES} tries of every event"));
     say("");
-    say("Now a link platform reports what its users did: every kind of event there is, as signed webhooks.");
+    say("Now a link platform reports what its users did, every kind of event there is, as signed webhooks. The server");
+    say(
+        "answers when an event is safe on disk, not before. ✓ is a delivery whose signature the receiver has verified.",
+    );
     say("");
 }
 
@@ -99,14 +102,12 @@ pub(super) fn summary(board: &Board) {
     let totals = board.totals();
     let paint = Paint::for_stdout();
     say("");
-    say(&paint.bold(&format!(
-        "{} events in, {} deliveries out to {} destinations, every signature verified by its receiver.",
-        totals.events,
-        totals.accepted,
-        board.inboxes.len()
-    )));
-    if totals.refused > 0 {
-        say(&paint.bad(&format!("{} deliveries had a signature that their receiver refused.", totals.refused)));
+    let destinations = board.inboxes.len();
+    let numbers =
+        format!("{} events in, {} deliveries out to {destinations} destinations", totals.events, totals.accepted);
+    match totals.refused {
+        0 => say(&paint.bold(&format!("{numbers}, every signature verified by its receiver."))),
+        refused => say(&paint.bad(&format!("{numbers}; {refused} had a signature that their receiver refused."))),
     }
 }
 
@@ -116,7 +117,7 @@ pub(super) fn too_late(board: &Board, after: Duration) {
     say("");
     say(&paint.bad(&format!("Not everything arrived within {} s:", after.as_secs())));
     for (inbox, count) in board.missing() {
-        say(&format!("  {inbox} still waits for {count} event(s)"));
+        say(&format!("  {inbox} still waits for {}", crate::cli::count(count, "event")));
     }
 }
 

@@ -14,7 +14,7 @@ use super::Finding;
 use crate::cli::time::now;
 use crate::client::{CallError, Client};
 use crate::config::{self, Config};
-use crate::{master_key, wire};
+use crate::{master_key, random, wire};
 
 /// A clock before this (2026-01-01) has lost its battery.
 const CLOCK_EARLIEST: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -98,7 +98,7 @@ fn weak(what: &str, secret: &Secret) -> Option<Finding> {
 
 /// The machine: clock, directory, disk, keys.
 pub(super) fn machine(server: &config::Server) -> Vec<Finding> {
-    let mut findings = vec![clock(now()), sqlite()];
+    let mut findings = vec![clock(now())];
     let dir = &server.data_dir;
     if !dir.exists() {
         findings.push(Finding::Skipped(format!(
@@ -111,6 +111,7 @@ pub(super) fn machine(server: &config::Server) -> Vec<Finding> {
         Ok(times) => {
             findings.push(Finding::Good(format!("data directory: `{}` can be written", dir.display())));
             findings.push(disk(&times));
+            findings.push(sqlite(dir));
         }
         Err(error) => findings.push(Finding::bad(
             format!("data directory: `{}` cannot be written: {error}", dir.display()),
@@ -131,8 +132,17 @@ fn clock(now: Timestamp) -> Finding {
     )
 }
 
-fn sqlite() -> Finding {
-    Finding::Good(format!("SQLite {}, commits with synchronous=FULL", wire::sqlite_version()))
+/// Whether a store on this file system would commit as it must: one is opened beside the real one, which checks.
+fn sqlite(dir: &Path) -> Finding {
+    let version = wire::sqlite_version();
+    let opened = tempfile::Builder::new().prefix(".doctor-").tempdir_in(dir).map_err(anyhow::Error::from);
+    match opened.and_then(|scratch| wire::open_store(scratch.path(), vec![random::bytes()]).map(|_| ())) {
+        Ok(()) => Finding::Good(format!("SQLite {version}: accepts WAL with synchronous=FULL here")),
+        Err(error) => Finding::bad(
+            format!("SQLite {version}: {error:#}"),
+            "put the data directory on a local file system, not on a network one",
+        ),
+    }
 }
 
 /// Times small durable writes in the directory, as commits are.
