@@ -1,0 +1,193 @@
+//! Claims: taking due deliveries in fair shares, from memory where it can be, else from disk.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use domain::delivery::{Class, Standing};
+use domain::{DeliveryId, DestinationId, Event, ReplayId, Timestamp};
+use rusqlite::Connection;
+
+use super::failure;
+use super::lanes::{CLASSES, Lane, Lanes};
+use super::numbers::{DeliveryNo, DestinationNo};
+use super::refill;
+use super::rows;
+use super::shared::Shared;
+use crate::{Claimed, Fence, Owned, Result};
+
+/// Most reads of one claim and class.
+const READS_MAX: usize = 4;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) destination: DestinationId,
+    pub(super) now: Timestamp,
+    pub(super) limit: usize,
+    pub(super) lease_until: Timestamp,
+}
+
+/// A delivery in hand, its event perhaps still to be read.
+#[derive(Debug)]
+struct Taken {
+    no: DeliveryNo,
+    id: DeliveryId,
+    fence: Fence,
+    standing: Standing,
+    created_at: Timestamp,
+    replay: Option<ReplayId>,
+    event: Option<Arc<Event>>,
+}
+
+/// A claim on its way to a caller who may be gone: dropped on the way, it gives everything back.
+#[derive(Debug)]
+pub(super) struct Handover {
+    shared: Arc<Shared>,
+    claimed: Claimed,
+}
+
+/// Claims from memory alone; `None` if the disk has to be asked.
+pub(super) fn from_memory(shared: &Shared, claim: &Claim) -> Option<Claimed> {
+    let mut lanes = shared.lanes();
+    let Some(destination) = lanes.find(claim.destination) else { return Some(Claimed::default()) };
+    let lane = lanes.lane(destination)?;
+    if CLASSES.into_iter().any(|class| needs_read(lane, class, claim)) {
+        return None;
+    }
+    let chosen = choose(lane, claim.now, claim.limit);
+    if chosen.iter().any(|chosen| !chosen.has_event) {
+        return None;
+    }
+    let (taken, next_due) = take(&mut lanes, destination, &chosen, claim);
+    let work = taken.into_iter().filter_map(|taken| taken.into_owned(claim.destination, None)).collect();
+    Some(Claimed { work, next_due })
+}
+
+/// Claims, reading what memory does not have. Runs on a blocking thread.
+pub(super) fn from_disk(conn: &Connection, shared: Arc<Shared>, claim: &Claim) -> Result<Handover> {
+    let Some(destination) = shared.lanes().find(claim.destination) else {
+        return Ok(Handover { shared, claimed: Claimed::default() });
+    };
+    for class in CLASSES {
+        for _ in 0..READS_MAX {
+            let is_short = shared.lanes().lane(destination).is_some_and(|lane| needs_read(lane, class, claim));
+            if !is_short || !refill::refill(conn, &shared, destination, class)? {
+                break;
+            }
+        }
+    }
+    let (taken, next_due) = {
+        let mut lanes = shared.lanes();
+        let chosen = lanes.lane(destination).map(|lane| choose(lane, claim.now, claim.limit)).unwrap_or_default();
+        take(&mut lanes, destination, &chosen, claim)
+    };
+    let leases: Vec<_> = taken.iter().map(|taken| (taken.id, taken.fence)).collect();
+    match taken.into_iter().map(|taken| read_event(conn, taken, claim.destination)).collect::<Result<Vec<Owned>>>() {
+        Ok(work) => Ok(Handover { shared, claimed: Claimed { work, next_due } }),
+        Err(error) => {
+            release(&shared, leases);
+            Err(error)
+        }
+    }
+}
+
+/// Gives back deliveries that were not tried.
+pub(super) fn release(shared: &Shared, leases: impl IntoIterator<Item = (DeliveryId, Fence)>) {
+    let mut lanes = shared.lanes();
+    let freed: Vec<_> = leases.into_iter().filter_map(|(id, fence)| lanes.release(id, fence)).collect();
+    drop(lanes);
+    shared.signal.mark(freed);
+}
+
+impl Handover {
+    pub(super) fn take(mut self) -> Claimed {
+        std::mem::take(&mut self.claimed)
+    }
+}
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        let work = std::mem::take(&mut self.claimed.work);
+        if !work.is_empty() {
+            release(&self.shared, work.iter().map(|owned| (owned.id, owned.fence)));
+        }
+    }
+}
+
+/// Whether a class has fewer due ones in memory than might be taken, and more on disk.
+fn needs_read(lane: &Lane, class: Class, claim: &Claim) -> bool {
+    lane.has_due_beyond(class, claim.now)
+        && lane.due_of_window(class, claim.now).take(claim.limit).count() < claim.limit
+}
+
+/// What a claim takes.
+#[derive(Debug, Clone, Copy)]
+struct Chosen {
+    no: DeliveryNo,
+    standing: Standing,
+    has_event: bool,
+}
+
+/// Up to `limit` due deliveries, place by place, each to the class whose turn it is.
+fn choose(lane: &Lane, now: Timestamp, limit: usize) -> Vec<Chosen> {
+    let mut due = CLASSES.map(|class| {
+        let due = lane.due(class, now).take(limit);
+        due.map(|waiting| Chosen { no: waiting.no, standing: waiting.standing(), has_event: waiting.event.is_some() })
+            .collect::<VecDeque<Chosen>>()
+    });
+    let mut chosen = Vec::with_capacity(limit.min(due.iter().map(VecDeque::len).sum()));
+    while chosen.len() < limit {
+        let turn = turn(lane.places + chosen.len() as u64);
+        let Some(next) = turn.into_iter().find_map(|class| due[class as usize].pop_front()) else { break };
+        chosen.push(next);
+    }
+    chosen.sort_by_key(|chosen| chosen.standing.class);
+    chosen
+}
+
+/// Which class has the first right to the place with this number: out of ten, two go to retries and one to a replay.
+const fn turn(place: u64) -> [Class; 3] {
+    match place % 10 {
+        4 | 9 => [Class::Retry, Class::Fresh, Class::Replay],
+        7 => [Class::Replay, Class::Fresh, Class::Retry],
+        _ => [Class::Fresh, Class::Retry, Class::Replay],
+    }
+}
+
+fn take(
+    lanes: &mut Lanes,
+    destination: DestinationNo,
+    chosen: &[Chosen],
+    claim: &Claim,
+) -> (Vec<Taken>, Option<Timestamp>) {
+    let mut taken = Vec::with_capacity(chosen.len());
+    let Some(lane) = lanes.lane_mut(destination) else { return (taken, None) };
+    lane.places += chosen.len() as u64;
+    let waiting: Vec<_> = chosen.iter().filter_map(|chosen| lane.take(chosen.no, &chosen.standing)).collect();
+    let next_due = lane.next_due();
+    for mut waiting in waiting {
+        let event = waiting.event.take().map(|kept| kept.event().clone());
+        let (no, event_id, standing) = (waiting.no, waiting.event_id, waiting.standing());
+        let (created_at, replay) = (waiting.created_at, waiting.replay.as_deref().copied());
+        let id = DeliveryId { event: event_id, ordinal: no.ordinal() };
+        let fence = lanes.lease(destination, waiting, claim.lease_until);
+        taken.push(Taken { no, id, fence, standing, created_at, replay, event });
+    }
+    (taken, next_due)
+}
+
+impl Taken {
+    fn into_owned(self, destination: DestinationId, read: Option<Arc<Event>>) -> Option<Owned> {
+        let Self { id, fence, standing, created_at, replay, event, .. } = self;
+        Some(Owned { id, destination, fence, event: event.or(read)?, standing, created_at, replay })
+    }
+}
+
+fn read_event(conn: &Connection, taken: Taken, destination: DestinationId) -> Result<Owned> {
+    let read = match taken.event {
+        Some(_) => None,
+        None => rows::event(conn, taken.no.event()).map_err(|error| failure::unreadable(&error))?,
+    };
+    let id = taken.id;
+    taken.into_owned(destination, read).ok_or_else(|| failure::failed(&format!("the event of `{id}` is missing")))
+}

@@ -1,0 +1,365 @@
+//! The queue side of deliveries, in memory: what waits in each lane, and who owns what.
+//!
+//! The writer brings every change here after the commit that made it durable, so what is here is always true. Claims
+//! take from here without touching the disk unless a window has run dry. Leases live only here: the lock on the data
+//! directory says that no other process can hold one.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use domain::delivery::{Class, Standing, State};
+use domain::{DeliveryId, DestinationId, Timestamp};
+
+use super::numbers::{DeliveryNo, DestinationNo, EventNo};
+use super::window::{Waiting, Window};
+use crate::Fence;
+
+pub(super) const CLASSES: [Class; 3] = [Class::Fresh, Class::Retry, Class::Replay];
+
+/// Every lane and every lease.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    by_id: HashMap<DestinationId, DestinationNo>,
+    lanes: HashMap<DestinationNo, Lane>,
+    leases: HashMap<Fence, Lease>,
+    fences: HashMap<DeliveryNo, Fence>,
+    last_fence: u64,
+    /// Fresh deliveries of events up to here have rows in `fresh`; later ones are only in memory.
+    folded_to: EventNo,
+}
+
+/// The pending deliveries of one destination.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) destination: DestinationId,
+    /// All that are pending, leased ones included.
+    pub(super) pending: u64,
+    /// A deleted destination: nothing is claimed, what is left waits to be cancelled.
+    pub(super) is_closed: bool,
+    /// Fresh ones of the tail: all of them, by age.
+    pub(super) tail: BTreeMap<(Timestamp, DeliveryNo), Waiting>,
+    windows: [Window; 3],
+    leased: HashSet<Fence>,
+    /// Places given out so far: decides whose turn it is.
+    pub(super) places: u64,
+}
+
+/// Who owns a delivery, and for how long.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) destination: DestinationNo,
+    pub(super) waiting: Waiting,
+    pub(super) until: Timestamp,
+    /// The open transaction ends this lease: nobody else may touch it until that is committed or rolled back.
+    is_ending: bool,
+}
+
+impl Lanes {
+    /// Without lanes. `last_fence` must lie above every fence that was ever given out.
+    pub(super) fn new(last_fence: u64, folded_to: EventNo) -> Self {
+        Self {
+            by_id: HashMap::new(),
+            lanes: HashMap::new(),
+            leases: HashMap::new(),
+            fences: HashMap::new(),
+            last_fence,
+            folded_to,
+        }
+    }
+
+    pub(super) fn open_lane(&mut self, destination: DestinationId, no: DestinationNo) -> &mut Lane {
+        self.by_id.insert(destination, no);
+        self.lanes.entry(no).or_insert_with(|| Lane::new(destination))
+    }
+
+    /// Nothing is claimed from it any more, and whoever has something in hand does not own it any more.
+    pub(super) fn close_lane(&mut self, no: DestinationNo) {
+        let Some(lane) = self.lanes.get_mut(&no) else { return };
+        lane.is_closed = true;
+        self.by_id.remove(&lane.destination);
+        for fence in lane.leased.iter().copied().collect::<Vec<_>>() {
+            self.give_back(fence);
+        }
+    }
+
+    pub(super) fn remove_lane(&mut self, no: DestinationNo) {
+        self.lanes.remove(&no);
+    }
+
+    pub(super) fn lane(&self, no: DestinationNo) -> Option<&Lane> {
+        self.lanes.get(&no)
+    }
+
+    pub(super) fn lane_mut(&mut self, no: DestinationNo) -> Option<&mut Lane> {
+        self.lanes.get_mut(&no)
+    }
+
+    /// The lane of a destination that is in the catalog.
+    pub(super) fn find(&self, destination: DestinationId) -> Option<DestinationNo> {
+        self.by_id.get(&destination).copied()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (DestinationNo, &Lane)> {
+        self.lanes.iter().map(|(&no, lane)| (no, lane))
+    }
+
+    // -- what the writer brings after a commit ---------------------------------------------------------------------
+
+    /// A new pending delivery.
+    pub(super) fn owe(&mut self, destination: DestinationNo, waiting: Waiting) {
+        if let Some(lane) = self.lanes.get_mut(&destination) {
+            lane.pending += 1;
+            lane.wait(waiting, self.folded_to);
+        }
+    }
+
+    /// The outcome of a lease.
+    pub(super) fn settled(&mut self, fence: Fence, standing: &Standing) -> Option<DestinationId> {
+        let lease = self.end_lease(fence)?;
+        let mut waiting = lease.waiting;
+        let lane = self.lanes.get_mut(&lease.destination)?;
+        lane.forget(&waiting);
+        if standing.state == State::Pending {
+            waiting.stand(standing);
+            lane.wait(waiting, self.folded_to);
+        } else {
+            lane.pending = lane.pending.saturating_sub(1);
+        }
+        Some(lane.destination)
+    }
+
+    /// A pending delivery that was changed by a person; `waiting` is what it is now. A lease stays: what a worker has in
+    /// hand is being tried already.
+    pub(super) fn moved(&mut self, destination: DestinationNo, was: &Standing, mut waiting: Waiting) {
+        let lease = self.fences.get(&waiting.no).and_then(|fence| self.leases.get_mut(fence));
+        if let Some(lease) = lease {
+            lease.waiting.stand(&waiting.standing());
+        } else if let Some(lane) = self.lanes.get_mut(&destination) {
+            waiting.event = lane.remove(waiting.no, was).and_then(|old| old.event);
+            lane.wait(waiting, self.folded_to);
+        }
+    }
+
+    /// A pending delivery that was called off; whoever has it in hand does not own it any more.
+    pub(super) fn ended(&mut self, destination: DestinationNo, no: DeliveryNo, was: &Standing) {
+        if let Some(&fence) = self.fences.get(&no) {
+            self.end_lease(fence);
+        }
+        if let Some(lane) = self.lanes.get_mut(&destination) {
+            lane.remove(no, was);
+            lane.pending = lane.pending.saturating_sub(1);
+        }
+    }
+
+    /// Ends a read of what lies behind a window.
+    pub(super) fn end_read(
+        &mut self,
+        destination: DestinationNo,
+        class: Class,
+        rows: Vec<Waiting>,
+        next_due: Option<Timestamp>,
+    ) {
+        let fences = &self.fences;
+        if let Some(lane) = self.lanes.get_mut(&destination) {
+            lane.window(class).end_read(rows, next_due, |no| fences.contains_key(&no));
+        }
+    }
+
+    /// The fold has come to `folded_to`: what waits up to there has its row on disk and need not stay in memory.
+    pub(super) fn folded(&mut self, folded_to: EventNo) {
+        self.folded_to = folded_to;
+        for lane in self.lanes.values_mut() {
+            let is_folded = |waiting: &Waiting| waiting.no.event() <= folded_to;
+            let moved: Vec<_> = lane.tail.extract_if(.., |_, waiting| is_folded(waiting)).collect();
+            for (_, waiting) in moved {
+                lane.windows[Class::Fresh as usize].put(waiting);
+            }
+        }
+    }
+
+    // -- leases ----------------------------------------------------------------------------------------------------
+
+    pub(super) fn lease(&mut self, destination: DestinationNo, waiting: Waiting, until: Timestamp) -> Fence {
+        self.last_fence += 1;
+        let fence = Fence(self.last_fence);
+        self.fences.insert(waiting.no, fence);
+        if let Some(lane) = self.lanes.get_mut(&destination) {
+            lane.leased.insert(fence);
+        }
+        self.leases.insert(fence, Lease { destination, waiting, until, is_ending: false });
+        fence
+    }
+
+    pub(super) fn is_leased(&self, no: DeliveryNo) -> bool {
+        self.fences.contains_key(&no)
+    }
+
+    /// The lease of a delivery, for the transaction that ends it; `None` if the fence does not own it any more.
+    pub(super) fn begin_end(&mut self, id: DeliveryId, fence: Fence) -> Option<&Lease> {
+        let lease = self.leases.get_mut(&fence)?;
+        let owns = lease.waiting.event_id == id.event && lease.waiting.no.ordinal() == id.ordinal;
+        if !owns || lease.is_ending {
+            return None;
+        }
+        lease.is_ending = true;
+        Some(lease)
+    }
+
+    /// The same for a delivery that is called off while somebody may have it in hand.
+    pub(super) fn begin_end_of(&mut self, no: DeliveryNo) -> Option<Fence> {
+        let fence = *self.fences.get(&no)?;
+        let lease = self.leases.get_mut(&fence)?;
+        (!std::mem::replace(&mut lease.is_ending, true)).then_some(fence)
+    }
+
+    /// The same for all of a destination.
+    pub(super) fn begin_end_all(&mut self, destination: DestinationNo) -> Vec<Fence> {
+        let leased = self.lanes.get(&destination).into_iter().flat_map(|lane| &lane.leased).copied();
+        let mut begun = Vec::new();
+        for fence in leased {
+            if let Some(lease) = self.leases.get_mut(&fence)
+                && !std::mem::replace(&mut lease.is_ending, true)
+            {
+                begun.push(fence);
+            }
+        }
+        begun
+    }
+
+    /// The transaction was rolled back: the lease goes on.
+    pub(super) fn undo_end(&mut self, fence: Fence) {
+        if let Some(lease) = self.leases.get_mut(&fence) {
+            lease.is_ending = false;
+        }
+    }
+
+    /// Gives back one delivery that was not tried.
+    pub(super) fn release(&mut self, id: DeliveryId, fence: Fence) -> Option<DestinationId> {
+        let lease = self.leases.get(&fence)?;
+        let owns = lease.waiting.event_id == id.event && lease.waiting.no.ordinal() == id.ordinal;
+        if owns && !lease.is_ending { self.give_back(fence) } else { None }
+    }
+
+    /// Gives back what was leased until before `now`.
+    pub(super) fn rescue(&mut self, now: Timestamp) -> (usize, Vec<DestinationId>) {
+        let ended = self.leases.iter().filter(|(_, lease)| lease.until < now && !lease.is_ending);
+        let ended: Vec<Fence> = ended.map(|(&fence, _)| fence).collect();
+        let lanes = ended.iter().filter_map(|&fence| self.give_back(fence)).collect();
+        (ended.len(), lanes)
+    }
+
+    fn give_back(&mut self, fence: Fence) -> Option<DestinationId> {
+        let lease = self.end_lease(fence)?;
+        let lane = self.lanes.get_mut(&lease.destination)?;
+        lane.wait(lease.waiting, self.folded_to);
+        Some(lane.destination)
+    }
+
+    fn end_lease(&mut self, fence: Fence) -> Option<Lease> {
+        let lease = self.leases.remove(&fence)?;
+        self.fences.remove(&lease.waiting.no);
+        if let Some(lane) = self.lanes.get_mut(&lease.destination) {
+            lane.leased.remove(&fence);
+        }
+        Some(lease)
+    }
+
+    /// The next fresh deliveries of the tail that are pending, leased ones included: up to `limit` after `after`, of
+    /// events up to `up_to`, in order.
+    pub(super) fn fresh_of_tail(
+        &self,
+        destination: DestinationNo,
+        after: DeliveryNo,
+        up_to: EventNo,
+        limit: usize,
+    ) -> Vec<DeliveryNo> {
+        let Some(lane) = self.lanes.get(&destination) else { return Vec::new() };
+        let leased = lane.leased.iter().filter_map(|fence| self.leases.get(fence)).map(|lease| &lease.waiting);
+        let leased = leased.filter(|waiting| waiting.class == Class::Fresh && waiting.no.event() > self.folded_to);
+        let all = lane.tail.values().chain(leased).map(|waiting| waiting.no);
+        let mut nos: Vec<DeliveryNo> = all.filter(|&no| no > after && no.event() <= up_to).collect();
+        if nos.len() > limit {
+            nos.select_nth_unstable(limit);
+            nos.truncate(limit);
+        }
+        nos.sort_unstable();
+        nos
+    }
+}
+
+impl Lane {
+    fn new(destination: DestinationId) -> Self {
+        Self {
+            destination,
+            pending: 0,
+            is_closed: false,
+            tail: BTreeMap::new(),
+            windows: <[Window; 3]>::default(),
+            leased: HashSet::new(),
+            places: 0,
+        }
+    }
+
+    pub(super) fn window(&mut self, class: Class) -> &mut Window {
+        &mut self.windows[class as usize]
+    }
+
+    /// The due ones of a class, first things first.
+    pub(super) fn due(&self, class: Class, now: Timestamp) -> impl Iterator<Item = &Waiting> {
+        let tail = (class == Class::Fresh).then_some(&self.tail);
+        let tail =
+            tail.into_iter().flat_map(move |tail| tail.values().take_while(move |waiting| waiting.due_at <= now));
+        // Folded ones are older than those of the tail.
+        self.windows[class as usize].due(now).chain(tail)
+    }
+
+    /// The due ones of a class that are not in the tail.
+    pub(super) fn due_of_window(&self, class: Class, now: Timestamp) -> impl Iterator<Item = &Waiting> {
+        self.windows[class as usize].due(now)
+    }
+
+    /// Whether more of a class is due than memory knows.
+    pub(super) fn has_due_beyond(&self, class: Class, now: Timestamp) -> bool {
+        self.windows[class as usize].has_due_beyond(now)
+    }
+
+    /// When the next one that nobody has in hand is due.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let tail = self.tail.first_key_value().map(|(&(due_at, _), _)| due_at);
+        let windows = self.windows.iter().filter_map(Window::next_due);
+        tail.into_iter().chain(windows).min()
+    }
+
+    /// Puts a pending delivery where it belongs.
+    pub(super) fn wait(&mut self, waiting: Waiting, folded_to: EventNo) {
+        if waiting.class == Class::Fresh && waiting.no.event() > folded_to {
+            self.tail.insert((waiting.due_at, waiting.no), waiting);
+        } else {
+            self.windows[waiting.class as usize].put(waiting);
+        }
+    }
+
+    /// Takes out one that somebody claims.
+    pub(super) fn take(&mut self, no: DeliveryNo, standing: &Standing) -> Option<Waiting> {
+        if standing.class == Class::Fresh
+            && let Some(waiting) = self.tail.remove(&(standing.due_at, no))
+        {
+            return Some(waiting);
+        }
+        self.windows[standing.class as usize].take(super::window::key_of(standing.class, standing.due_at, no))
+    }
+
+    /// Removes one that changes, and says so to a read that is under way.
+    fn remove(&mut self, no: DeliveryNo, standing: &Standing) -> Option<Waiting> {
+        if standing.class == Class::Fresh
+            && let Some(waiting) = self.tail.remove(&(standing.due_at, no))
+        {
+            return Some(waiting);
+        }
+        self.windows[standing.class as usize].remove(no, standing.due_at, standing.class)
+    }
+
+    /// The same for one that was leased and thus is not here, but may be in what is being read.
+    fn forget(&mut self, waiting: &Waiting) {
+        self.windows[waiting.class as usize].remove(waiting.no, waiting.due_at, waiting.class);
+    }
+}

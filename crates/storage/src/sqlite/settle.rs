@@ -1,0 +1,72 @@
+//! Recording the outcomes of attempts.
+
+use domain::Attempt;
+use domain::delivery::{Class, State};
+use domain::verdict::FailureReason;
+use rusqlite::params;
+
+use super::append;
+use super::failure::TxResult;
+use super::ledger;
+use super::numbers::{DeliveryNo, DestinationNo};
+use super::rows::{self, DeliveryRow};
+use super::transaction::{Change, Tx};
+use super::window::Waiting;
+use crate::{NewEvent, OnKnown, Settled, Settlement};
+
+/// Records outcomes and stores the events they cause.
+pub(super) fn settle(tx: &mut Tx<'_>, settlements: &[Settlement], events: &[NewEvent]) -> TxResult<Vec<Settled>> {
+    // The only step that can be refused goes first.
+    append::append(tx, events, OnKnown::Count)?;
+    settlements.iter().map(|settlement| settle_one(tx, settlement)).collect()
+}
+
+fn settle_one(tx: &mut Tx<'_>, settlement: &Settlement) -> TxResult<Settled> {
+    let leased = {
+        let mut lanes = tx.state.shared.lanes();
+        lanes.begin_end(settlement.id, settlement.fence).map(|lease| (lease.destination, lease.waiting.bare()))
+    };
+    let Some((destination, waiting)) = leased else { return Ok(Settled::Stale) };
+    tx.ends([settlement.fence]);
+    insert_attempt(tx, waiting.no, &settlement.attempt)?;
+    let row = row_of(tx, destination, &waiting, settlement.standing.state)?;
+    ledger::change(tx, &row, &settlement.standing, settlement.now)?;
+    tx.change(Change::Settled { fence: settlement.fence, standing: settlement.standing });
+    Ok(Settled::Done)
+}
+
+/// The row as it is stored. Memory knows it, but for two things: a retry made due by a person in this very transaction
+/// has another place in `due`, and the appspace is needed only where a dead letter is filed.
+fn row_of(tx: &Tx<'_>, destination: DestinationNo, waiting: &Waiting, to: State) -> rusqlite::Result<DeliveryRow> {
+    if waiting.class == Class::Fresh && to != State::Dead {
+        return Ok(DeliveryRow {
+            no: waiting.no,
+            event_id: waiting.event_id,
+            appspace: 0,
+            destination,
+            standing: waiting.standing(),
+            created_at: waiting.created_at,
+            replay: None,
+            dead_no: None,
+        });
+    }
+    rows::delivery_row(tx.conn, waiting.no)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+fn insert_attempt(tx: &Tx<'_>, no: DeliveryNo, attempt: &Attempt) -> rusqlite::Result<()> {
+    let mut insert = tx.conn.prepare_cached(
+        "INSERT OR REPLACE INTO attempts (delivery_no, number, started_at, duration_ms, status, reason, error, reply) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    insert.execute(params![
+        no.0,
+        attempt.number,
+        attempt.started_at.as_millis(),
+        attempt.duration_ms,
+        attempt.status,
+        attempt.reason.map(FailureReason::code),
+        attempt.error,
+        attempt.reply,
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! One open transaction: what it has written, and what must become true in memory once it is committed.
+//!
+//! Work inside a transaction never touches the shared memory directly. It leaves [`Change`]s, which are applied after the
+//! commit and forgotten after a rollback. Only two things are done at once and undone by a rollback: leases are marked
+//! as ending, and names are interned.
+
+use std::sync::Arc;
+
+use domain::delivery::Standing;
+use domain::{DestinationId, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::dedupe::Dedupe;
+use super::fold::{FoldStep, FoldWork};
+use super::lanes::Lanes;
+use super::names::Names;
+use super::numbers::{DeliveryNo, DestinationNo, EventNo, FoldNo};
+use super::shared::Shared;
+use super::tail::{Fold, Tail, TailEvent};
+use super::window::Waiting;
+use crate::Fence;
+
+/// What becomes true with a commit.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// An event was stored.
+    Logged(TailEvent),
+    /// A delivery of an event of the tail was made.
+    Listed {
+        no: DeliveryNo,
+        destination: DestinationNo,
+    },
+    /// A pending delivery was made, or a dead one is pending again.
+    Owed {
+        destination: DestinationNo,
+        waiting: Waiting,
+    },
+    /// An attempt ended.
+    Settled {
+        fence: Fence,
+        standing: Standing,
+    },
+    /// A person made a pending delivery due.
+    Moved {
+        destination: DestinationNo,
+        was: Standing,
+        waiting: Waiting,
+    },
+    /// A pending delivery was called off.
+    Ended {
+        destination: DestinationNo,
+        no: DeliveryNo,
+        was: Standing,
+    },
+    LaneOpened {
+        destination: DestinationId,
+        no: DestinationNo,
+    },
+    LaneClosed {
+        no: DestinationNo,
+    },
+    LaneRemoved {
+        no: DestinationNo,
+    },
+    Folded(Fold),
+    FoldRemoved(FoldNo),
+}
+
+/// What the writer knows beside the database.
+#[derive(Debug)]
+pub(super) struct WriterState {
+    pub(super) names: Names,
+    pub(super) dedupe: Dedupe,
+    pub(super) shared: Arc<Shared>,
+    /// The fold that is under way.
+    pub(super) fold: Option<FoldWork>,
+    last_event_no: EventNo,
+    /// The last event before the open transaction.
+    committed_event_no: EventNo,
+    changes: Vec<Change>,
+    /// Leases that the open transaction ends.
+    ending: Vec<Fence>,
+    /// The fold's part of the open transaction.
+    fold_step: Option<FoldStep>,
+}
+
+/// The open transaction.
+#[derive(Debug)]
+pub(super) struct Tx<'w> {
+    pub(super) conn: &'w Connection,
+    pub(super) state: &'w mut WriterState,
+}
+
+impl WriterState {
+    pub(super) fn new(names: Names, dedupe: Dedupe, shared: Arc<Shared>, last_event_no: EventNo) -> Self {
+        Self {
+            names,
+            dedupe,
+            shared,
+            fold: None,
+            last_event_no,
+            committed_event_no: last_event_no,
+            changes: Vec::new(),
+            ending: Vec::new(),
+            fold_step: None,
+        }
+    }
+
+    /// Applies what the committed transaction changed, then wakes the lanes that may have work.
+    pub(super) fn committed(&mut self) {
+        self.names.committed();
+        self.dedupe.committed();
+        self.committed_event_no = self.last_event_no;
+        self.ending.clear();
+        if let (Some(step), Some(fold)) = (self.fold_step.take(), &mut self.fold)
+            && fold.advance(step)
+        {
+            self.fold = None;
+        }
+        let mut woken = Vec::new();
+        {
+            let mut tail = self.shared.tail_mut();
+            let mut lanes = self.shared.lanes();
+            for change in self.changes.drain(..) {
+                change.apply(&mut tail, &mut lanes, &mut woken);
+            }
+        }
+        woken.sort_unstable();
+        woken.dedup();
+        if !woken.is_empty() {
+            self.shared.signal.mark(woken);
+        }
+    }
+
+    /// Keeps the fold's part of the open transaction until that is committed.
+    pub(super) fn keep_step(&mut self, step: FoldStep) {
+        self.fold_step = Some(step);
+    }
+
+    /// Makes everything as it was before the transaction.
+    pub(super) fn rolled_back(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        self.changes.clear();
+        self.fold_step = None;
+        self.last_event_no = self.committed_event_no;
+        self.dedupe.rolled_back();
+        {
+            let mut lanes = self.shared.lanes();
+            for fence in self.ending.drain(..) {
+                lanes.undo_end(fence);
+            }
+        }
+        self.names.rolled_back(conn)
+    }
+}
+
+impl Tx<'_> {
+    /// The number of an event about to be stored.
+    pub(super) fn next_event_no(&mut self) -> EventNo {
+        self.state.last_event_no = self.state.last_event_no.next();
+        self.state.last_event_no
+    }
+
+    pub(super) fn change(&mut self, change: Change) {
+        self.state.changes.push(change);
+    }
+
+    /// Notes that the transaction ends a lease, so that a rollback can undo the mark.
+    pub(super) fn ends(&mut self, fences: impl IntoIterator<Item = Fence>) {
+        self.state.ending.extend(fences);
+    }
+
+    /// The fold whose run holds, or is just being given, the rows of an event.
+    pub(super) fn fold_of(&self, no: EventNo) -> Option<FoldNo> {
+        match &self.state.fold {
+            Some(fold) if fold.covers(no) => Some(fold.no()),
+            _ => self.state.shared.tail().fold_of(no),
+        }
+    }
+
+    pub(super) fn is_in_tail(&self, no: EventNo) -> bool {
+        no > self.state.shared.tail().folded_to()
+    }
+
+    /// How much has been written and changed so far: two equal answers mean that nothing happened between them.
+    pub(super) fn written(&self) -> (u64, usize, usize) {
+        (self.conn.total_changes(), self.state.changes.len(), self.state.ending.len())
+    }
+
+    /// Writes what the transaction owes at its end: the fingerprints of its events, in one row.
+    pub(super) fn finish(&mut self) -> rusqlite::Result<()> {
+        let first = self.state.committed_event_no.next();
+        let Some((received_at, fingerprints)) = self.state.dedupe.logged() else { return Ok(()) };
+        let mut insert = self
+            .conn
+            .prepare_cached("INSERT INTO dedupe_log (first_event_no, received_at, fingerprints) VALUES (?1, ?2, ?3)")?;
+        insert.execute(params![first.0, received_at.as_millis(), fingerprints])?;
+        Ok(())
+    }
+}
+
+impl Change {
+    fn apply(self, tail: &mut Tail, lanes: &mut Lanes, woken: &mut Vec<DestinationId>) {
+        let wake = |lanes: &Lanes, no: DestinationNo| lanes.lane(no).map(|lane| lane.destination);
+        match self {
+            Self::Logged(event) => tail.events.push_back(event),
+            Self::Listed { no, destination } => drop(tail.deliveries.insert(no, destination)),
+            Self::Owed { destination, waiting } => {
+                lanes.owe(destination, waiting);
+                woken.extend(wake(lanes, destination));
+            }
+            Self::Settled { fence, standing } => {
+                let lane = lanes.settled(fence, &standing);
+                woken.extend(lane.filter(|_| standing.state == domain::delivery::State::Pending));
+            }
+            Self::Moved { destination, was, waiting } => {
+                lanes.moved(destination, &was, waiting);
+                woken.extend(wake(lanes, destination));
+            }
+            Self::Ended { destination, no, was } => lanes.ended(destination, no, &was),
+            Self::LaneOpened { destination, no } => drop(lanes.open_lane(destination, no)),
+            Self::LaneClosed { no } => lanes.close_lane(no),
+            Self::LaneRemoved { no } => lanes.remove_lane(no),
+            Self::Folded(fold) => {
+                tail.folded(fold);
+                lanes.folded(fold.last);
+            }
+            Self::FoldRemoved(no) => tail.folds.retain(|fold| fold.no != no),
+        }
+    }
+}
+
+/// For rows that have a time or none.
+pub(super) fn millis(at: Option<Timestamp>) -> Option<i64> {
+    at.map(Timestamp::as_millis)
+}

@@ -1,0 +1,218 @@
+//! The writer: one thread, one connection, every change.
+//!
+//! It takes whatever calls wait, does their work in one transaction, commits, and answers them all. The commit returns
+//! after the sync that covers it, so nothing is answered that could still be lost.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::checkpoint;
+use super::failure::{self, Reach};
+use super::fold::FoldWork;
+use super::queue::{Job, Round};
+use super::shared::Shared;
+use super::transaction::{Tx, WriterState};
+use crate::StoreError;
+
+/// How long a fold rests after the disk was full.
+const FOLD_REST: Duration = Duration::from_secs(5);
+
+type Group = Vec<Box<dyn Job>>;
+
+/// The writer thread's own.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) state: WriterState,
+    /// No step of a fold is made before this.
+    fold_rests_until: Option<Instant>,
+}
+
+/// Why a transaction did not come to its end. Everything is as it was before it.
+enum Void {
+    Sql(rusqlite::Error),
+    /// A call was refused after it had written.
+    RefusedLate,
+}
+
+impl From<rusqlite::Error> for Void {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// Why the store must stop.
+struct Fatal(String);
+
+impl From<rusqlite::Error> for Fatal {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Runs the writer until the queue has ended. However it ends, no caller is left waiting.
+pub(super) fn run(conn: Connection, state: WriterState) {
+    let shared = state.shared.clone();
+    let mut writer = Writer { conn, state, fold_rests_until: None };
+    let reason = match catch_unwind(AssertUnwindSafe(|| writer.serve())) {
+        Ok(Ok(())) => return,
+        Ok(Err(Fatal(reason))) => reason,
+        Err(panic) => format!("the writer panicked: {}", panic_text(panic.as_ref())),
+    };
+    shared.fail(&reason);
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+impl Writer {
+    fn serve(&mut self) -> Result<(), Fatal> {
+        let shared: Arc<Shared> = self.state.shared.clone();
+        loop {
+            self.begin_fold_if_due();
+            match shared.queue.next(self.folds_now()) {
+                Round::End => return Ok(()),
+                Round::Calls(group) => self.commit_group(group)?,
+            }
+            checkpoint::truncate_if_asked(&self.conn, &shared)?;
+        }
+    }
+
+    /// Commits a group as one, or, if that is not to be, each call for itself.
+    fn commit_group(&mut self, mut group: Group) -> Result<(), Fatal> {
+        if group.is_empty() && !self.folds_now() {
+            return Ok(());
+        }
+        let void = match self.attempt(&mut group) {
+            Ok(()) => {
+                answer_all(group, &Ok(()));
+                return Ok(());
+            }
+            Err(void) => void,
+        };
+        self.roll_back(&mut group)?;
+        match void {
+            Void::Sql(error) if failure::reach(&error) == Reach::Store => {
+                answer_all(group, &Err(failure::answer(&error)));
+                Err(error.into())
+            }
+            Void::Sql(error) if failure::reach(&error) != Reach::Call => self.commit_little(group, &error),
+            Void::Sql(_) | Void::RefusedLate => group.into_iter().try_for_each(|job| self.commit_alone(job)),
+        }
+    }
+
+    /// The disk is full: intake must wait, but outcomes may still fit.
+    fn commit_little(&mut self, group: Group, error: &rusqlite::Error) -> Result<(), Fatal> {
+        self.fold_rests_until = Some(Instant::now() + FOLD_REST);
+        for job in group {
+            if job.is_intake() {
+                job.answer(Err(failure::answer(error)));
+            } else {
+                self.commit_alone(job)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit_alone(&mut self, job: Box<dyn Job>) -> Result<(), Fatal> {
+        let mut group = vec![job];
+        let outcome = match self.attempt(&mut group) {
+            Ok(()) => {
+                answer_all(group, &Ok(()));
+                return Ok(());
+            }
+            // What it was refused with is its answer.
+            Err(Void::RefusedLate) => Ok(()),
+            Err(Void::Sql(error)) => Err(error),
+        };
+        self.roll_back(&mut group)?;
+        let answer = outcome.as_ref().map_err(failure::answer).copied();
+        answer_all(group, &answer);
+        match outcome {
+            Err(error) if failure::reach(&error) == Reach::Store => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// One transaction. After an error the caller rolls back.
+    fn attempt(&mut self, group: &mut Group) -> Result<(), Void> {
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        self.fold_a_step()?;
+        let mut tx = Tx { conn: &self.conn, state: &mut self.state };
+        for job in group.iter_mut() {
+            let before = tx.written();
+            if !job.run(&mut tx)? && tx.written() != before {
+                return Err(Void::RefusedLate);
+            }
+        }
+        tx.finish()?;
+        let began = Instant::now();
+        #[cfg(test)]
+        self.break_if_asked()?;
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        self.state.shared.counters.count(group.len(), began.elapsed());
+        self.state.committed();
+        Ok(())
+    }
+
+    fn roll_back(&mut self, group: &mut Group) -> Result<(), Fatal> {
+        // Some errors have rolled back by themselves.
+        let rolled_back = if self.conn.is_autocommit() {
+            Ok(0)
+        } else {
+            self.conn.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]))
+        };
+        let restored = rolled_back.and_then(|_| self.state.rolled_back(&self.conn));
+        restored.map_err(|error| {
+            let answer = failure::failed(&error.to_string());
+            answer_all(std::mem::take(group), &Err(answer));
+            Fatal::from(error)
+        })
+    }
+
+    fn begin_fold_if_due(&mut self) {
+        if self.state.fold.is_none() {
+            let tail = self.state.shared.tail();
+            if tail.rows() >= self.state.shared.tail_rows_max {
+                self.state.fold = FoldWork::begin(&tail);
+            }
+        }
+    }
+
+    fn folds_now(&self) -> bool {
+        self.state.fold.is_some() && self.fold_rests_until.is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// The step comes before the calls: it copies from memory what is pending, and their work must see its rows.
+    fn fold_a_step(&mut self) -> rusqlite::Result<()> {
+        if !self.folds_now() {
+            return Ok(());
+        }
+        let Some(fold) = self.state.fold.take() else { return Ok(()) };
+        let mut tx = Tx { conn: &self.conn, state: &mut self.state };
+        let step = fold.step(&mut tx);
+        self.state.fold = Some(fold);
+        self.state.keep_step(step?);
+        Ok(())
+    }
+
+    #[cfg(test)]
+    fn break_if_asked(&self) -> rusqlite::Result<()> {
+        use rusqlite::ffi;
+        if self.state.shared.breaks_next_commit.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None));
+        }
+        Ok(())
+    }
+}
+
+fn answer_all(group: Group, answer: &Result<(), StoreError>) {
+    for job in group {
+        job.answer(answer.clone());
+    }
+}
