@@ -15,9 +15,6 @@ use super::rows;
 use super::shared::Shared;
 use crate::{Claimed, Fence, Owned, Result};
 
-/// Most reads of one claim and class.
-const READS_MAX: usize = 4;
-
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claim {
@@ -69,12 +66,9 @@ pub(super) fn from_disk(conn: &Connection, shared: Arc<Shared>, claim: &Claim) -
         return Ok(Handover { shared, claimed: Claimed::default() });
     };
     for class in CLASSES {
-        for _ in 0..READS_MAX {
-            let is_short = shared.lanes().lane(destination).is_some_and(|lane| needs_read(lane, class, claim));
-            if !is_short || !refill::refill(conn, &shared, destination, class)? {
-                break;
-            }
-        }
+        let is_short = || shared.lanes().lane(destination).is_some_and(|lane| needs_read(lane, class, claim));
+        // Each read brings in rows, or ends it.
+        while is_short() && refill::refill(conn, &shared, destination, class)? {}
     }
     let (taken, next_due) = {
         let mut lanes = shared.lanes();

@@ -48,6 +48,8 @@ mod sealed;
 mod settle;
 mod shared;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod upkeep;
 mod vault;

@@ -1,0 +1,4 @@
+//! Tests of what is this store's own: the suite of every store, twice, and what only a store on a disk can get wrong.
+
+mod conformance;
+mod kit;
