@@ -67,6 +67,11 @@ pub use vault::Vault;
 use open::Threads;
 use shared::Shared;
 
+/// The version of the SQLite that is built in.
+pub fn version() -> &'static str {
+    rusqlite::version()
+}
+
 /// The store in one SQLite file.
 ///
 /// When it is dropped without [`crate::Upkeep::close`], what is queued is still committed, and the drop waits for that.
