@@ -3,7 +3,6 @@
 //! Whatever happens in here ends as an outcome. A connector that panics makes a failed attempt, never a dead lane.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::attempt::REPLY_KEPT_BYTES_MAX;
@@ -38,7 +37,7 @@ pub struct Outcome {
 pub async fn run(
     clock: &Clock,
     transport: &dyn Transport,
-    live: &Arc<LiveDestination>,
+    live: &LiveDestination,
     owned: &Owned,
     call_max: Duration,
 ) -> Option<Outcome> {

@@ -151,18 +151,12 @@ impl Dispatcher {
 impl Engine {
     /// Tries a delivery, as soon as there is a wire. `None` if nothing was tried: its lease ran out or the dispatcher
     /// stopped before, or this machine is short of connections.
-    pub(crate) async fn attempt(
-        &self,
-        live: Arc<LiveDestination>,
-        owned: Owned,
-        lease_until: Instant,
-    ) -> (Owned, Option<Outcome>) {
-        let Ok(_wire) = self.wires.acquire().await else { return (owned, None) };
+    pub(crate) async fn attempt(&self, live: &LiveDestination, owned: &Owned, lease_until: Instant) -> Option<Outcome> {
+        let _wire = self.wires.acquire().await.ok()?;
         if lease_until.saturating_duration_since(Instant::now()) < ATTEMPT_MAX {
-            return (owned, None);
+            return None;
         }
-        let outcome = attempt::run(&self.clock, &*self.transport, &live, &owned, self.options.call_max).await;
-        (owned, outcome)
+        attempt::run(&self.clock, &*self.transport, live, owned, self.options.call_max).await
     }
 
     /// Whether nothing new may be begun.

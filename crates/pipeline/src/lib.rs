@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod breaker;
 mod chores;
 pub mod clock;
+mod desk;
 pub mod dispatcher;
 pub mod intake;
 mod lane;

@@ -1,0 +1,294 @@
+//! The desk of a lane: the work in hand, shared by the lane's task and its runners.
+//!
+//! A runner makes one attempt after the other for as long as the gates let it: it takes the next delivery from the desk
+//! and lays the outcome back on it. Under load nothing is spawned and nobody is woken between two attempts. The lane's
+//! task keeps the desk filled and carries the outcomes to the store.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use domain::delivery::{Standing, State};
+use domain::retry::RetryPolicy;
+use domain::verdict::{PauseReason, Verdict};
+use domain::{DeliveryId, DestinationId};
+use storage::{Fence, NewEvent, Owned, Settlement};
+use tokio::time::Instant;
+
+use crate::admission::{Admission, LastAttempt};
+use crate::attempt::{ATTEMPT_MAX, Outcome};
+use crate::breaker::Change;
+use crate::dispatcher::Engine;
+use crate::lane::LaneState;
+use crate::metrics::OutcomeLabel;
+use crate::operational;
+use crate::registry::LiveDestination;
+
+/// A lease with less than this left is given back instead of tried.
+const LEASE_LEFT_MIN: Duration = Duration::from_secs(ATTEMPT_MAX.as_secs() + 10);
+/// Fewest outcomes that may be unsettled, whatever the concurrency.
+const UNSETTLED_MIN: usize = 32;
+/// How long a lane is left alone whose attempt could not begin.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(500);
+
+/// The desk.
+pub(crate) struct Desk {
+    engine: Arc<Engine>,
+    lane: Arc<LaneState>,
+    id: DestinationId,
+    papers: Mutex<Papers>,
+}
+
+#[derive(Default)]
+struct Papers {
+    /// Claimed and not started, each with the end of its lease.
+    ready: VecDeque<(Owned, Instant)>,
+    /// The lane wants to hear when no more than these are left.
+    low_water: usize,
+    outcomes: Outcomes,
+    /// Outcomes that are not yet in the store, those on the desk included.
+    unsettled: usize,
+    /// The lane could hand outcomes to the store at once.
+    can_settle: bool,
+    /// A verdict has asked for a pause that the registry does not show yet.
+    is_pausing: bool,
+    asides: Vec<Aside>,
+}
+
+/// Outcomes for the store, and the operational events that they cause.
+#[derive(Default)]
+pub(crate) struct Outcomes {
+    pub(crate) settlements: Vec<Settlement>,
+    pub(crate) events: Vec<NewEvent>,
+}
+
+/// Something that happened besides, for the lane's task to see to.
+pub(crate) enum Aside {
+    /// Not tried: to be given back.
+    Untried(DeliveryId, Fence),
+    /// The breaker has news.
+    News(NewEvent),
+    /// A verdict asks for a pause.
+    Pause(PauseReason, String),
+}
+
+/// A delivery that has been started, as far as the gates are concerned.
+pub(crate) struct Job {
+    live: Arc<LiveDestination>,
+    owned: Owned,
+    lease_until: Instant,
+}
+
+impl Desk {
+    /// An empty desk.
+    pub(crate) fn new(engine: Arc<Engine>, lane: Arc<LaneState>, id: DestinationId) -> Self {
+        Self { engine, lane, id, papers: Mutex::default() }
+    }
+
+    /// Runs one attempt after the other, beginning with `job`.
+    pub(crate) async fn run(self: Arc<Self>, job: Job) {
+        let mut next = Some(job);
+        while let Some(Job { live, owned, lease_until }) = next {
+            match self.engine.attempt(&live, &owned, lease_until).await {
+                Some(outcome) => self.lay_down(&owned, outcome),
+                None => self.put_back(&owned),
+            }
+            next = self.next();
+        }
+    }
+
+    /// The next delivery to try, if one may start now.
+    pub(crate) fn next(&self) -> Option<Job> {
+        let live = self.engine.registry.destination(self.id).filter(|_| !self.engine.is_stopping())?;
+        let now = Instant::now();
+        let mut papers = self.papers();
+        if papers.ready.is_empty() || papers.is_pausing || papers.unsettled >= unsettled_max(&live) {
+            return None;
+        }
+        if !matches!(self.admit(&live, now), Admission::Open { start, .. } if start > 0) {
+            return None;
+        }
+        while let Some((owned, lease_until)) = papers.ready.pop_front() {
+            if papers.ready.len() == papers.low_water {
+                self.lane.wake();
+            }
+            if lease_until.saturating_duration_since(now) < LEASE_LEFT_MIN {
+                self.tell(&mut papers, Aside::Untried(owned.id, owned.fence));
+                continue;
+            }
+            self.lane.gates().start(&live.destination, now);
+            self.engine.metrics.in_flight.inc();
+            return Some(Job { live, owned, lease_until });
+        }
+        None
+    }
+
+    /// Asks the gates.
+    pub(crate) fn admit(&self, live: &Arc<LiveDestination>, now: Instant) -> Admission {
+        let mut gates = self.lane.gates();
+        let was_tripped = gates.is_tripped();
+        let admission = gates.admit(live, now);
+        if was_tripped && !gates.is_tripped() {
+            // Somebody changed the destination, which gives it a fresh start.
+            self.engine.metrics.breakers_open.dec();
+        }
+        admission
+    }
+
+    /// Puts claimed deliveries on the desk.
+    pub(crate) fn fill(&self, work: Vec<Owned>, lease_until: Instant) {
+        self.papers().ready.extend(work.into_iter().map(|owned| (owned, lease_until)));
+    }
+
+    /// How many deliveries lie ready.
+    pub(crate) fn ready(&self) -> usize {
+        self.papers().ready.len()
+    }
+
+    /// Asks to be woken when no more than `low_water` deliveries lie ready.
+    pub(crate) fn watch(&self, low_water: usize) {
+        self.papers().low_water = low_water;
+    }
+
+    /// Takes back everything that has not been started.
+    pub(crate) fn clear(&self) -> Vec<(DeliveryId, Fence)> {
+        self.papers().ready.drain(..).map(|(owned, _)| (owned.id, owned.fence)).collect()
+    }
+
+    /// Takes the outcomes, if the store can take them; else they gather until it can.
+    pub(crate) fn take_outcomes(&self, can_settle: bool) -> Option<Outcomes> {
+        let mut papers = self.papers();
+        papers.can_settle = can_settle;
+        (can_settle && !papers.outcomes.settlements.is_empty()).then(|| std::mem::take(&mut papers.outcomes))
+    }
+
+    /// So many outcomes have been dealt with by the store.
+    pub(crate) fn settled(&self, outcomes: usize) {
+        self.papers().unsettled -= outcomes;
+    }
+
+    /// Whether there are so few unsettled outcomes that claiming more makes sense.
+    pub(crate) fn is_keeping_up(&self, live: &LiveDestination) -> bool {
+        self.papers().unsettled < unsettled_max(live)
+    }
+
+    /// What happened besides since the last time.
+    pub(crate) fn take_asides(&self) -> Vec<Aside> {
+        std::mem::take(&mut self.papers().asides)
+    }
+
+    /// Whether a verdict has asked for a pause that is not yet in force.
+    pub(crate) fn is_pausing(&self) -> bool {
+        self.papers().is_pausing
+    }
+
+    /// The pause that a verdict asked for is in force, or will never be.
+    pub(crate) fn end_pausing(&self) {
+        self.papers().is_pausing = false;
+    }
+
+    // -----------------------------------------------------------------------------------------------------------------
+
+    /// An attempt has ended.
+    fn lay_down(&self, owned: &Owned, outcome: Outcome) {
+        self.engine.metrics.in_flight.dec();
+        let live = self.engine.registry.destination(self.id);
+        let news = self.note(live.as_deref(), &outcome);
+        let standing = self.standing(live.as_deref(), owned, &outcome);
+        self.count(&outcome, standing.state);
+        let death = live.as_deref().and_then(|live| self.death(live, owned, standing));
+        let mut papers = self.papers();
+        papers.unsettled += 1;
+        papers.outcomes.events.extend(death);
+        papers.outcomes.settlements.push(Settlement {
+            id: owned.id,
+            fence: owned.fence,
+            attempt: outcome.attempt,
+            standing,
+            now: outcome.ended_at,
+        });
+        if let Some(news) = news {
+            self.tell(&mut papers, Aside::News(news));
+        }
+        if let Verdict::Pause { reason, message } = outcome.verdict
+            && !std::mem::replace(&mut papers.is_pausing, true)
+        {
+            self.tell(&mut papers, Aside::Pause(reason, message));
+        }
+        if papers.can_settle {
+            self.lane.wake();
+        }
+    }
+
+    /// Nothing was tried. Whatever is short on this machine stays short for a moment.
+    fn put_back(&self, owned: &Owned) {
+        self.engine.metrics.in_flight.dec();
+        let mut gates = self.lane.gates();
+        gates.abandon();
+        gates.hold(SHORTAGE_PAUSE, Instant::now());
+        drop(gates);
+        self.tell(&mut self.papers(), Aside::Untried(owned.id, owned.fence));
+    }
+
+    /// Tells the gates; returns what a person should hear of the breaker.
+    fn note(&self, live: Option<&LiveDestination>, outcome: &Outcome) -> Option<NewEvent> {
+        let Some(live) = live else {
+            self.lane.gates().abandon();
+            return None;
+        };
+        let last = LastAttempt { ended_at: outcome.ended_at, reason: outcome.attempt.reason };
+        let now = Instant::now();
+        let change = self.lane.gates().end(&live.destination, &outcome.verdict, outcome.answered, last, now);
+        let registry = &self.engine.registry;
+        Some(match change? {
+            Change::Opened { until } => {
+                self.engine.metrics.breakers_open.inc();
+                tracing::warn!(destination = %live.destination.name, "the breaker opened");
+                let secs = until.saturating_duration_since(now).as_secs();
+                let message = format!("it fails nearly always; the first probe goes out in {secs} s");
+                operational::destination_paused(registry, live, "breaker", &message)
+            }
+            Change::Closed => {
+                self.engine.metrics.breakers_open.dec();
+                tracing::info!(destination = %live.destination.name, "the breaker closed");
+                operational::destination_recovered(registry, live)
+            }
+        })
+    }
+
+    fn standing(&self, live: Option<&LiveDestination>, owned: &Owned, outcome: &Outcome) -> Standing {
+        // Of a destination that was deleted meanwhile the store finds every settlement stale.
+        let policy = live.map_or(&RetryPolicy::Standard, |live| &live.destination.retry);
+        let is_retry = matches!(outcome.verdict, Verdict::Retry { .. });
+        let jitter = if is_retry { self.engine.clock.jitter() } else { 0.0 };
+        owned.standing.after(&outcome.verdict, policy, outcome.ended_at, jitter)
+    }
+
+    fn count(&self, outcome: &Outcome, state: State) {
+        let label = match (&outcome.verdict, state) {
+            (Verdict::Pause { .. }, _) => OutcomeLabel::Paused,
+            (_, State::Delivered) => OutcomeLabel::Delivered,
+            (_, State::Dead) => OutcomeLabel::Dead,
+            (_, State::Pending | State::Cancelled) => OutcomeLabel::Retry,
+        };
+        self.engine.metrics.attempt(label, outcome.attempt.reason, outcome.attempt.duration());
+    }
+
+    fn death(&self, live: &LiveDestination, owned: &Owned, standing: Standing) -> Option<NewEvent> {
+        let reason = standing.reason.filter(|_| standing.state == State::Dead)?;
+        operational::delivery_dead(&self.engine.registry, live, owned.id, &owned.event, reason, standing.attempts)
+    }
+
+    fn tell(&self, papers: &mut Papers, aside: Aside) {
+        papers.asides.push(aside);
+        self.lane.wake();
+    }
+
+    fn papers(&self) -> MutexGuard<'_, Papers> {
+        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unsettled_max(live: &LiveDestination) -> usize {
+    UNSETTLED_MIN.max(2 * usize::from(live.destination.concurrency))
+}
