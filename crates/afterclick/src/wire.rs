@@ -19,7 +19,7 @@ pub(crate) use storage::sqlite::FailureWatch;
 
 /// Every sender and vendor this program knows.
 pub(crate) fn plugins() -> Plugins {
-    let native = sources::by_name("generic").expect("the built-in senders are in the list");
+    let native = sources::by_name("tolinku").expect("the built-in senders are in the list");
     Plugins { dialects: sources::ALL, native, connectors: connectors::ALL }
 }
 

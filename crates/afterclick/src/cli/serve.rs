@@ -85,6 +85,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 }
 
 async fn serve(config: &Config, credentials: &Credentials) -> Outcome {
+    // A file that cannot be applied is told before anything is made.
+    wire::check(config).await.map_err(Failure::Misused)?;
     // Listening for signals comes first: one that arrives while we start must not kill us half-way.
     let mut interrupts = Interrupts::new()?;
     let started = tokio::select! {

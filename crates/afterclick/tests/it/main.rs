@@ -1,1 +1,15 @@
-//! The whole binary, driven from outside.
+//! The whole binary, driven from outside over HTTP, with real receivers.
+
+mod apply;
+mod backup;
+mod commands;
+mod configuration;
+mod delivery;
+mod demo;
+mod examples;
+mod keys;
+mod kill;
+mod samples;
+mod serve;
+mod support;
+mod verify;

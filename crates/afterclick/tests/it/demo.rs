@@ -1,0 +1,31 @@
+//! `afterclick demo --once`.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::support::{program, run};
+
+#[test]
+fn the_demo_shows_every_event_arrive_and_ends_with_0() {
+    let ended = run(&mut program(), &["demo", "--once"]).ended(0);
+    let types = domain::catalogue::ALL.iter().filter(|kind| kind.group != domain::catalogue::Group::Operational);
+    for kind in types {
+        assert!(ended.stdout.contains(kind.event_type), "{} is not in\n{}", kind.event_type, ended.stdout);
+    }
+    for expected in ["every signature verified", "duplicate", "401", "try 3"] {
+        assert!(ended.stdout.contains(expected), "{expected} is not in\n{}", ended.stdout);
+    }
+    assert!(ended.stdout.lines().count() <= 40, "{}", ended.stdout);
+    assert!(!ended.stdout.contains('\x1b') && !ended.stdout.contains('✗'), "{}", ended.stdout);
+}
+
+#[test]
+fn the_demo_runs_until_it_is_interrupted() {
+    let mut child = program().arg("demo").stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let invitation = stdout.find(|line| line.contains("AFTERCLICK_ADMIN_KEY=ack_"));
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(invitation.is_some() && status.success());
+    stdout.for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

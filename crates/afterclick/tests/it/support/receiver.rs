@@ -1,0 +1,114 @@
+//! A receiver of webhooks that notes every request and answers as it is told.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use domain::signature::{Scheme, Signing, Verifier};
+use domain::{Secret, Timestamp};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{DEADLINE, DESTINATION_SECRET};
+
+/// A listening receiver. Ends with the test process.
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    inbox: Inbox<Received>,
+    answers: Arc<Mutex<VecDeque<u16>>>,
+}
+
+/// One request that came in.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Receiver {
+    /// A receiver that answers 200 to everything.
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, inbox) = channel();
+        let answers = Arc::new(Mutex::new(VecDeque::new()));
+        let shared = Arc::clone(&answers);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (sender, answers) = (sender.clone(), Arc::clone(&shared));
+                std::thread::spawn(move || serve(stream, &sender, &answers));
+            }
+        });
+        Self { address, inbox, answers }
+    }
+
+    /// The next requests are answered with these, then with 200 again.
+    pub(crate) fn answer(self, statuses: &[u16]) -> Self {
+        self.answers.lock().unwrap().extend(statuses);
+        self
+    }
+
+    /// A URL of it.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The next request, waited for.
+    pub(crate) fn next(&self) -> Received {
+        self.inbox.recv_timeout(DEADLINE).expect("nothing arrived in time")
+    }
+
+    /// Whether nothing has arrived that was not taken yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inbox.try_recv().is_err()
+    }
+}
+
+impl Received {
+    /// A header, or nothing.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Panics unless the request verifies in this scheme.
+    pub(crate) fn verify(&self, scheme: Scheme) {
+        let secret = Secret::from(DESTINATION_SECRET);
+        let verifier = Verifier::new(scheme, Signing::default_for(scheme), [(&secret, None)]).unwrap();
+        let now: Timestamp = super::now();
+        verifier.verify(&self.headers, &self.body, now).unwrap_or_else(|error| panic!("{scheme}: {error}"));
+    }
+}
+
+/// Answers the requests of one connection until it is closed.
+fn serve(stream: TcpStream, sender: &Sender<Received>, answers: &Mutex<VecDeque<u16>>) {
+    let mut writer = stream.try_clone().unwrap();
+    let mut reader = BufReader::new(stream);
+    while let Some(received) = read(&mut reader) {
+        let status = answers.lock().unwrap().pop_front().unwrap_or(200);
+        // The request is known to the test before its answer is on the way.
+        let _ = sender.send(received);
+        let answer = format!("HTTP/1.1 {status} Told\r\ncontent-length: 2\r\n\r\nok");
+        if writer.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> Option<Received> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = HeaderMap::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.append(name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value.trim()).ok()?);
+    }
+    let length: usize = headers.get("content-length")?.to_str().ok()?.parse().ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Received { path, headers, body })
+}
