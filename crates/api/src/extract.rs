@@ -37,10 +37,13 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(query)| Self(query)).map_err(|error| {
-            // What axum puts before the reason says nothing to a caller.
+            // `Failed to deserialize query string: <parameter>: <reason>`, and the first part says nothing to a caller.
             let text = error.body_text();
-            let reason = text.rsplit("query string: ").next().unwrap_or_default();
-            Problem::new(StatusCode::BAD_REQUEST, "query_invalid", told(reason))
+            let reason = text.split_once("query string: ").map_or(text.as_str(), |(_, reason)| reason);
+            match reason.split_once(": ") {
+                Some((parameter, reason)) => query_invalid(told(reason)).at(parameter),
+                None => query_invalid(told(reason)),
+            }
         })
     }
 }
@@ -92,6 +95,10 @@ pub(crate) async fn read_body(headers: &HeaderMap, mut body: Body, bytes_max: us
         }
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+fn query_invalid(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "query_invalid", detail)
 }
 
 fn too_large(bytes_max: usize) -> Problem {

@@ -63,10 +63,9 @@ fn read(text: &str) -> Option<u64> {
     if text.len() != 12 {
         return None;
     }
-    match *BASE64.decode(text).ok()?.as_slice() {
-        [CURSOR_VERSION, a, b, c, d, e, f, g, h] => Some(u64::from_be_bytes([a, b, c, d, e, f, g, h])),
-        _ => None,
-    }
+    let bytes = BASE64.decode(text).ok()?;
+    let (version, number) = bytes.split_first()?;
+    (*version == CURSOR_VERSION).then_some(u64::from_be_bytes(number.try_into().ok()?))
 }
 
 #[cfg(test)]

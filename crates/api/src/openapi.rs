@@ -47,10 +47,10 @@ pub fn openapi() -> OpenApi {
     for (status, meaning) in COMMON {
         components.responses.insert(format!("Problem{status}"), RefOr::T(problem(meaning)));
     }
-    for path in document.paths.paths.values_mut() {
-        let operations = [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete];
+    for (path, item) in &mut document.paths.paths {
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
-            complete(operation);
+            complete(path, operation);
         }
     }
     document
@@ -68,8 +68,16 @@ const COMMON: [(&str, &str); 8] = [
     ("default", "Anything else: 5xx when the fault is ours"),
 ];
 
-fn complete(operation: &mut Operation) {
-    let is_public = operation.security.as_ref().is_some_and(Vec::is_empty);
+fn complete(path: &str, operation: &mut Operation) {
+    // `sources.list`: the noun of the path and what the handler is called.
+    let noun = path.trim_start_matches("/v1").split('/').nth(1).filter(|noun| !noun.is_empty()).unwrap_or("root");
+    let verb = operation.operation_id.take().unwrap_or_default();
+    operation.operation_id = Some(format!("{noun}.{verb}"));
+    // Only public routes say anything about keys: that they need none.
+    let is_public = operation.security.is_some();
+    if is_public {
+        operation.security = Some(Vec::new());
+    }
     let has_path = operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty());
     let has_body = operation.request_body.is_some();
     for (status, _) in COMMON {

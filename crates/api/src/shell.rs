@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 
 /// How long a call of the API may take, its body included.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) fn around(router: Router<ApiState>) -> Router<ApiState> {
     router.layer(from_fn(guarded))

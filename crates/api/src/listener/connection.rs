@@ -32,7 +32,7 @@ const BUFFER_BYTES_MAX: usize = 64 * 1_024;
 /// Most bytes that are read and thrown away after our last word.
 const LINGER_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// How long an alarm may sleep while nothing is expected of the client.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 /// Serves one connection to its end.
 pub(super) async fn run(

@@ -45,7 +45,7 @@ pub(crate) async fn create(
     Body(wanted): Body<CreateAppspace>,
 ) -> Result<(StatusCode, Json<Appspace>), Problem> {
     let appspace = state.registry.create_appspace(wanted.name).await?;
-    Ok((StatusCode::CREATED, Json(show(appspace))))
+    Ok((StatusCode::CREATED, Json(show(&appspace))))
 }
 
 /// List appspaces
@@ -54,7 +54,7 @@ pub(crate) async fn create(
     responses((status = 200, description = "All of them, oldest first", body = List<Appspace>)),
 )]
 pub(crate) async fn list(State(state): State<ApiState>, _: Admin) -> Json<List<Appspace>> {
-    Json(List::whole(state.registry.appspaces().into_iter().map(show).collect()))
+    Json(List::whole(state.registry.appspaces().iter().map(show).collect()))
 }
 
 /// Get an appspace
@@ -68,9 +68,10 @@ pub(crate) async fn get(
     _: Admin,
     Path(appspace): Path,
 ) -> Result<Json<Appspace>, Problem> {
-    find_appspace(&state.registry, &appspace).map(show).map(Json).ok_or_else(|| Problem::not_found("appspace"))
+    let found = find_appspace(&state.registry, &appspace).ok_or_else(|| Problem::not_found("appspace"))?;
+    Ok(Json(show(&found)))
 }
 
-fn show(appspace: domain::Appspace) -> Appspace {
+fn show(appspace: &domain::Appspace) -> Appspace {
     Appspace { id: appspace.id.to_string(), name: appspace.name.to_string(), created_at: appspace.created_at.into() }
 }

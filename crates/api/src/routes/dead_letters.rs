@@ -66,7 +66,7 @@ pub(crate) struct Redrive {
 
 /// What a redrive did.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Redriven {
+pub(crate) struct RedriveAnswer {
     /// Deliveries that are pending again.
     redriven: u64,
     /// Whether more fit: call again.
@@ -108,13 +108,13 @@ pub(crate) async fn list(
 /// call again.
 #[utoipa::path(
     post, path = "/v1/dead-letters/redrive", tag = "deliveries", request_body = Redrive,
-    responses((status = 200, description = "How many", body = Redriven)),
+    responses((status = 200, description = "How many", body = RedriveAnswer)),
 )]
 pub(crate) async fn redrive(
     State(state): State<ApiState>,
     Owner(caller): Owner,
     Body(redrive): Body<Redrive>,
-) -> Result<Json<Redriven>, Problem> {
+) -> Result<Json<RedriveAnswer>, Problem> {
     check(&redrive)?;
     let now = state.clock.now();
     if let Some(ids) = redrive.ids {
@@ -130,7 +130,7 @@ pub(crate) async fn redrive(
         redriven += step as u64;
         let more = step == REDRIVE_STEP;
         if !more || redriven >= REDRIVE_MAX {
-            return Ok(Json(Redriven { redriven, more, skipped: Vec::new() }));
+            return Ok(Json(RedriveAnswer { redriven, more, skipped: Vec::new() }));
         }
     }
 }
@@ -151,7 +151,12 @@ fn check(redrive: &Redrive) -> Result<(), Problem> {
     }
 }
 
-async fn redrive_ids(state: &ApiState, caller: &Caller, ids: Vec<String>, now: Timestamp) -> Result<Redriven, Problem> {
+async fn redrive_ids(
+    state: &ApiState,
+    caller: &Caller,
+    ids: Vec<String>,
+    now: Timestamp,
+) -> Result<RedriveAnswer, Problem> {
     let mut redriven = 0;
     let mut skipped = Vec::new();
     for id in ids {
@@ -160,7 +165,7 @@ async fn redrive_ids(state: &ApiState, caller: &Caller, ids: Vec<String>, now: T
             Some(code) => skipped.push(Skipped { id, code }),
         }
     }
-    Ok(Redriven { redriven, more: false, skipped })
+    Ok(RedriveAnswer { redriven, more: false, skipped })
 }
 
 /// Redrives one delivery, or says why not.

@@ -83,29 +83,37 @@ pub(crate) struct Backfill {
 }
 
 /// What to change; what is left out stays.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ChangeDestination {
     #[schema(value_type = Option<String>)]
     name: Option<Name>,
     #[schema(value_type = Option<Vec<String>>)]
     events: Option<Subscriptions>,
     /// `null` removes the filter.
-    #[serde(deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    when: Option<Option<String>>,
+    when: Edit<String>,
     #[schema(value_type = Option<RetryShown>)]
     retry: Option<RetryPolicy>,
     #[schema(minimum = 1, maximum = 256)]
     concurrency: Option<u16>,
     /// `null` removes the limit.
-    #[serde(deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<f64>)]
-    rate: Option<Option<f64>>,
+    rate: Edit<f64>,
     breaker: Option<bool>,
     /// Members to set; `null` removes one. A member that is sent back as it was shown stays.
     #[schema(value_type = Option<Object>)]
     settings: Option<Map<String, Value>>,
+}
+
+/// A member of a change that can be taken away: left out is not the same as `null`.
+#[derive(Debug, Default)]
+pub(crate) enum Edit<T> {
+    #[default]
+    Keep,
+    Set(Option<T>),
 }
 
 /// When a failed delivery is tried again.
@@ -342,7 +350,7 @@ fn changed(
     if let Some(events) = change.events {
         destination.events = events;
     }
-    if let Some(when) = change.when {
+    if let Edit::Set(when) = change.when {
         destination.when = when;
     }
     if let Some(retry) = change.retry {
@@ -351,7 +359,7 @@ fn changed(
     if let Some(concurrency) = change.concurrency {
         destination.concurrency = concurrency;
     }
-    if let Some(limit) = change.rate {
+    if let Edit::Set(limit) = change.rate {
         destination.rate = limit.map(rate).transpose()?;
     }
     if let Some(breaker) = change.breaker {
@@ -367,9 +375,10 @@ pub(crate) fn rate(per_second: f64) -> Result<RateLimit, Problem> {
     RateLimit::new(per_second).ok_or_else(|| RegistryError::Rate.into())
 }
 
-/// Tells a member that is `null` from one that is left out.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Edit<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::Set)
+    }
 }
 
 impl From<Backfill> for replays::Range {

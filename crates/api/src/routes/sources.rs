@@ -146,13 +146,8 @@ pub(crate) async fn create(
     Body(wanted): Body<CreateSource>,
 ) -> Result<(StatusCode, Json<SourceWithSecret>), Problem> {
     let now = state.clock.now();
-    let (secrets, made) = match wanted.secrets {
-        Some(secrets) => (secrets, None),
-        None => {
-            let made = new_secret()?;
-            (vec![made.clone()], Some(made))
-        }
-    };
+    let made = if wanted.secrets.is_none() { Some(new_secret()?) } else { None };
+    let secrets = wanted.secrets.unwrap_or_else(|| made.iter().cloned().collect());
     let source = domain::Source {
         id: SourceId::mint(now, state.clock.random()),
         appspace: caller.appspace_id(),

@@ -19,7 +19,7 @@ use crate::state::ApiState;
 
 /// What is answered for an event that is on disk.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Received {
+pub(crate) struct WebhookAnswer {
     /// Always `true`: the event is durable.
     received: bool,
     /// The id of the event; of a duplicate, the first one's.
@@ -41,7 +41,7 @@ pub(crate) struct Received {
     params(("source" = String, Path, description = "Name or id of a source")),
     request_body(content = Vec<u8>, content_type = "application/json", description = "The body as it was signed, at most 256 KiB"),
     responses(
-        (status = 200, description = "The event is durable", body = Received),
+        (status = 200, description = "The event is durable", body = WebhookAnswer),
         (status = 401, description = "The signature is missing, malformed or wrong; `code` says which", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "Busy; send it again after `Retry-After` seconds", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     ),
@@ -64,7 +64,7 @@ async fn receive_event(state: &ApiState, request: Request) -> Result<Receipt, Pr
 }
 
 fn answer(receipt: Receipt) -> Response {
-    let received = Received { received: true, id: receipt.id.to_string(), duplicate: receipt.duplicate };
+    let received = WebhookAnswer { received: true, id: receipt.id.to_string(), duplicate: receipt.duplicate };
     let mut response = Response::new(Body::from(serde_json::to_vec(&received).unwrap_or_default()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

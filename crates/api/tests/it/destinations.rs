@@ -1,0 +1,178 @@
+//! `/v1/destinations`.
+
+use serde_json::{Value, json};
+
+use crate::desk::{Desk, SECRET, text};
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_lives_from_creation_to_deletion() {
+    let desk = Desk::new().await;
+    let wanted =
+        json!({ "name": "orders", "connector": "webhook", "settings": { "url": "https://example.com/hooks" } });
+    let created = desk.post("/v1/destinations", wanted).expect(201).await;
+    assert!(text(&created, "secret").starts_with("whsec_"));
+    assert_eq!(created["events"], json!(["*"]));
+    assert_eq!((&created["retry"], &created["concurrency"]), (&json!("standard"), &json!(8)));
+    assert_eq!(created["lane"]["breaker"]["state"], "closed");
+
+    let change = json!({
+        "name": "backend", "events": ["link.*"], "when": "data.revenue >= 100", "retry": ["1s", "5m"],
+        "concurrency": 2, "rate": 5.5, "breaker": false, "settings": { "scheme": "timestamped" },
+    });
+    let changed = desk.patch("/v1/destinations/orders", change).expect(200).await;
+    assert_eq!(changed["id"], created["id"]);
+    assert_eq!((&changed["retry"], &changed["rate"]), (&json!(["1s", "5m"]), &json!(5.5)));
+    assert_eq!(changed["settings"]["scheme"], "timestamped");
+    let cleared = desk.patch("/v1/destinations/backend", json!({ "when": null, "rate": null })).expect(200).await;
+    assert_eq!((&cleared["when"], &cleared["rate"], &cleared["breaker"]), (&Value::Null, &Value::Null, &json!(false)));
+
+    desk.delete("/v1/destinations/backend").expect(204).await;
+    desk.get("/v1/destinations/backend").problem(404, "destination_not_found").await;
+    assert_eq!(desk.get("/v1/destinations").expect(200).await["data"], json!([]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_can_be_sent_back_as_they_were_shown() {
+    let desk = Desk::new().await;
+    let settings =
+        json!({ "url": "https://example.com/h?token=hidden", "headers": { "Authorization": "Bearer hidden" } });
+    let wanted = json!({ "name": "orders", "connector": "webhook", "settings": settings });
+    let created = desk.post("/v1/destinations", wanted).expect(201).await;
+    let before = desk.pipeline.registry.all_destinations()[0].destination.settings.clone();
+    assert!(!created["settings"].to_string().contains("hidden"));
+    desk.patch("/v1/destinations/orders", json!({ "settings": created["settings"] })).expect(200).await;
+    assert_eq!(desk.pipeline.registry.all_destinations()[0].destination.settings, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_cannot_work_is_refused_with_the_reason() {
+    let desk = Desk::new().await;
+    desk.destination("taken").await;
+    let url = |url: &str| json!({ "name": "a", "connector": "webhook", "settings": { "url": url } });
+    let with = |extra: Value| {
+        let mut body = url("https://example.com/");
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body
+    };
+    for (body, status, code) in [
+        (with(json!({ "name": "taken" })), 409, "name_taken"),
+        (with(json!({ "connector": "nobody" })), 422, "connector_unknown"),
+        (json!({ "name": "a", "connector": "webhook" }), 422, "setting_invalid"),
+        (url("http://example.com/"), 422, "setting_invalid"),
+        (url("https://127.0.0.1/"), 422, "setting_invalid"),
+        (url("https://localhost/"), 422, "setting_invalid"),
+        (url("https://[::ffff:10.0.0.1]/"), 422, "setting_invalid"),
+        (with(json!({ "settings": { "url": "https://example.com/", "secret": "short" } })), 422, "setting_invalid"),
+        (with(json!({ "when": "data.(" })), 422, "filter_invalid"),
+        (with(json!({ "concurrency": 0 })), 422, "concurrency_invalid"),
+        (with(json!({ "rate": -1 })), 422, "rate_invalid"),
+        (with(json!({ "events": [] })), 400, "body_invalid"),
+        (with(json!({ "events": ["link*"] })), 400, "body_invalid"),
+        (with(json!({ "retry": "hourly" })), 400, "body_invalid"),
+        (with(json!({ "evnts": ["*"] })), 400, "body_invalid"),
+        (with(json!({ "backfill": { "from": "2030-01-01T00:00:00Z" } })), 422, "value_invalid"),
+    ] {
+        desk.post("/v1/destinations", body).problem(status, code).await;
+    }
+    let refused = desk.patch("/v1/destinations/taken", json!({ "settings": { "url": "https://10.0.0.1/" } }));
+    assert_eq!(refused.problem(422, "setting_invalid").await["field"], "url");
+    assert_eq!(desk.get("/v1/destinations").expect(200).await["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_signs_with_both_secrets_during_the_overlap() {
+    let desk = Desk::new().await;
+    desk.destination("orders").await;
+    let signatures = async || {
+        let preview = desk.post("/v1/destinations/orders/preview", json!({})).expect(200).await;
+        let headers = preview["request"]["headers"].as_array().unwrap().clone();
+        let signature = headers.iter().find(|header| header["name"] == "webhook-signature").unwrap();
+        text(signature, "value").split(' ').count()
+    };
+    assert_eq!(signatures().await, 1);
+    let rotated =
+        desk.post("/v1/destinations/orders/rotate-secret", json!({ "overlap_seconds": 60 })).expect(200).await;
+    assert!(text(&rotated, "secret").starts_with("whsec_"));
+    assert_eq!(signatures().await, 2);
+    let at_once = desk.post("/v1/destinations/orders/rotate-secret", json!({ "secret": SECRET })).expect(200).await;
+    assert_eq!((&at_once["secret"], &at_once["settings"]["previous_secret"]), (&Value::Null, &Value::Null));
+    assert_eq!(signatures().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_destination_holds_and_a_resumed_one_delivers() {
+    let desk = Desk::new().await;
+    desk.destination("orders").await;
+    let paused = desk.post("/v1/destinations/orders/pause", json!({ "message": "moving house" })).expect(200).await;
+    assert_eq!((&paused["paused"]["reason"], &paused["paused"]["message"]), (&json!("manual"), &json!("moving house")));
+    desk.publish(1).await;
+    let held = desk.get("/v1/destinations/orders/deliveries").expect(200).await["data"][0].clone();
+    assert_eq!((&held["state"], &held["held_by"]), (&json!("held"), &json!("manual")));
+    assert_eq!(desk.get("/v1/deliveries?state=held").expect(200).await["data"].as_array().unwrap().len(), 1);
+    assert_eq!(desk.get("/v1/deliveries?state=pending").expect(200).await["data"], json!([]));
+
+    let resumed = desk.ask(http::Method::POST, "/v1/destinations/orders/resume").expect(200).await;
+    assert_eq!(resumed["paused"], Value::Null);
+    let path = format!("/v1/deliveries/{}", text(&held, "id"));
+    let delivered = desk.until(&path, |delivery| delivery["state"] == "delivered").await;
+    assert_eq!(delivered["attempts_made"][0]["status"], 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_event_goes_to_its_destination_alone() {
+    let desk = Desk::new().await;
+    desk.destination("orders").await;
+    let other = json!({ "name": "other", "connector": "webhook", "events": ["test"], "settings": { "url": "https://example.com/" } });
+    desk.post("/v1/destinations", other).expect(201).await;
+    let tested = desk.ask(http::Method::POST, "/v1/destinations/orders/test").expect(202).await;
+    let path = format!("/v1/deliveries/{}", text(&tested, "delivery"));
+    let delivery = desk.until(&path, |delivery| delivery["state"] == "delivered").await;
+    assert_eq!((&delivery["type"], &delivery["destination_name"]), (&json!("test"), &json!("orders")));
+    let path = format!("/v1/deliveries?event={}", text(&tested, "event"));
+    assert_eq!(desk.get(&path).expect(200).await["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preview_shows_the_request_and_sends_nothing() {
+    let desk = Desk::new().await;
+    let settings = json!({
+        "url": "https://example.com/hooks?token=hidden-token", "secret": SECRET,
+        "headers": { "Authorization": "Bearer hidden-bearer", "X-Team": "hidden-team" },
+    });
+    let wanted = json!({ "name": "orders", "connector": "webhook", "events": ["link.*"], "settings": settings });
+    desk.post("/v1/destinations", wanted).expect(201).await;
+    let event = desk.publish(7).await;
+    desk.until("/v1/deliveries", |list| list["data"][0]["state"] == "delivered").await;
+
+    let preview = desk.post("/v1/destinations/orders/preview", json!({ "event": event })).expect(200).await;
+    assert_eq!((&preview["matches"], &preview["request"]["method"]), (&json!(true), &json!("POST")));
+    assert!(text(&preview["request"], "body").contains("\"t7\""));
+    assert!(text(&preview["request"], "url").starts_with("https://example.com/hooks"));
+    assert!(!preview.to_string().contains("hidden") && !preview.to_string().contains(SECRET), "{preview}");
+    let sample = desk.post("/v1/destinations/orders/preview", json!({ "type": "install.tracked" })).expect(200).await;
+    assert_eq!(sample["matches"], false);
+
+    desk.post("/v1/destinations/orders/preview", json!({ "type": "no.such" })).problem(422, "value_invalid").await;
+    let missing = json!({ "event": "evt_01JD3ZK7Q0M8X2V4N6B8C0D2F4" });
+    desk.post("/v1/destinations/orders/preview", missing).problem(404, "event_not_found").await;
+    let both = json!({ "event": event, "type": "test" });
+    desk.post("/v1/destinations/orders/preview", both).problem(422, "value_invalid").await;
+    assert_eq!(desk.get("/v1/deliveries").expect(200).await["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backfill_owes_the_past_to_a_new_destination() {
+    let desk = Desk::new().await;
+    for number in 0..3 {
+        desk.publish(number).await;
+    }
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    let wanted = json!({
+        "name": "late", "connector": "webhook", "settings": { "url": "https://example.com/" },
+        "backfill": { "from": "2026-03-01T00:00:00Z" },
+    });
+    let created = desk.post("/v1/destinations", wanted).expect(201).await;
+    let path = format!("/v1/replays/{}", text(&created, "replay"));
+    let replay = desk.until(&path, |replay| replay["state"] == "done").await;
+    assert_eq!((&replay["created"], &replay["select"]), (&json!(3), &json!("missing")));
+}
