@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::event::{BODY_BYTES_MAX, DedupeKey, PUBLISH_EVENTS_MAX, TimeMark};
-use domain::signature::SignatureError;
+use domain::signature::{SignatureError, Signer};
 use domain::source::{Envelope, Unreadable};
-use domain::{AppspaceId, Event, EventId, Settings, SourceId, Timestamp};
+use domain::{AppspaceId, Event, EventId, Settings, SourceId, Timestamp, catalogue};
 use http::HeaderMap;
 use serde_json::value::RawValue;
 use storage::{Append, Appended, NewEvent, OnKnown, Quarantined, Store, StoreError};
@@ -105,6 +105,28 @@ impl Intake {
         let published = self.try_publish(appspace, idempotency_key, &body).await;
         self.count(published.as_deref());
         published
+    }
+
+    /// Sends a source the catalogue's sample of a type, signed as its sender would sign it: the event is a real one and
+    /// takes the whole way. `None` if the catalogue has no such type.
+    ///
+    /// A source whose settings do not read the sample's envelope gets [`Rejection::Unreadable`], and nothing is
+    /// quarantined: it is no evidence of anything.
+    pub async fn test(&self, live: &LiveSource, event_type: &str) -> Option<Result<Receipt, Rejection>> {
+        let (now, unique) = (self.clock.now(), self.clock.random());
+        #[expect(clippy::cast_possible_truncation, reason = "any 64 of the random bits will do")]
+        let body = Bytes::from(catalogue::sample(event_type, now, unique as u64)?);
+        let source = &live.source;
+        let signed = live.source.secrets.iter().find(|secret| secret.is_live(now)).map(|secret| {
+            let signing = live.dialect.signing(source.scheme, &source.settings);
+            let id = format!("msg_{unique:032x}");
+            Signer::new(source.scheme, &secret.secret).map(|signer| signer.headers(&signing, &id, now, &body))
+        });
+        let Some(Ok(headers)) = signed else { return Some(Err(SignatureError::NoLiveSecret.into())) };
+        if let Err(error) = live.dialect.read(&headers, &body, &source.settings) {
+            return Some(Err(error.into()));
+        }
+        Some(self.receive(&source.id.to_string(), &headers, body).await)
     }
 
     async fn try_receive(&self, path: &str, headers: &HeaderMap, body: Bytes) -> Result<Receipt, Rejection> {

@@ -195,3 +195,15 @@ async fn what_is_refused_and_taken_shows_in_the_metrics() {
         assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_source_can_be_tried_with_a_sample_in_any_scheme() {
+    let house = House::new().await;
+    let destination = house.put(house.destination("orders", &["*"])).await;
+    for scheme in Scheme::ALL {
+        let live = house.registry.put_source(house.source(scheme.name(), scheme)).await.unwrap();
+        assert!(!house.intake.test(&live, "link.clicked").await.unwrap().unwrap().duplicate);
+        assert!(house.intake.test(&live, "no.such").await.is_none());
+    }
+    assert_eq!(house.deliveries(destination).await.len(), 4);
+}
