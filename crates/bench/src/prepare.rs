@@ -104,7 +104,7 @@ fn with_store<T>(data_dir: &Path, work: impl AsyncFnOnce(&SqliteStore) -> Result
     runtime.block_on(async {
         let mut key = [0; 32];
         hex::decode_to_slice(MASTER_KEY_HEX, &mut key)?;
-        let store = SqliteStore::open(SqliteOptions::new(data_dir, Vault::new(vec![key])))?;
+        let (store, _watch) = SqliteStore::open(SqliteOptions::new(data_dir, Vault::new(vec![key])))?;
         let result = work(&store).await?;
         store.close().await?;
         Ok(result)

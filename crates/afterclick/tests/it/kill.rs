@@ -17,7 +17,9 @@ const REQUESTS_PER_LIFE: usize = 2_000;
 const CONNECTIONS: usize = 16;
 /// Attempts on the wire at once to the only destination.
 const CONCURRENCY: usize = 8;
-const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
+/// Attempts of one lane that are over and whose outcomes are not on disk yet: the lane starts no other beyond these.
+const UNSETTLED_MAX: usize = 32;
+const ARRIVES_WITHIN: Duration = Duration::from_mins(1);
 
 #[test]
 fn nothing_acknowledged_is_lost_by_twenty_kills_under_load() {
@@ -50,7 +52,8 @@ fn nothing_acknowledged_is_lost_by_twenty_kills_under_load() {
     wait_until_all_arrived(&sink, &watch, first, &stored);
     let again: usize =
         (0..KILLS * REQUESTS_PER_LIFE).map(|index| watch.arrivals(0, index).saturating_sub(1) as usize).sum();
-    assert!(again <= KILLS * CONCURRENCY, "{again} deliveries arrived again after {KILLS} kills");
+    // An attempt is in flight until its outcome is on disk; those are the ones that a kill may have made twice.
+    assert!(again <= KILLS * (CONCURRENCY + UNSETTLED_MAX), "{again} deliveries arrived again after {KILLS} kills");
     server.stop().unwrap();
 }
 
