@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::problem::Problem;
 
 /// Largest body of a call of the API other than publishing events, in bytes: room for a whole configuration.
-pub(crate) const API_BODY_BYTES_MAX: usize = 1_024 * 1_024;
+pub(crate) const API_BODY_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 
 /// A JSON body, read strictly: an unknown member is an error. An empty body is read as `{}`.
 pub(crate) struct Json<T>(pub(crate) T);

@@ -263,6 +263,14 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_store_says_when_to_come_back() {
+        let retry_after = std::time::Duration::from_millis(300);
+        let error = StoreError::Busy { reason: storage::BusyReason::QueueFull, retry_after };
+        let response = Problem::from(Rejection::Store(error)).into_response();
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &HeaderValue::from(1)));
+    }
+
+    #[test]
     fn a_store_that_failed_tells_nothing_of_its_inside() {
         let problem = Problem::from(StoreError::Failed("disk /var/lib/secret-place: EIO".into()));
         assert_eq!((problem.status.as_u16(), problem.code), (500, "store_failed"));

@@ -49,6 +49,9 @@ pub(super) async fn run(
     let front = Front { router, watch: Arc::clone(&watch) };
     let connection = http1::Builder::new()
         .header_read_timeout(None)
+        // A client that stops sending still gets its answer; and looking whether it has would cost each request a call
+        // into the operating system.
+        .half_close(true)
         .max_header_size(limits.head_bytes_max)
         .max_buf_size(BUFFER_BYTES_MAX.max(limits.head_bytes_max))
         .serve_connection(socket, front);
@@ -115,10 +118,9 @@ impl hyper::service::Service<Request<Incoming>> for Front {
         // hyper lets `Transfer-Encoding` win over a `Content-Length` beside it, as it must, and drops the latter. A proxy
         // before us may have decided otherwise: whatever it takes for the next request is not read.
         let is_last = request.headers().contains_key(TRANSFER_ENCODING);
-        self.watch.head_done(has_body);
-        let request = request.map(|incoming| {
-            if has_body { Body::new(WatchedBody { incoming, watch: Arc::clone(&self.watch) }) } else { Body::empty() }
-        });
+        self.watch.head_done(has_body, is_last);
+        let watched = |incoming| WatchedBody { incoming, watch: Arc::clone(&self.watch), is_whole: false };
+        let request = request.map(|incoming| if has_body { Body::new(watched(incoming)) } else { Body::empty() });
         Answer { inner: self.router.clone().call(request), watch: Arc::clone(&self.watch), is_last }
     }
 }
@@ -147,6 +149,7 @@ impl Future for Answer {
 struct WatchedBody {
     incoming: Incoming,
     watch: Arc<Watch>,
+    is_whole: bool,
 }
 
 impl hyper::body::Body for WatchedBody {
@@ -155,7 +158,8 @@ impl hyper::body::Body for WatchedBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        if self.incoming.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+        if self.incoming.is_end_stream() || frame.is_none() {
+            self.is_whole = true;
             self.watch.body_done();
         }
         Poll::Ready(frame)
@@ -172,7 +176,9 @@ impl hyper::body::Body for WatchedBody {
 
 impl Drop for WatchedBody {
     fn drop(&mut self) {
-        self.watch.body_done();
+        if !self.is_whole {
+            self.watch.leave_unread();
+        }
     }
 }
 
@@ -236,13 +242,13 @@ impl AsyncWrite for Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Says that nothing more will come and reads on for a while: closing a socket with unread bytes in it resets the
-    /// connection, and the client might never see why its request was refused.
+    /// Says that nothing more will come and, to a client that is still sending, listens for a while: closing a socket with
+    /// unread bytes in it resets the connection, and the client might never see why its request was refused.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.said_all {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             self.said_all = true;
-            self.watch.linger();
+            self.at_end |= !self.watch.linger();
         }
         let mut rubbish = [MaybeUninit::uninit(); 4_096];
         while !self.at_end && self.discarded < LINGER_BYTES_MAX {

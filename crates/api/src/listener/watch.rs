@@ -1,7 +1,7 @@
 //! What a connection is waiting for, and until when.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,6 +17,8 @@ pub(super) struct Watch {
     phase: AtomicU8,
     /// Milliseconds after `accepted_at`; [`NEVER`] while nothing is expected of the client.
     deadline_ms: AtomicU64,
+    /// Whether some of what the client sends will not be read.
+    leaves_unread: AtomicBool,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -37,7 +39,8 @@ impl Watch {
     pub(super) fn new(limits: Arc<ListenerLimits>) -> Self {
         let deadline_ms = millis(limits.head_timeout);
         let phase = AtomicU8::new(Phase::Head as u8);
-        Self { limits, accepted_at: Instant::now(), phase, deadline_ms: AtomicU64::new(deadline_ms) }
+        let deadline_ms = AtomicU64::new(deadline_ms);
+        Self { limits, accepted_at: Instant::now(), phase, deadline_ms, leaves_unread: AtomicBool::new(false) }
     }
 
     /// Bytes came in.
@@ -47,8 +50,9 @@ impl Watch {
         }
     }
 
-    /// A head is complete.
-    pub(super) fn head_done(&self, has_body: bool) {
+    /// A head is complete. After the request that `is_last` nothing more is read.
+    pub(super) fn head_done(&self, has_body: bool, is_last: bool) {
+        self.leaves_unread.store(is_last, Ordering::Relaxed);
         if has_body {
             self.enter(Phase::Body, Some(self.limits.body_timeout));
         } else {
@@ -56,11 +60,17 @@ impl Watch {
         }
     }
 
-    /// The body is complete, or nobody wants the rest of it.
+    /// The body is complete.
     pub(super) fn body_done(&self) {
         if self.is(Phase::Body) {
             self.enter(Phase::Handling, None);
         }
+    }
+
+    /// Nobody wants the rest of what comes in.
+    pub(super) fn leave_unread(&self) {
+        self.leaves_unread.store(true, Ordering::Relaxed);
+        self.body_done();
     }
 
     /// There is an answer.
@@ -75,11 +85,12 @@ impl Watch {
         }
     }
 
-    /// We have said our last word.
-    pub(super) fn linger(&self) {
-        if !self.is(Phase::Lingering) {
-            self.enter(Phase::Lingering, Some(self.limits.linger_timeout));
-        }
+    /// We have said our last word. Returns whether the client may still be sending: a body that was not wanted, or a head
+    /// that could not be read.
+    pub(super) fn linger(&self) -> bool {
+        let is_sending = self.leaves_unread.load(Ordering::Relaxed) || self.is(Phase::Head);
+        self.enter(Phase::Lingering, Some(self.limits.linger_timeout));
+        is_sending
     }
 
     /// When the client must have done what is expected of it.

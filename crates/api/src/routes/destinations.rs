@@ -218,8 +218,12 @@ pub(crate) async fn create(
     let job = backfill.map(|backfill| replays::plan(&state, &compiled, backfill.into())).transpose()?;
     let live = state.registry.put_destination(destination).await?;
     let replay = job.as_ref().map(|job| job.id.to_string());
-    if let Some(job) = job {
-        state.replayer.create(job).await?;
+    if let Some(job) = job
+        && let Err(error) = state.replayer.create(job).await
+    {
+        // Half of what was asked for would be worse than nothing: the call can be made again.
+        state.registry.delete_destination(live.destination.id).await?;
+        return Err(error.into());
     }
     let secret = made.map(|secret| secret.expose().to_owned());
     let created = DestinationWithSecret { destination: show(&state, &live), secret, replay };

@@ -26,6 +26,9 @@ use crate::wire::Time;
 /// Longest time that an old secret may stay live beside a new one: 7 days.
 pub(crate) const OVERLAP_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
 
+/// How much of a quarantined body a list shows, in bytes.
+const QUARANTINE_SHOWN_BYTES_MAX: usize = 16 * 1_024;
+
 /// A new source.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -278,7 +281,7 @@ pub(crate) struct QuarantinedBody {
     /// SHA-256 of the body, in hex. The same body again is not kept twice.
     sha256: String,
     body_bytes: usize,
-    /// The body as text, with replacement characters where it is none.
+    /// The beginning of the body, at most 16 KiB, as text with replacement characters where it is none.
     body: String,
 }
 
@@ -316,7 +319,7 @@ pub(crate) async fn quarantine(
         reason: entry.reason,
         sha256: hex::encode(entry.body_hash),
         body_bytes: entry.body.len(),
-        body: String::from_utf8_lossy(&entry.body).into_owned(),
+        body: String::from_utf8_lossy(&entry.body[..entry.body.len().min(QUARANTINE_SHOWN_BYTES_MAX)]).into_owned(),
     })))
 }
 

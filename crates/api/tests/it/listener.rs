@@ -222,6 +222,17 @@ async fn a_refusal_is_seen_by_a_client_that_is_still_sending() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_stops_sending_still_gets_its_answer() {
+    let served = serve(ListenerLimits::default()).await;
+    let mut stream = served.connect().await;
+    stream.write_all(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    served.begun.notified().await;
+    served.release.notify_one();
+    assert!(read_all(&mut stream).await.ends_with("slow"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_take_its_answer_is_closed() {
     let served = serve(ListenerLimits::default()).await;
     let mut stream = served.connect().await;
@@ -275,7 +286,12 @@ async fn a_shutdown_lets_requests_finish_and_takes_no_new_ones() {
     served.begun.notified().await;
 
     served.stop.send(()).unwrap();
+    let began = Instant::now();
     assert_eq!(read_all(&mut idle).await, "", "an idle connection is closed at once");
+    while served.connections.open() > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(began.elapsed().as_secs(), 0, "and nothing more is expected of it");
     assert!(TcpStream::connect(served.address).await.is_err(), "nothing new is accepted");
     served.release.notify_one();
     let answer = read_all(&mut busy).await;
