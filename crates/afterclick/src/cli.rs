@@ -134,11 +134,17 @@ pub(crate) fn run() -> ExitCode {
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Appspaces(arguments) => appspaces::run(&arguments),
         Command::EventTypes(arguments) => event_types::run(&arguments),
-        Command::Connectors(arguments) => connectors::run(&arguments),
+        Command::Connectors(arguments) => {
+            connectors::run(&arguments);
+            Ok(())
+        }
         Command::Config(arguments) => config::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
-        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Completions(arguments) => {
+            completions::run(&arguments);
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -152,9 +158,9 @@ fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
     let text = format!("{error:#}");
     // A list of problems stands on lines of its own.
     if text.contains('\n') {
-        eprintln!("error:\n{text}")
+        eprintln!("error:\n{text}");
     } else {
-        eprintln!("error: {text}")
+        eprintln!("error: {text}");
     }
     ExitCode::from(code)
 }

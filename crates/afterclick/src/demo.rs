@@ -45,10 +45,7 @@ pub(crate) async fn run(once: bool) -> Outcome {
     };
     let Stage { server, .. } = stage;
     server.stop(if once { Duration::ZERO } else { GRACE.min(Duration::from_secs(2)) }).await?;
-    match outcome? {
-        true => Ok(()),
-        false => Err(Failure::Told),
-    }
+    if outcome? { Ok(()) } else { Err(Failure::Told) }
 }
 
 /// Everything that takes part.
@@ -86,7 +83,7 @@ impl Stage {
     async fn play(&self, once: bool) -> Result<bool> {
         let mut board = self.board.lock().await;
         show::introduction(self.server.address, self.receiver_address);
-        let mut sender = Sender::new(self.server.address, self.secret.clone())?;
+        let mut sender = Sender::new(self.server.address, &self.secret)?;
         let deadline = Instant::now() + ROUND_MAX;
         let Ok(arrived) = timeout_at(deadline, round(&mut sender, &mut board)).await else {
             show::too_late(&board, ROUND_MAX);
@@ -167,23 +164,22 @@ fn random_secret() -> Secret {
 
 /// The demo's configuration, through the same door as everybody's.
 fn configuration(inboxes: &[Inbox], receiver: &Receiver, secret: &Secret, data_dir: &TempDir) -> Result<Config> {
-    let mut file =
-        format!("[[source]]\nname = \"{SOURCE}\"\nkind = \"tolinku\"\nsecrets = [\"{}\"]\n", secret.expose());
-    for inbox in inboxes {
-        let waits: Vec<_> = RETRY_WAITS.iter().map(|wait| format!("\"{}\"", retry::format_wait(*wait))).collect();
-        file.push_str(&format!(
-            "\n[[destination]]\nname = \"{}\"\nconnector = \"webhook\"\nevents = [\"*\", \"test\"]\nretry = [{}]\n\
-             breaker = {}\nsettings.url = \"http://{}/hooks/{}\"\nsettings.secret = \"{}\"\nsettings.scheme = \"{}\"\n",
+    let waits: Vec<_> = RETRY_WAITS.iter().map(|wait| format!("\"{}\"", retry::format_wait(*wait))).collect();
+    let source = format!("[[source]]\nname = \"{SOURCE}\"\nkind = \"tolinku\"\nsecrets = [\"{}\"]\n", secret.expose());
+    let destination = |inbox: &Inbox| {
+        format!(
+            "[[destination]]\nname = \"{0}\"\nconnector = \"webhook\"\nevents = [\"*\", \"test\"]\nretry = [{1}]\n\
+             breaker = {2}\nsettings.url = \"http://{3}/hooks/{0}\"\nsettings.secret = \"{4}\"\nsettings.scheme = \"{5}\"\n",
             inbox.name,
             waits.join(", "),
             // The stumbling one would look broken, which is not what is to be seen.
             !inbox.stumbles,
             receiver.address,
-            inbox.name,
             inbox.secret.expose(),
             inbox.scheme,
-        ));
-    }
+        )
+    };
+    let file: String = std::iter::once(source).chain(inboxes.iter().map(destination)).collect();
     let flags = Flags {
         listen: Some("127.0.0.1:0".to_owned()),
         data_dir: Some(data_dir.path().display().to_string()),

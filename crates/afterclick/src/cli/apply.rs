@@ -18,6 +18,7 @@ use crate::config::Config;
                         afterclick apply afterclick.toml --yes --prune\n\n\
                         What a file names belongs to the file: it cannot be changed through the API. `[server]` is not\n\
                         applied; it is read when the server starts.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Arguments {
     /// The file
     #[arg(value_name = "FILE")]

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::{Cli, Outcome};
+use super::Cli;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  afterclick completions bash > /etc/bash_completion.d/afterclick")]
@@ -12,7 +12,6 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Outcome {
+pub(crate) fn run(arguments: &Arguments) {
     clap_complete::generate(arguments.shell, &mut Cli::command(), "afterclick", &mut std::io::stdout());
-    Ok(())
 }

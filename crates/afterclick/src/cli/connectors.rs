@@ -3,7 +3,6 @@
 use clap::Args;
 use serde_json::json;
 
-use super::Outcome;
 use super::output::{self, Paint, Table, say};
 use crate::wire;
 
@@ -14,11 +13,10 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Outcome {
+pub(crate) fn run(arguments: &Arguments) {
     let manifests: Vec<_> = wire::plugins().connectors.iter().map(|connector| connector.manifest()).collect();
     if arguments.json {
-        output::print_json(&json!({ "data": manifests }));
-        return Ok(());
+        return output::print_json(&json!({ "data": manifests }));
     }
     let paint = Paint::for_stdout();
     for (index, manifest) in manifests.iter().enumerate() {
@@ -33,5 +31,4 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         }
         table.print("it has no settings");
     }
-    Ok(())
 }

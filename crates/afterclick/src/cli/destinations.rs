@@ -127,9 +127,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             Verb::Show { name, json } => {
                 let destination = client.get(&path(name), &[]).await?;
                 if *json {
-                    output::print_json(&destination)
+                    output::print_json(&destination);
                 } else {
-                    output::print_members(&destination)
+                    output::print_members(&destination);
                 }
                 Ok(())
             }

@@ -13,6 +13,7 @@ use crate::config::Config;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  afterclick doctor --config afterclick.toml --data-dir /var/lib/afterclick\n\n\
+                        Without `--config` it looks at `afterclick.toml` in this directory, if there is one.\n\
                         Ends with 1 if anything is wrong. Changes nothing.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -42,7 +43,7 @@ impl Finding {
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let client = arguments.connection.client()?;
-    let (config, mut findings) = match arguments.options.load() {
+    let (config, mut findings) = match arguments.options.load_or_here() {
         Ok(config) => {
             let finding = Finding::Good(format!("configuration: {} described, every key known", contents(&config)));
             (config, vec![finding])

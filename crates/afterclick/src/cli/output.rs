@@ -31,7 +31,7 @@ impl Table {
         let paint = Paint::for_stdout();
         let widths: Vec<usize> = (0..self.headings.len()).map(|column| self.width(column)).collect();
         let headings = self.headings.iter().map(|heading| (*heading).to_owned()).collect::<Vec<_>>();
-        say(&paint.dim(&line(&headings, &widths, |text| text.to_owned())));
+        say(&paint.dim(&line(&headings, &widths, std::borrow::ToOwned::to_owned)));
         for row in &self.rows {
             say(&line(row, &widths, |text| paint.state(text)));
         }

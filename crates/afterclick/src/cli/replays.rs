@@ -99,9 +99,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             Verb::Show { id, json } => {
                 let replay = client.get(&format!("/v1/replays/{id}"), &[]).await?;
                 if *json {
-                    output::print_json(&replay)
+                    output::print_json(&replay);
                 } else {
-                    output::print_members(&replay)
+                    output::print_members(&replay);
                 }
                 Ok(())
             }

@@ -16,7 +16,7 @@ use crate::{logging, wire};
 #[command(
     after_help = "Examples:\n  afterclick serve\n  afterclick serve --config afterclick.toml --listen 0.0.0.0:8400\n  \
                         afterclick serve --allow-private          plain http and private targets, for development\n\n\
-                        Each option is also an environment variable (in brackets) and, but for the file itself, a key of\n\
+                        Each option is also an environment variable (in parentheses) and, but for the file itself, a key of\n\
                         `[server]` in the file; the option wins over the variable, the variable over the file.\n\n\
                         When it is ready it prints one line on stdout: `listening on http://ADDRESS:PORT`."
 )]
@@ -25,31 +25,34 @@ pub(crate) struct Arguments {
     options: Options,
 }
 
+/// The file that commands which only look find by themselves.
+pub(super) const FILE_HERE: &str = "afterclick.toml";
+
 /// What says how a server runs.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Options {
-    /// The configuration file [AFTERCLICK_CONFIG]
+    /// The configuration file (`AFTERCLICK_CONFIG`)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where everything is kept [AFTERCLICK_DATA_DIR] [default: ./afterclick-data]
+    /// Where everything is kept (`AFTERCLICK_DATA_DIR`) [default: ./afterclick-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Address and port; port 0 picks a free one [AFTERCLICK_LISTEN] [default: 127.0.0.1:8400]
+    /// Address and port; port 0 picks a free one (`AFTERCLICK_LISTEN`) [default: 127.0.0.1:8400]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<String>,
-    /// Let destinations be plain http and on private addresses: for development [AFTERCLICK_ALLOW_PRIVATE]
+    /// Let destinations be plain http and on private addresses: for development (`AFTERCLICK_ALLOW_PRIVATE`)
     #[arg(long)]
     allow_private: bool,
-    /// Let destinations be in this network, although it is private; may be repeated [AFTERCLICK_ALLOW_CIDR]
+    /// Let destinations be in this network, although it is private; may be repeated (`AFTERCLICK_ALLOW_CIDR`)
     #[arg(long = "allow-cidr", value_name = "CIDR")]
     allow_cidrs: Vec<String>,
-    /// For how long events are kept: `12h`, `30d`, `4w` [AFTERCLICK_RETENTION] [default: 30d]
+    /// For how long events are kept: `12h`, `30d`, `4w` (`AFTERCLICK_RETENTION`) [default: 30d]
     #[arg(long, value_name = "TIME")]
     retention: Option<String>,
-    /// How log lines look: `text` or `json` [AFTERCLICK_LOG] [default: text]
+    /// How log lines look: `text` or `json` (`AFTERCLICK_LOG`) [default: text]
     #[arg(long, value_name = "FORMAT")]
     log: Option<String>,
-    /// Which log lines: error, warn, info, debug or trace [AFTERCLICK_LOG_LEVEL] [default: info]
+    /// Which log lines: error, warn, info, debug or trace (`AFTERCLICK_LOG_LEVEL`) [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
 }
@@ -59,6 +62,13 @@ impl Options {
     pub(crate) fn load(&self) -> Result<Config, Failure> {
         let file = self.config.clone().or_else(|| std::env::var_os("AFTERCLICK_CONFIG").map(PathBuf::from));
         self.load_file(file.as_deref())
+    }
+
+    /// The same, and `afterclick.toml` of this directory if nothing else is named: for commands that only look.
+    pub(crate) fn load_or_here(&self) -> Result<Config, Failure> {
+        let here = || Some(PathBuf::from(FILE_HERE)).filter(|file| file.exists());
+        let named = self.config.clone().or_else(|| std::env::var_os("AFTERCLICK_CONFIG").map(PathBuf::from));
+        self.load_file(named.or_else(here).as_deref())
     }
 
     /// The same with a file named otherwise.

@@ -63,7 +63,7 @@ enum Verb {
         /// How it signs: body-hex, body-hex-prefixed, timestamped or standard-webhooks
         #[arg(long, default_value = "body-hex")]
         scheme: String,
-        /// The sender's secret, if it is made there [env: AFTERCLICK_SOURCE_SECRET]
+        /// The sender's secret, if it is made there [env: `AFTERCLICK_SOURCE_SECRET`]
         #[arg(long, env = "AFTERCLICK_SOURCE_SECRET", hide_env = true)]
         secret: Option<String>,
     },
@@ -92,9 +92,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             Verb::Show { name, json } => {
                 let source = client.get(&path(name), &[]).await?;
                 if *json {
-                    output::print_json(&source)
+                    output::print_json(&source);
                 } else {
-                    output::print_members(&source)
+                    output::print_members(&source);
                 }
                 Ok(())
             }

@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, header};
 
 use super::connection::Connection;
 use super::output::{cell, say};
-use super::serve::Options;
+use super::serve::{FILE_HERE, Options};
 use super::{Failure, Outcome, block_on, event_types, time};
 use crate::{random, wire};
 
@@ -24,14 +24,14 @@ pub(crate) struct Arguments {
     /// The source to send it through
     #[arg(long, default_value = "tolinku")]
     source: String,
-    /// The source's secret; also read from AFTERCLICK_SOURCE_SECRET, else from the file
+    /// The source's secret; also read from `AFTERCLICK_SOURCE_SECRET`, else from the file
     #[arg(long, value_name = "SECRET", env = "AFTERCLICK_SOURCE_SECRET", hide_env = true)]
     secret: Option<String>,
     /// How the source is signed [default: as the file says, else body-hex]
     #[arg(long)]
     scheme: Option<String>,
-    /// The file that describes the source
-    #[arg(long, value_name = "FILE", env = "AFTERCLICK_CONFIG")]
+    /// The file that describes the source (`AFTERCLICK_CONFIG`) [default: afterclick.toml in this directory]
+    #[arg(long, value_name = "FILE", env = "AFTERCLICK_CONFIG", hide_env = true)]
     config: Option<PathBuf>,
     #[command(flatten)]
     connection: Connection,
@@ -84,8 +84,10 @@ fn signature(arguments: &Arguments) -> Result<Signature, Failure> {
     let mut scheme = Scheme::default();
     let mut secret = arguments.secret.clone().map(Secret::new);
     let mut signing = None;
-    if let Some(file) = &arguments.config {
-        let config = Options::default().load_file(Some(file))?;
+    // A secret that is given needs no file; one that is not has to come from somewhere.
+    let here = || Some(PathBuf::from(FILE_HERE)).filter(|file| secret.is_none() && file.exists());
+    if let Some(file) = arguments.config.clone().or_else(here) {
+        let config = Options::default().load_file(Some(&file))?;
         let source = config.sources.iter().find(|source| source.name.as_str() == arguments.source);
         let source = source.ok_or_else(|| {
             Failure::misused(format!("`{}` describes no source named `{}`", file.display(), arguments.source))

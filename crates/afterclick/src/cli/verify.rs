@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     /// A file of headers, one per line, as `curl -D` writes them
     #[arg(long, value_name = "FILE")]
     headers: Option<PathBuf>,
-    /// The secret it should be signed with; also read from AFTERCLICK_VERIFY_SECRET
+    /// The secret it should be signed with; also read from `AFTERCLICK_VERIFY_SECRET`
     #[arg(long, value_name = "SECRET", env = "AFTERCLICK_VERIFY_SECRET", hide_env = true)]
     secret: String,
     /// Judge timestamps as of this time, for a request of the past [default: now]

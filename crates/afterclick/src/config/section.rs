@@ -41,31 +41,25 @@ impl<'s> Section<'s> {
 
     /// Reads a key that may be left out.
     pub(crate) fn read<T: DeserializeOwned>(&mut self, key: &str, default: T, shown_default: &str) -> Option<T> {
-        match self.entries.get(key) {
-            Some(value) => {
-                let value = value.clone();
-                self.show(key, display(&value.to_json()), Origin::Line(value.line));
-                self.convert(key, &value)
-            }
-            None => {
-                self.show(key, shown_default.to_owned(), Origin::Default);
-                Some(default)
-            }
+        if let Some(value) = self.entries.get(key) {
+            let value = value.clone();
+            self.show(key, display(&value.to_json()), Origin::Line(value.line));
+            self.convert(key, &value)
+        } else {
+            self.show(key, shown_default.to_owned(), Origin::Default);
+            Some(default)
         }
     }
 
     /// Reads a key that must be there; `help` says what to write.
     pub(crate) fn required<T: DeserializeOwned>(&mut self, key: &str, help: &str) -> Option<T> {
-        match self.entries.get(key) {
-            Some(value) => {
-                let value = value.clone();
-                self.show(key, display(&value.to_json()), Origin::Line(value.line));
-                self.convert(key, &value)
-            }
-            None => {
-                self.fail(None, format!("`{}` is missing; {help}", dotted(&self.path, key)));
-                None
-            }
+        if let Some(value) = self.entries.get(key) {
+            let value = value.clone();
+            self.show(key, display(&value.to_json()), Origin::Line(value.line));
+            self.convert(key, &value)
+        } else {
+            self.fail(None, format!("`{}` is missing; {help}", dotted(&self.path, key)));
+            None
         }
     }
 

@@ -14,7 +14,7 @@ use super::show::{Line, Origin};
 use super::value::{Environment, Value};
 
 /// Shortest retention.
-const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
+const RETENTION_MIN: Duration = Duration::from_hours(1);
 
 /// One value of the server: its key in `[server]`, its variable and its flag.
 struct Setting {
@@ -275,7 +275,7 @@ mod tests {
         let (server, shown, _) =
             resolved("listen = '[::1]:1'\nretention = '1d'\nlog = 'json'\nallow_private = true", &environment, &flags);
         assert_eq!(server.listen, "[::1]:1".parse().unwrap());
-        assert_eq!(server.retention, Duration::from_secs(2 * 24 * 60 * 60));
+        assert_eq!(server.retention, Duration::from_hours(48));
         assert_eq!(server.log, LogFormat::Text);
         assert!(server.allow_private);
         let origin = |key: &str| shown.iter().find(|line| line.key == key).unwrap().origin.to_string();

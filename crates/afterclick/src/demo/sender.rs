@@ -33,10 +33,10 @@ pub(super) struct Sent {
 }
 
 impl Sender {
-    pub(super) fn new(server: SocketAddr, secret: Secret) -> Result<Self> {
+    pub(super) fn new(server: SocketAddr, secret: &Secret) -> Result<Self> {
         Ok(Self {
             client: Client::new(&format!("http://{server}"), None, None)?,
-            signer: Signer::new(Scheme::BodyHex, &secret)?,
+            signer: Signer::new(Scheme::BodyHex, secret)?,
             unique: u64::from_be_bytes(random::bytes()),
             last: None,
         })

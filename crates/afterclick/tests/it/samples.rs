@@ -26,7 +26,7 @@ impl Script {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/receivers").join(file);
         let mut command = Command::new(interpreter);
         command.arg(path).env("WEBHOOK_SECRET", DESTINATION_SECRET).env("WEBHOOK_SCHEME", scheme.name());
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the interpreter is there");
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the interpreter is there");
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let port = stdout.next().expect("the script prints its port");
         let (sender, lines) = channel();

@@ -2,7 +2,7 @@
 
 use domain::signature::Scheme;
 
-use crate::support::{Receiver, Server, Setup, body, one_destination, program, request, run, source};
+use crate::support::{Receiver, SILENCE, Server, Setup, body, one_destination, program, request, run, source, until};
 
 #[test]
 fn stdout_carries_exactly_one_line() {
@@ -32,7 +32,7 @@ fn a_restart_keeps_everything_and_finishes_what_was_owed() {
     let key = server.key();
     let body = body("link.conversion", 1);
     let event_id = server.post("tolinku", Scheme::BodyHex, "", &body).json()["id"].as_str().unwrap().to_owned();
-    crate::support::until("the second attempt", || {
+    until("the second attempt", || {
         let deliveries = server.get(&format!("/v1/deliveries?event={event_id}"));
         (deliveries["data"][0]["attempts"].as_u64()? >= 2).then_some(())
     });
@@ -79,6 +79,56 @@ fn both_signals_end_it_in_order() {
         let server = Setup::new().start();
         server.signal(name);
         server.wait().ended(0).says("stopped");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let receiver = Receiver::start().answer(&[SILENCE]);
+    let server = Setup::with(&one_destination(&receiver.url("/"))).start();
+    server.post("tolinku", Scheme::BodyHex, "", &body("link.clicked", 1));
+    receiver.next();
+    server.signal("TERM");
+    until("the first signal to be noticed", || server.said().contains("a second signal ends at once").then_some(()));
+    server.signal("TERM");
+    server.wait().ended(1).says("ended by a second signal");
+}
+
+#[test]
+fn a_store_that_fails_ends_the_process_and_loses_nothing_acknowledged() {
+    let setup = Setup::with(&source("tolinku", Scheme::BodyHex));
+    let server = setup.start();
+    let key = server.key();
+    server.stop().ended(0);
+    // No file may grow past 2 MiB: sooner or later a write fails, as on a broken disk. Were the signal not ignored, the
+    // limit would kill the process before it could notice.
+    let serve = setup.command();
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$@\"", "sh"]);
+    let server = Server::start(limited.arg(serve.get_program()).args(serve.get_args()));
+    let mut acknowledged = Vec::new();
+    for unique in 0.. {
+        assert!(unique < 10_000, "the limit was never met");
+        let mut large = body("link.clicked", unique);
+        // Members that nobody knows are kept.
+        large.truncate(large.len() - 1);
+        large.extend(format!(",\"filler\":\"{}\"}}", "x".repeat(100_000)).bytes());
+        match server.try_post("tolinku", Scheme::BodyHex, &large) {
+            Some(answer) if answer.status == 200 => acknowledged.push((answer.json()["id"].clone(), large)),
+            Some(answer) => {
+                assert!(answer.status >= 500, "{}", answer.json());
+                break;
+            }
+            None => break,
+        }
+    }
+    server.wait().ended(1).says("the store failed");
+
+    let server = setup.start().with_key(&key);
+    assert!(!acknowledged.is_empty());
+    for (id, large) in acknowledged {
+        let event = server.get(&format!("/v1/events/{}", id.as_str().unwrap()));
+        assert_eq!(event["body"].as_str().unwrap().as_bytes(), large);
     }
 }
 

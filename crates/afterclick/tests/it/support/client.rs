@@ -26,27 +26,39 @@ impl Answer {
 
 /// Makes one request on a connection of its own.
 pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &Headers, body: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(address).expect("the server listens");
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
+    try_request(address, method, path, headers, body).expect("the server answers")
+}
+
+/// The same with a server that may be gone.
+pub(crate) fn try_request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &Headers,
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.concat();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
     read(&mut BufReader::new(stream))
 }
 
-fn read(stream: &mut BufReader<TcpStream>) -> Answer {
+fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Answer> {
     let mut line = String::new();
-    stream.read_line(&mut line).expect("the server answers");
-    let status =
-        line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("not HTTP: {line}"));
+    stream.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| std::io::Error::other(format!("not HTTP: {line:?}")))?;
     let mut length = None;
     loop {
         line.clear();
-        stream.read_line(&mut line).unwrap();
+        stream.read_line(&mut line)?;
         if line.trim().is_empty() {
             break;
         }
@@ -58,8 +70,8 @@ fn read(stream: &mut BufReader<TcpStream>) -> Answer {
     }
     let mut body = Vec::new();
     match length {
-        Some(length) => stream.take(length).read_to_end(&mut body).map(|_| ()).unwrap(),
-        None => stream.read_to_end(&mut body).map(|_| ()).unwrap(),
-    }
-    Answer { status, body }
+        Some(length) => stream.take(length).read_to_end(&mut body)?,
+        None => stream.read_to_end(&mut body)?,
+    };
+    Ok(Answer { status, body })
 }

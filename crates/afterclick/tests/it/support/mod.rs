@@ -9,9 +9,9 @@ mod wait;
 use domain::signature::{Scheme, Signer, Signing};
 use domain::{Secret, Timestamp};
 
-pub(crate) use client::{Answer, Headers, request};
+pub(crate) use client::{Answer, Headers, request, try_request};
 pub(crate) use program::{Output, program, run};
-pub(crate) use receiver::Receiver;
+pub(crate) use receiver::{Receiver, SILENCE};
 pub(crate) use server::{Server, Setup, argument};
 pub(crate) use wait::{DEADLINE, until};
 

@@ -12,6 +12,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{DEADLINE, DESTINATION_SECRET};
 
+/// The status of an answer that never comes.
+pub(crate) const SILENCE: u16 = 0;
+
 /// A listening receiver. Ends with the test process.
 pub(crate) struct Receiver {
     address: SocketAddr,
@@ -44,7 +47,7 @@ impl Receiver {
         Self { address, inbox, answers }
     }
 
-    /// The next requests are answered with these, then with 200 again.
+    /// The next requests are answered with these, then with 200 again. [`SILENCE`] is never to answer at all.
     pub(crate) fn answer(self, statuses: &[u16]) -> Self {
         self.answers.lock().unwrap().extend(statuses);
         self
@@ -89,6 +92,11 @@ fn serve(stream: TcpStream, sender: &Sender<Received>, answers: &Mutex<VecDeque<
         let status = answers.lock().unwrap().pop_front().unwrap_or(200);
         // The request is known to the test before its answer is on the way.
         let _ = sender.send(received);
+        if status == SILENCE {
+            // Until the other side gives up.
+            let _ = reader.read_line(&mut String::new());
+            return;
+        }
         let answer = format!("HTTP/1.1 {status} Told\r\ncontent-length: 2\r\n\r\nok");
         if writer.write_all(answer.as_bytes()).is_err() {
             return;
