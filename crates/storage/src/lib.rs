@@ -308,7 +308,8 @@ pub struct Lane {
     pub destination: DestinationId,
     /// Deliveries that are pending, leased ones included.
     pub pending: u64,
-    /// The earliest due time among those not leased.
+    /// The earliest due time among those not leased. Exact if it lies ahead; among fresh ones that are due it may be
+    /// that of the oldest event, which a resend can make later than the earliest.
     pub oldest_due: Option<Timestamp>,
 }
 

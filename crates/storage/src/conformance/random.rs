@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use domain::delivery::State;
 use domain::replay::{ReplayState, Select};
 use domain::verdict::FailureReason;
-use domain::{DeliveryId, DestinationId, Event, EventType, ReplayId, Verdict};
+use domain::{DeliveryId, DestinationId, Event, EventType, ReplayId, Timestamp, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -179,7 +179,7 @@ impl Walker {
         let mut work = claimed.work;
         work.sort_by_key(|owned| owned.id);
         let seen = work.iter().map(|owned| (owned.id, owned.standing, owned.created_at, owned.replay));
-        let answer = format!("{:?} {:?}", seen.collect::<Vec<_>>(), claimed.next_due);
+        let answer = format!("{:?} {}", seen.collect::<Vec<_>>(), self.when(claimed.next_due));
         self.held.extend(work);
         answer
     }
@@ -286,6 +286,14 @@ impl Walker {
         format!("{:?}", self.kit.store().advance_replay(step).await)
     }
 
+    /// A due time as far as it is promised: exact if it lies ahead.
+    fn when(&self, due_at: Option<Timestamp>) -> String {
+        match due_at {
+            Some(due_at) if due_at <= at(self.now_secs) => "due".to_owned(),
+            ahead => format!("{ahead:?}"),
+        }
+    }
+
     /// Everything that can be seen.
     async fn look(&self) -> String {
         let (kit, mut seen) = (&self.kit, String::new());
@@ -312,7 +320,9 @@ impl Walker {
         note(format!("{:?}", (kit.list_events(&events).await, kit.list_deliveries(&deliveries).await)));
         let mut lanes = kit.store().lanes().await.expect("lanes");
         lanes.sort_by_key(|lane| lane.destination);
-        note(format!("{lanes:?}"));
+        for lane in lanes {
+            note(format!("{} {} {}", lane.destination, lane.pending, self.when(lane.oldest_due)));
+        }
         note(format!("{:?}", whole(PAGE_LIMIT_MAX, |page| kit.store().replays(kit.app, page)).await));
         let mut running = kit.store().running_replays().await.expect("replays");
         running.sort_by_key(|(replay, _)| replay.id);
