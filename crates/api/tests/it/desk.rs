@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 use storage::memory::MemoryStore;
 use tower::ServiceExt as _;
 
+use crate::truth;
+
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_772_634_728);
 pub(crate) const SECRET: &str = "whsec_dGVzdF9zZWNyZXRfMzJfYnl0ZXNfbG9uZ19rZXkhISE=";
 pub(crate) const ADMIN: &str = "ack_admin-key-of-the-tests-0000000000000000";
@@ -194,6 +196,7 @@ impl Ask<'_> {
     }
 
     pub(crate) async fn send(self) -> Answer {
+        let (method, path) = (self.method.clone(), self.path.clone());
         let mut request = Request::new(Body::from(self.body));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.parse().unwrap();
@@ -201,6 +204,9 @@ impl Ask<'_> {
         let response = self.desk.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
+        if method != Method::HEAD {
+            truth::check(method.as_str(), &path, parts.status.as_u16(), &body);
+        }
         Answer { status: parts.status, headers: parts.headers, body }
     }
 

@@ -15,3 +15,4 @@ mod replays;
 mod secrecy;
 mod sources;
 mod tenancy;
+mod truth;
