@@ -87,11 +87,7 @@ fn insert_event(tx: &mut Tx<'_>, appspace: AppspaceNo, event: &Event) -> rusqlit
     let source = tx.state.names.source(tx.conn, event.source)?;
     let event_type = tx.state.names.event_type(tx.conn, &event.event_type)?;
     let no = tx.next_event_no();
-    let mut insert = tx.conn.prepare_cached(
-        "INSERT INTO events (no, id, appspace_no, source_no, type_no, occurred_at, received_at, time_mark, dedupe_key, \
-         body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )?;
-    insert.execute(params![
+    tx.insert_event(params![
         no.0,
         event.id.to_bytes(),
         appspace,

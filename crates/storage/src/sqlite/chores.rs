@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::deliveries;
 use super::failure::TxResult;
+use super::lanes::TAIL_KEY_MIN;
 use super::numbers::{DeliveryNo, DestinationNo, EventNo, sql_limit};
 use super::rows;
 use super::transaction::{Change, Tx};
@@ -112,7 +113,7 @@ fn pending_of(tx: &Tx<'_>, destination: DestinationNo) -> rusqlite::Result<Vec<D
         found.extend(numbers(tx, sql, params![fold, destination, sql_limit(STEP_ROWS)])?);
     }
     let all = EventNo(i64::MAX);
-    found.extend(tx.state.shared.lanes().fresh_of_tail(destination, DeliveryNo(0), all, STEP_ROWS));
+    found.extend(tx.state.shared.lanes().fresh_of_tail(destination, TAIL_KEY_MIN, all, STEP_ROWS).0);
     Ok(found)
 }
 

@@ -8,6 +8,7 @@
 use domain::Timestamp;
 use rusqlite::params;
 
+use super::lanes::{TAIL_KEY_MIN, TailKey};
 use super::numbers::{DeliveryNo, DestinationNo, EventNo, FoldNo};
 use super::tail::{Fold, Tail, TailEvent};
 use super::transaction::{Change, Tx};
@@ -35,12 +36,12 @@ pub(super) struct FoldWork {
 enum Place {
     Events(usize),
     Deliveries(usize),
-    Fresh { lane: usize, after: DeliveryNo },
+    Fresh { lane: usize, after: TailKey },
     End,
 }
 
 /// What one step has done, to be kept when it is committed.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct FoldStep {
     next: Place,
     is_last: bool,
@@ -125,26 +126,29 @@ impl FoldWork {
             insert.execute(params![self.fold.no, destination, no.0])?;
         }
         let next = from + STEP_ROWS;
-        let fresh = Place::Fresh { lane: 0, after: DeliveryNo(0) };
+        let fresh = Place::Fresh { lane: 0, after: TAIL_KEY_MIN };
         Ok(if next < self.deliveries.len() { Place::Deliveries(next) } else { fresh })
     }
 
-    fn write_fresh(&self, tx: &Tx<'_>, mut lane: usize, mut after: DeliveryNo) -> rusqlite::Result<Place> {
+    fn write_fresh(&self, tx: &Tx<'_>, mut lane: usize, mut after: TailKey) -> rusqlite::Result<Place> {
         let mut insert = tx
             .conn
             .prepare_cached("INSERT OR IGNORE INTO fresh (fold_no, destination_no, delivery_no) VALUES (?1, ?2, ?3)")?;
         let mut left = STEP_ROWS;
         while let Some(&destination) = self.destinations.get(lane) {
-            let nos = tx.state.shared.lanes().fresh_of_tail(destination, after, self.fold.last, left);
+            let (nos, last) = tx.state.shared.lanes().fresh_of_tail(destination, after, self.fold.last, left);
             for no in &nos {
                 insert.execute(params![self.fold.no, destination, no.0])?;
             }
-            if nos.len() == left {
-                return Ok(Place::Fresh { lane, after: nos.last().copied().unwrap_or(after) });
+            left = left.saturating_sub(nos.len());
+            if let Some(last) = last {
+                return Ok(Place::Fresh { lane, after: last });
             }
-            left -= nos.len();
             lane += 1;
-            after = DeliveryNo(0);
+            after = TAIL_KEY_MIN;
+            if left == 0 {
+                return Ok(Place::Fresh { lane, after });
+            }
         }
         Ok(Place::End)
     }

@@ -5,6 +5,7 @@
 //! directory says that no other process can hold one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 
 use domain::delivery::{Class, Standing, State};
 use domain::{DeliveryId, DestinationId, Timestamp};
@@ -15,11 +16,17 @@ use crate::Fence;
 
 pub(super) const CLASSES: [Class; 3] = [Class::Fresh, Class::Retry, Class::Replay];
 
+/// The order of fresh deliveries in the tail: by age.
+pub(super) type TailKey = (Timestamp, DeliveryNo);
+
+/// Before every fresh delivery of the tail.
+pub(super) const TAIL_KEY_MIN: TailKey = (Timestamp::from_millis(i64::MIN), DeliveryNo(i64::MIN));
+
 /// Every lane and every lease.
 #[derive(Debug)]
 pub(super) struct Lanes {
     by_id: HashMap<DestinationId, DestinationNo>,
-    lanes: HashMap<DestinationNo, Lane>,
+    by_no: HashMap<DestinationNo, Lane>,
     leases: HashMap<Fence, Lease>,
     fences: HashMap<DeliveryNo, Fence>,
     last_fence: u64,
@@ -36,7 +43,7 @@ pub(super) struct Lane {
     /// A deleted destination: nothing is claimed, what is left waits to be cancelled.
     pub(super) is_closed: bool,
     /// Fresh ones of the tail: all of them, by age.
-    pub(super) tail: BTreeMap<(Timestamp, DeliveryNo), Waiting>,
+    pub(super) tail: BTreeMap<TailKey, Waiting>,
     windows: [Window; 3],
     leased: HashSet<Fence>,
     /// Places given out so far: decides whose turn it is.
@@ -58,7 +65,7 @@ impl Lanes {
     pub(super) fn new(last_fence: u64, folded_to: EventNo) -> Self {
         Self {
             by_id: HashMap::new(),
-            lanes: HashMap::new(),
+            by_no: HashMap::new(),
             leases: HashMap::new(),
             fences: HashMap::new(),
             last_fence,
@@ -68,12 +75,12 @@ impl Lanes {
 
     pub(super) fn open_lane(&mut self, destination: DestinationId, no: DestinationNo) -> &mut Lane {
         self.by_id.insert(destination, no);
-        self.lanes.entry(no).or_insert_with(|| Lane::new(destination))
+        self.by_no.entry(no).or_insert_with(|| Lane::new(destination))
     }
 
     /// Nothing is claimed from it any more, and whoever has something in hand does not own it any more.
     pub(super) fn close_lane(&mut self, no: DestinationNo) {
-        let Some(lane) = self.lanes.get_mut(&no) else { return };
+        let Some(lane) = self.by_no.get_mut(&no) else { return };
         lane.is_closed = true;
         self.by_id.remove(&lane.destination);
         for fence in lane.leased.iter().copied().collect::<Vec<_>>() {
@@ -82,15 +89,15 @@ impl Lanes {
     }
 
     pub(super) fn remove_lane(&mut self, no: DestinationNo) {
-        self.lanes.remove(&no);
+        self.by_no.remove(&no);
     }
 
     pub(super) fn lane(&self, no: DestinationNo) -> Option<&Lane> {
-        self.lanes.get(&no)
+        self.by_no.get(&no)
     }
 
     pub(super) fn lane_mut(&mut self, no: DestinationNo) -> Option<&mut Lane> {
-        self.lanes.get_mut(&no)
+        self.by_no.get_mut(&no)
     }
 
     /// The lane of a destination that is in the catalog.
@@ -99,14 +106,14 @@ impl Lanes {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (DestinationNo, &Lane)> {
-        self.lanes.iter().map(|(&no, lane)| (no, lane))
+        self.by_no.iter().map(|(&no, lane)| (no, lane))
     }
 
     // -- what the writer brings after a commit ---------------------------------------------------------------------
 
     /// A new pending delivery.
     pub(super) fn owe(&mut self, destination: DestinationNo, waiting: Waiting) {
-        if let Some(lane) = self.lanes.get_mut(&destination) {
+        if let Some(lane) = self.by_no.get_mut(&destination) {
             lane.pending += 1;
             lane.wait(waiting, self.folded_to);
         }
@@ -116,7 +123,7 @@ impl Lanes {
     pub(super) fn settled(&mut self, fence: Fence, standing: &Standing) -> Option<DestinationId> {
         let lease = self.end_lease(fence)?;
         let mut waiting = lease.waiting;
-        let lane = self.lanes.get_mut(&lease.destination)?;
+        let lane = self.by_no.get_mut(&lease.destination)?;
         lane.forget(&waiting);
         if standing.state == State::Pending {
             waiting.stand(standing);
@@ -133,7 +140,7 @@ impl Lanes {
         let lease = self.fences.get(&waiting.no).and_then(|fence| self.leases.get_mut(fence));
         if let Some(lease) = lease {
             lease.waiting.stand(&waiting.standing());
-        } else if let Some(lane) = self.lanes.get_mut(&destination) {
+        } else if let Some(lane) = self.by_no.get_mut(&destination) {
             waiting.event = lane.remove(waiting.no, was).and_then(|old| old.event);
             lane.wait(waiting, self.folded_to);
         }
@@ -144,7 +151,7 @@ impl Lanes {
         if let Some(&fence) = self.fences.get(&no) {
             self.end_lease(fence);
         }
-        if let Some(lane) = self.lanes.get_mut(&destination) {
+        if let Some(lane) = self.by_no.get_mut(&destination) {
             lane.remove(no, was);
             lane.pending = lane.pending.saturating_sub(1);
         }
@@ -159,7 +166,7 @@ impl Lanes {
         next_due: Option<Timestamp>,
     ) {
         let fences = &self.fences;
-        if let Some(lane) = self.lanes.get_mut(&destination) {
+        if let Some(lane) = self.by_no.get_mut(&destination) {
             lane.window(class).end_read(rows, next_due, |no| fences.contains_key(&no));
         }
     }
@@ -167,7 +174,7 @@ impl Lanes {
     /// The fold has come to `folded_to`: what waits up to there has its row on disk and need not stay in memory.
     pub(super) fn folded(&mut self, folded_to: EventNo) {
         self.folded_to = folded_to;
-        for lane in self.lanes.values_mut() {
+        for lane in self.by_no.values_mut() {
             let is_folded = |waiting: &Waiting| waiting.no.event() <= folded_to;
             let moved: Vec<_> = lane.tail.extract_if(.., |_, waiting| is_folded(waiting)).collect();
             for (_, waiting) in moved {
@@ -182,7 +189,7 @@ impl Lanes {
         self.last_fence += 1;
         let fence = Fence(self.last_fence);
         self.fences.insert(waiting.no, fence);
-        if let Some(lane) = self.lanes.get_mut(&destination) {
+        if let Some(lane) = self.by_no.get_mut(&destination) {
             lane.leased.insert(fence);
         }
         self.leases.insert(fence, Lease { destination, waiting, until, is_ending: false });
@@ -213,7 +220,7 @@ impl Lanes {
 
     /// The same for all of a destination.
     pub(super) fn begin_end_all(&mut self, destination: DestinationNo) -> Vec<Fence> {
-        let leased = self.lanes.get(&destination).into_iter().flat_map(|lane| &lane.leased).copied();
+        let leased = self.by_no.get(&destination).into_iter().flat_map(|lane| &lane.leased).copied();
         let mut begun = Vec::new();
         for fence in leased {
             if let Some(lease) = self.leases.get_mut(&fence)
@@ -249,7 +256,7 @@ impl Lanes {
 
     fn give_back(&mut self, fence: Fence) -> Option<DestinationId> {
         let lease = self.end_lease(fence)?;
-        let lane = self.lanes.get_mut(&lease.destination)?;
+        let lane = self.by_no.get_mut(&lease.destination)?;
         lane.wait(lease.waiting, self.folded_to);
         Some(lane.destination)
     }
@@ -257,32 +264,40 @@ impl Lanes {
     fn end_lease(&mut self, fence: Fence) -> Option<Lease> {
         let lease = self.leases.remove(&fence)?;
         self.fences.remove(&lease.waiting.no);
-        if let Some(lane) = self.lanes.get_mut(&lease.destination) {
+        if let Some(lane) = self.by_no.get_mut(&lease.destination) {
             lane.leased.remove(&fence);
         }
         Some(lease)
     }
 
-    /// The next fresh deliveries of the tail that are pending, leased ones included: up to `limit` after `after`, of
-    /// events up to `up_to`, in order.
+    /// The next fresh deliveries of the tail that are pending, for a fold: up to `limit` that wait, after `after`, and
+    /// all that are leased, of events up to `up_to`. Returns the last one that waits, if there may be more.
+    ///
+    /// The leased ones come with every piece: one that is claimed before the walk comes to it, and released behind it,
+    /// is met in between.
     pub(super) fn fresh_of_tail(
         &self,
         destination: DestinationNo,
-        after: DeliveryNo,
+        after: TailKey,
         up_to: EventNo,
         limit: usize,
-    ) -> Vec<DeliveryNo> {
-        let Some(lane) = self.lanes.get(&destination) else { return Vec::new() };
+    ) -> (Vec<DeliveryNo>, Option<TailKey>) {
+        let Some(lane) = self.by_no.get(&destination) else { return (Vec::new(), None) };
+        let is_meant = |no: DeliveryNo| no.event() <= up_to && no.event() > self.folded_to;
         let leased = lane.leased.iter().filter_map(|fence| self.leases.get(fence)).map(|lease| &lease.waiting);
-        let leased = leased.filter(|waiting| waiting.class == Class::Fresh && waiting.no.event() > self.folded_to);
-        let all = lane.tail.values().chain(leased).map(|waiting| waiting.no);
-        let mut nos: Vec<DeliveryNo> = all.filter(|&no| no > after && no.event() <= up_to).collect();
-        if nos.len() > limit {
-            nos.select_nth_unstable(limit);
-            nos.truncate(limit);
+        let leased = leased.filter(|waiting| waiting.class == Class::Fresh).map(|waiting| waiting.no);
+        let mut nos: Vec<DeliveryNo> = leased.filter(|&no| is_meant(no)).collect();
+        let all = nos.len() + limit;
+        let waiting = lane.tail.range((Bound::Excluded(after), Bound::Unbounded)).map(|(&key, _)| key);
+        let mut last = None;
+        for key in waiting.filter(|&(_, no)| is_meant(no)) {
+            nos.push(key.1);
+            if nos.len() == all {
+                last = Some(key);
+                break;
+            }
         }
-        nos.sort_unstable();
-        nos
+        (nos, last)
     }
 }
 

@@ -4,6 +4,7 @@
 //! `deliveries`, `due`, `fresh` or `dead`.
 
 use domain::delivery::{Class, Standing, State};
+use domain::verdict::FailureReason;
 use domain::{EventId, ReplayId, Timestamp};
 use rusqlite::params;
 
@@ -32,8 +33,26 @@ pub(super) struct NewRow<'a> {
 /// Writes a new delivery.
 pub(super) fn insert(tx: &mut Tx<'_>, new: NewRow<'_>) -> rusqlite::Result<()> {
     let NewRow { no, destination, standing, created_at, .. } = new;
+    let replay_no = new.replay.map(|(_, no)| no);
+    if standing == Standing::new(Class::Fresh, created_at) && replay_no.is_none() {
+        enter(tx, no, new.appspace, destination, &standing, created_at)?;
+        tx.insert_fresh(params![no.0, destination, created_at.as_millis()])?;
+    } else {
+        insert_row(tx, &new)?;
+    }
+    list(tx, no, destination, replay_no)?;
+    if standing.state == State::Pending {
+        let replay = new.replay.map(|(id, _)| Box::new(id));
+        let waiting = waiting(no, new.event_id, &standing, created_at, replay, new.event);
+        tx.change(Change::Owed { destination, waiting });
+    }
+    Ok(())
+}
+
+/// Writes the row of a delivery that is not an ordinary one.
+fn insert_row(tx: &Tx<'_>, new: &NewRow<'_>) -> rusqlite::Result<()> {
+    let NewRow { no, destination, standing, created_at, .. } = *new;
     let dead_no = enter(tx, no, new.appspace, destination, &standing, created_at)?;
-    let ended_at = (standing.state != State::Pending).then_some(created_at.as_millis());
     let mut insert = tx.conn.prepare_cached(
         "INSERT INTO deliveries (no, destination_no, state, class, attempts, spent, due_at, created_at, reason, \
          ended_at, replay_no, dead_no, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
@@ -47,32 +66,19 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: NewRow<'_>) -> rusqlite::Result<()> {
         standing.spent,
         standing.due_at.as_millis(),
         created_at.as_millis(),
-        standing.reason.map(domain::verdict::FailureReason::code),
-        ended_at,
+        standing.reason.map(FailureReason::code),
+        (standing.state != State::Pending).then_some(created_at.as_millis()),
         new.replay.map(|(_, no)| no),
         dead_no,
         new.note,
     ])?;
-    drop(insert);
-    list(tx, no, destination, new.replay.map(|(_, no)| no))?;
-    if standing.state == State::Pending {
-        let replay = new.replay.map(|(id, _)| Box::new(id));
-        let waiting = waiting(no, new.event_id, &standing, created_at, replay, new.event);
-        tx.change(Change::Owed { destination, waiting });
-    }
     Ok(())
 }
 
 /// Changes a delivery to `to`: the row, and the tables that queue it. What memory must learn is the caller's part.
 pub(super) fn change(tx: &mut Tx<'_>, row: &DeliveryRow, to: &Standing, now: Timestamp) -> rusqlite::Result<()> {
-    let is_fresh = |standing: &Standing| standing.state == State::Pending && standing.class == Class::Fresh;
-    // A row of `fresh` has no time: it stays when only that changes.
-    let stays = is_fresh(&row.standing) && is_fresh(to);
-    let mut dead_no = row.dead_no;
-    if !stays {
-        leave(tx, row)?;
-        dead_no = enter(tx, row.no, row.appspace, row.destination, to, now)?;
-    }
+    leave(tx, row)?;
+    let dead_no = enter(tx, row.no, row.appspace, row.destination, to, now)?;
     let mut update = tx.conn.prepare_cached(
         "UPDATE deliveries SET state = ?2, class = ?3, attempts = ?4, spent = ?5, due_at = ?6, reason = ?7, \
          ended_at = ?8, dead_no = ?9 WHERE no = ?1",
@@ -84,7 +90,7 @@ pub(super) fn change(tx: &mut Tx<'_>, row: &DeliveryRow, to: &Standing, now: Tim
         to.attempts,
         to.spent,
         to.due_at.as_millis(),
-        to.reason.map(domain::verdict::FailureReason::code),
+        to.reason.map(FailureReason::code),
         (to.state != State::Pending).then_some(now.as_millis()),
         dead_no,
     ])?;
@@ -162,7 +168,7 @@ fn enter(
         (State::Dead, _) => {
             let sql = "INSERT INTO dead (appspace_no, destination_no, delivery_no, reason, died_at) \
                        VALUES (?1, ?2, ?3, ?4, ?5)";
-            let reason = standing.reason.map(domain::verdict::FailureReason::code);
+            let reason = standing.reason.map(FailureReason::code);
             let dead = params![appspace, destination, no.0, reason, now.as_millis()];
             return tx.conn.prepare_cached(sql)?.insert(dead).map(Some);
         }
@@ -181,8 +187,6 @@ fn list(tx: &mut Tx<'_>, no: DeliveryNo, destination: DestinationNo, replay: Opt
         let sql = "INSERT OR IGNORE INTO delivery_runs (fold_no, destination_no, delivery_no) VALUES (?1, ?2, ?3)";
         tx.conn.prepare_cached(sql)?.execute(params![fold, destination, no.0])?;
     }
-    if tx.is_in_tail(no.event()) {
-        tx.change(Change::Listed { no, destination });
-    }
+    tx.change(Change::Listed { no, destination });
     Ok(())
 }

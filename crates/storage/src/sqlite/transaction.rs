@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use domain::delivery::Standing;
 use domain::{DestinationId, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{CachedStatement, Connection, Params, params};
 
 use super::dedupe::Dedupe;
 use super::fold::{FoldStep, FoldWork};
@@ -25,7 +25,7 @@ use crate::Fence;
 pub(super) enum Change {
     /// An event was stored.
     Logged(TailEvent),
-    /// A delivery of an event of the tail was made.
+    /// A delivery was made.
     Listed {
         no: DeliveryNo,
         destination: DestinationNo,
@@ -85,10 +85,12 @@ pub(super) struct WriterState {
 }
 
 /// The open transaction.
-#[derive(Debug)]
 pub(super) struct Tx<'w> {
     pub(super) conn: &'w Connection,
     pub(super) state: &'w mut WriterState,
+    /// The two statements of every event, looked up once per transaction and not once per event.
+    insert_event: Option<CachedStatement<'w>>,
+    insert_fresh: Option<CachedStatement<'w>>,
 }
 
 impl WriterState {
@@ -153,7 +155,25 @@ impl WriterState {
     }
 }
 
-impl Tx<'_> {
+impl<'w> Tx<'w> {
+    pub(super) fn new(conn: &'w Connection, state: &'w mut WriterState) -> Self {
+        Self { conn, state, insert_event: None, insert_fresh: None }
+    }
+
+    /// Writes the row of an event: number, id, appspace, source, type, two times, mark, key, body.
+    pub(super) fn insert_event(&mut self, values: impl Params) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO events (no, id, appspace_no, source_no, type_no, occurred_at, received_at, time_mark, \
+                   dedupe_key, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        prepared(&mut self.insert_event, self.conn, sql)?.execute(values).map(drop)
+    }
+
+    /// Writes the row of an ordinary new delivery: number, destination, time.
+    pub(super) fn insert_fresh(&mut self, values: impl Params) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO deliveries (no, destination_no, state, class, attempts, spent, due_at, created_at) \
+                   VALUES (?1, ?2, 0, 0, 0, 0, ?3, ?3)";
+        prepared(&mut self.insert_fresh, self.conn, sql)?.execute(values).map(drop)
+    }
+
     /// The number of an event about to be stored.
     pub(super) fn next_event_no(&mut self) -> EventNo {
         self.state.last_event_no = self.state.last_event_no.next();
@@ -175,10 +195,6 @@ impl Tx<'_> {
             Some(fold) if fold.covers(no) => Some(fold.no()),
             _ => self.state.shared.tail().fold_of(no),
         }
-    }
-
-    pub(super) fn is_in_tail(&self, no: EventNo) -> bool {
-        no > self.state.shared.tail().folded_to()
     }
 
     /// How much has been written and changed so far: two equal answers mean that nothing happened between them.
@@ -203,6 +219,8 @@ impl Change {
         let wake = |lanes: &Lanes, no: DestinationNo| lanes.lane(no).map(|lane| lane.destination);
         match self {
             Self::Logged(event) => tail.events.push_back(event),
+            // A fold that ends with this very commit has taken it along.
+            Self::Listed { no, .. } if no.event() <= tail.folded_to() => {}
             Self::Listed { no, destination } => drop(tail.deliveries.insert(no, destination)),
             Self::Owed { destination, waiting } => {
                 lanes.owe(destination, waiting);
@@ -227,6 +245,17 @@ impl Change {
             Self::FoldRemoved(no) => tail.folds.retain(|fold| fold.no != no),
         }
     }
+}
+
+fn prepared<'s, 'w>(
+    slot: &'s mut Option<CachedStatement<'w>>,
+    conn: &'w Connection,
+    sql: &str,
+) -> rusqlite::Result<&'s mut CachedStatement<'w>> {
+    Ok(match slot {
+        Some(statement) => statement,
+        None => slot.insert(conn.prepare_cached(sql)?),
+    })
 }
 
 /// For rows that have a time or none.

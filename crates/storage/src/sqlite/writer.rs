@@ -143,7 +143,7 @@ impl Writer {
     fn attempt(&mut self, group: &mut Group) -> Result<(), Void> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.fold_a_step()?;
-        let mut tx = Tx { conn: &self.conn, state: &mut self.state };
+        let mut tx = Tx::new(&self.conn, &mut self.state);
         for job in group.iter_mut() {
             let before = tx.written();
             if !job.run(&mut tx)? && tx.written() != before {
@@ -151,6 +151,7 @@ impl Writer {
             }
         }
         tx.finish()?;
+        drop(tx);
         let began = Instant::now();
         #[cfg(test)]
         self.break_if_asked()?;
@@ -194,8 +195,7 @@ impl Writer {
             return Ok(());
         }
         let Some(fold) = self.state.fold.take() else { return Ok(()) };
-        let mut tx = Tx { conn: &self.conn, state: &mut self.state };
-        let step = fold.step(&mut tx);
+        let step = fold.step(&mut Tx::new(&self.conn, &mut self.state));
         self.state.fold = Some(fold);
         self.state.keep_step(step?);
         Ok(())
