@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{OpenApi, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 
 use crate::problem::{MEDIA_TYPE, ProblemDocument};
 
@@ -21,7 +22,6 @@ pub(crate) static JSON: LazyLock<String> =
         description = "What happens after the click: deep-link events come in, are durable before they are answered, and reach every matching destination.\n\nEvery error is a problem document (RFC 9457) with a stable `code`. Lists take `limit` and `cursor`. Sources, destinations and appspaces are addressed by id or by name; what belongs to another appspace is answered with 404.",
     ),
     components(schemas(ProblemDocument)),
-    security(("key" = [])),
     tags(
         (name = "intake", description = "Events come in"),
         (name = "events", description = "The log of events"),
@@ -44,6 +44,7 @@ pub fn openapi() -> OpenApi {
     let components = document.components.get_or_insert_default();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.security_schemes.insert("key".to_owned(), RefOr::T(bearer));
+    components.parameters.insert(APPSPACE.to_owned(), RefOr::T(appspace_header()));
     for (status, meaning) in COMMON {
         components.responses.insert(format!("Problem{status}"), RefOr::T(problem(meaning)));
     }
@@ -54,6 +55,21 @@ pub fn openapi() -> OpenApi {
         }
     }
     document
+}
+
+/// The name of the header parameter that every route with a key takes.
+const APPSPACE: &str = "Appspace";
+
+fn appspace_header() -> Parameter {
+    let description = "Name or id of the appspace that an admin key acts in; `default` if it is left out. Other keys act in \
+                       their own and may not say so.";
+    ParameterBuilder::new()
+        .name("Afterclick-Appspace")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
 }
 
 /// The problems that an operation can have because of what it takes, beside those it names itself.
@@ -71,19 +87,24 @@ const COMMON: [(&str, &str); 8] = [
 fn complete(path: &str, operation: &mut Operation) {
     // `sources.list`: the noun of the path and what the handler is called.
     let noun = path.trim_start_matches("/v1").split('/').nth(1).filter(|noun| !noun.is_empty()).unwrap_or("root");
+    let noun = noun.trim_end_matches(".json");
     let verb = operation.operation_id.take().unwrap_or_default();
     operation.operation_id = Some(format!("{noun}.{verb}"));
-    // Only public routes say anything about keys: that they need none.
-    let is_public = operation.security.is_some();
+    // A route that needs no key says `security(())`, which is an empty requirement; the empty list means the same and is
+    // what tools expect.
+    let is_public = operation.security.as_ref().is_some_and(|all| all.contains(&SecurityRequirement::default()));
     if is_public {
         operation.security = Some(Vec::new());
+    } else {
+        let appspace = RefOr::Ref(Ref::new(format!("#/components/parameters/{APPSPACE}")));
+        operation.parameters.get_or_insert_default().push(appspace);
     }
-    let has_path = operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty());
+    let has_parameters = operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty());
     let has_body = operation.request_body.is_some();
     for (status, _) in COMMON {
         let applies = match status {
             "401" | "403" => !is_public,
-            "404" | "400" => has_path || has_body,
+            "404" | "400" => has_parameters || has_body,
             "413" | "415" | "422" => has_body,
             _ => true,
         };

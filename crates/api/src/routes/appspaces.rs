@@ -33,7 +33,7 @@ pub(crate) struct Appspace {
 
 /// Create an appspace
 #[utoipa::path(
-    post, path = "/v1/appspaces", tag = "administration", request_body = CreateAppspace,
+    post, path = "/v1/appspaces", tag = "administration", security(("key" = ["admin"])), request_body = CreateAppspace,
     responses(
         (status = 201, description = "The appspace", body = Appspace),
         (status = 409, description = "The name is taken", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
@@ -50,7 +50,7 @@ pub(crate) async fn create(
 
 /// List appspaces
 #[utoipa::path(
-    get, path = "/v1/appspaces", tag = "administration",
+    get, path = "/v1/appspaces", tag = "administration", security(("key" = ["admin"])),
     responses((status = 200, description = "All of them, oldest first", body = List<Appspace>)),
 )]
 pub(crate) async fn list(State(state): State<ApiState>, _: Admin) -> Json<List<Appspace>> {
@@ -59,7 +59,7 @@ pub(crate) async fn list(State(state): State<ApiState>, _: Admin) -> Json<List<A
 
 /// Get an appspace
 #[utoipa::path(
-    get, path = "/v1/appspaces/{appspace}", tag = "administration",
+    get, path = "/v1/appspaces/{appspace}", tag = "administration", security(("key" = ["admin"])),
     params(("appspace" = String, Path, description = "Name or id of an appspace")),
     responses((status = 200, description = "The appspace", body = Appspace)),
 )]

@@ -51,7 +51,7 @@ pub(crate) struct Setting {
 
 /// List the connectors and their settings
 #[utoipa::path(
-    get, path = "/v1/connectors", tag = "destinations",
+    get, path = "/v1/connectors", tag = "destinations", security(("key" = ["read"])),
     responses((status = 200, description = "Every connector", body = List<ConnectorEntry>)),
 )]
 pub(crate) async fn list(State(state): State<ApiState>, _: Reader) -> Json<List<ConnectorEntry>> {
@@ -70,7 +70,7 @@ pub(crate) async fn list(State(state): State<ApiState>, _: Reader) -> Json<List<
 
 /// List the kinds of sources and their settings
 #[utoipa::path(
-    get, path = "/v1/source-kinds", tag = "sources",
+    get, path = "/v1/source-kinds", tag = "sources", security(("key" = ["read"])),
     responses((status = 200, description = "Every kind", body = List<SourceKind>)),
 )]
 pub(crate) async fn source_kinds(State(state): State<ApiState>, _: Reader) -> Json<List<SourceKind>> {

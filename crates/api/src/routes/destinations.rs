@@ -46,7 +46,7 @@ pub(crate) struct CreateDestination {
     #[schema(examples("webhook"))]
     connector: String,
     /// Exact types, `prefix.*` or `*` (the default: every type but `test` and `afterclick.*`).
-    #[schema(value_type = Option<Vec<String>>, examples(json!(["link.*", "referral.completed"])))]
+    #[schema(value_type = Option<Vec<String>>)]
     events: Option<Subscriptions>,
     /// A filter: only events for which it is true are sent.
     #[schema(examples("data.revenue >= 100"))]
@@ -182,7 +182,7 @@ pub(crate) struct DestinationWithSecret {
 
 /// Create a destination
 #[utoipa::path(
-    post, path = "/v1/destinations", tag = "destinations", request_body = CreateDestination,
+    post, path = "/v1/destinations", tag = "destinations", security(("key" = ["appspace"])), request_body = CreateDestination,
     responses(
         (status = 201, description = "The destination, and its secret if it was made here", body = DestinationWithSecret),
         (status = 409, description = "The name is taken", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
@@ -232,7 +232,7 @@ pub(crate) async fn create(
 
 /// List destinations
 #[utoipa::path(
-    get, path = "/v1/destinations", tag = "destinations",
+    get, path = "/v1/destinations", tag = "destinations", security(("key" = ["read"])),
     responses((status = 200, description = "All of them, oldest first", body = List<Destination>)),
 )]
 pub(crate) async fn list(State(state): State<ApiState>, Reader(caller): Reader) -> Json<List<Destination>> {
@@ -242,7 +242,7 @@ pub(crate) async fn list(State(state): State<ApiState>, Reader(caller): Reader) 
 
 /// Get a destination
 #[utoipa::path(
-    get, path = "/v1/destinations/{destination}", tag = "destinations",
+    get, path = "/v1/destinations/{destination}", tag = "destinations", security(("key" = ["read"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     responses((status = 200, description = "The destination", body = Destination)),
 )]
@@ -258,7 +258,7 @@ pub(crate) async fn get(
 ///
 /// The next attempt uses what is new; nothing is routed again.
 #[utoipa::path(
-    patch, path = "/v1/destinations/{destination}", tag = "destinations",
+    patch, path = "/v1/destinations/{destination}", tag = "destinations", security(("key" = ["appspace"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     request_body = ChangeDestination,
     responses(
@@ -283,7 +283,7 @@ pub(crate) async fn change(
 ///
 /// What it was still owed is cancelled; the log stays.
 #[utoipa::path(
-    delete, path = "/v1/destinations/{destination}", tag = "destinations",
+    delete, path = "/v1/destinations/{destination}", tag = "destinations", security(("key" = ["appspace"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     responses(
         (status = 204, description = "It is deleted"),

@@ -28,7 +28,7 @@ pub(crate) struct EventTypeEntry {
 
 /// List the known event types, with samples
 #[utoipa::path(
-    get, path = "/v1/event-types", tag = "events",
+    get, path = "/v1/event-types", tag = "events", security(("key" = ["read"])),
     responses((status = 200, description = "The catalogue", body = List<EventTypeEntry>)),
 )]
 pub(crate) async fn list(State(state): State<ApiState>, _: Reader) -> Json<List<EventTypeEntry>> {

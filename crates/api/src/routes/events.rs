@@ -79,7 +79,7 @@ pub(crate) enum PublishAnswer {
 #[utoipa::path(
     post,
     path = "/v1/events",
-    tag = "events",
+    tag = "events", security(("key" = ["publish"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 256 visible ASCII characters. The same key with the same body is answered like the first call; with another body it is 422")),
     request_body(content = PublishBody, description = "At most 4 MiB, and 256 KiB for each event"),
     responses(
@@ -181,7 +181,7 @@ pub(crate) struct EventWithBody {
 /// List events
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/events", tag = "events", params(EventsQuery), responses((status = 200, description = "A page", body = List<Event>)))]
+#[utoipa::path(get, path = "/v1/events", tag = "events", security(("key" = ["read"])), params(EventsQuery), responses((status = 200, description = "A page", body = List<Event>)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     Reader(caller): Reader,
@@ -198,7 +198,7 @@ pub(crate) async fn list(
 
 /// Get an event with its body
 #[utoipa::path(
-    get, path = "/v1/events/{event}", tag = "events", params(("event" = String, Path, description = "Id of an event")),
+    get, path = "/v1/events/{event}", tag = "events", security(("key" = ["read"])), params(("event" = String, Path, description = "Id of an event")),
     responses((status = 200, description = "The event", body = EventWithBody)),
 )]
 pub(crate) async fn get(
@@ -217,7 +217,7 @@ pub(crate) async fn get(
 
 /// Get the exact bytes of an event
 #[utoipa::path(
-    get, path = "/v1/events/{event}/body", tag = "events", params(("event" = String, Path, description = "Id of an event")),
+    get, path = "/v1/events/{event}/body", tag = "events", security(("key" = ["read"])), params(("event" = String, Path, description = "Id of an event")),
     responses((status = 200, description = "The body as it was received", body = serde_json::Value, content_type = "application/json")),
 )]
 pub(crate) async fn body(

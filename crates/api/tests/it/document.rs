@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::key::Scope;
 use http::Method;
 use serde_json::Value;
 
@@ -55,6 +56,32 @@ async fn every_operation_that_needs_a_key_refuses_to_go_without() {
         let answer = desk.ask(method.parse().unwrap(), &filled(&path)).no_key().send().await;
         let asks = answer.text().contains("key_missing");
         assert_eq!(asks, !is_public, "{method} {path}: {}", answer.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_operation_takes_exactly_the_scopes_it_tells() {
+    let desk = Desk::new().await;
+    let appspace = desk.pipeline.registry.default_appspace().id;
+    let scopes = [("appspace", Scope::Appspace), ("publish", Scope::Publish), ("read", Scope::Read)];
+    for (name, scope) in scopes {
+        desk.put_key(name, scope, Some(appspace)).await;
+    }
+    for (method, path, operation) in operations(&document()) {
+        let Some(requirement) = operation["security"].get(0) else { continue };
+        let told = requirement["key"].get(0).and_then(Value::as_str);
+        for (name, scope) in scopes {
+            let answer = desk.ask(method.parse().unwrap(), &filled(&path)).key(name).send().await.text();
+            let allowed = match told {
+                Some("admin") => scope.allows(Scope::Admin),
+                Some("appspace") => scope.allows(Scope::Appspace),
+                Some("publish") => scope.allows(Scope::Publish),
+                Some("read") => scope.allows(Scope::Read),
+                Some(other) => panic!("{method} {path} tells of an unknown scope `{other}`"),
+                None => true,
+            };
+            assert_eq!(!answer.contains("scope_missing"), allowed, "{name}: {method} {path}: {answer}");
+        }
     }
 }
 

@@ -28,9 +28,9 @@ const MESSAGE_MAX: usize = 500;
 /// With an overlap both sign until it ends: the Standard Webhooks header carries both signatures, `X-Webhook-Signature`
 /// the old one's.
 #[utoipa::path(
-    post, path = "/v1/destinations/{destination}/rotate-secret", tag = "destinations",
+    post, path = "/v1/destinations/{destination}/rotate-secret", tag = "destinations", security(("key" = ["appspace"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
-    request_body = RotateSecret,
+    request_body = Option<RotateSecret>,
     responses(
         (status = 200, description = "The destination, and its new secret if it was made here", body = DestinationWithSecret),
         (status = 409, description = "It comes from the configuration file, or signs nothing", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
@@ -89,9 +89,9 @@ pub(crate) struct PauseRequest {
 ///
 /// Its deliveries are held, not lost. One that comes from the configuration file can be paused as well.
 #[utoipa::path(
-    post, path = "/v1/destinations/{destination}/pause", tag = "destinations",
+    post, path = "/v1/destinations/{destination}/pause", tag = "destinations", security(("key" = ["appspace"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
-    request_body = PauseRequest,
+    request_body = Option<PauseRequest>,
     responses((status = 200, description = "The destination as it is now", body = Destination)),
 )]
 pub(crate) async fn pause(
@@ -113,7 +113,7 @@ pub(crate) async fn pause(
 ///
 /// What was held is due at once.
 #[utoipa::path(
-    post, path = "/v1/destinations/{destination}/resume", tag = "destinations",
+    post, path = "/v1/destinations/{destination}/resume", tag = "destinations", security(("key" = ["appspace"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     responses((status = 200, description = "The destination as it is now", body = Destination)),
 )]
