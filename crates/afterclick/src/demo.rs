@@ -40,7 +40,7 @@ pub(crate) async fn run(once: bool) -> Outcome {
         outcome = stage.play(once) => outcome,
         () = interrupts.next() => {
             eprintln!();
-            Ok(true)
+            Ok(!once)
         }
     };
     let Stage { server, .. } = stage;

@@ -57,6 +57,7 @@ impl Server {
     /// one was made.
     pub(crate) async fn start(config: &Config, credentials: &Credentials) -> Result<(Self, Option<String>)> {
         let settings = &config.server;
+        raise_file_limit();
         let keys = prepare_data_dir(&settings.data_dir, credentials.master_key.as_deref())?;
         let data_dir = settings.data_dir.clone();
         let (store, failure) = tokio::task::spawn_blocking(move || wire::open_store(&data_dir, keys)).await??;
@@ -80,6 +81,13 @@ impl Server {
         let plan = wire::reconcile(pipeline, config).await.context("the configuration cannot be applied")?;
         for step in plan.steps.iter().filter(|step| step.action != Action::Unchanged) {
             tracing::info!(object = step.object.kind(), name = %step.name, "{} from the file", done(step.action));
+        }
+        for (kind, name) in wire::orphans(pipeline, config)? {
+            tracing::warn!(
+                kind,
+                name,
+                "came from the file and is no longer in it; `afterclick apply --prune` removes it"
+            );
         }
         let listen = config.server.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| {
@@ -120,6 +128,15 @@ impl Server {
         let closed = self.pipeline.stop(Duration::ZERO).await;
         listener.context("the listener did not end well")?;
         closed.context("the store did not close well")
+    }
+}
+
+/// Every connection is an open file, and many systems start processes with a low limit that they may raise themselves.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
-use pipeline::reconcile::{self, Desired, Plan};
+use pipeline::reconcile::{self, Action, Desired, Plan};
 use pipeline::transport::{Guard, HttpTransport};
 use pipeline::{Clock, Pipeline, PipelineOptions, Plugins, Registry};
 use storage::Store;
@@ -72,6 +72,14 @@ pub(crate) async fn reconcile(pipeline: &Pipeline, config: &Config) -> Result<Pl
     let plan = reconcile::plan(&pipeline.registry, &guard(&config.server), desired(config))?;
     reconcile::apply(&pipeline.registry, &plan).await?;
     Ok(plan)
+}
+
+/// What came from the file before and is no longer in it: kind and name.
+pub(crate) fn orphans(pipeline: &Pipeline, config: &Config) -> Result<Vec<(&'static str, String)>> {
+    let pruned = Desired { prune: true, ..desired(config) };
+    let plan = reconcile::plan(&pipeline.registry, &guard(&config.server), pruned)?;
+    let gone = plan.steps.iter().filter(|step| step.action == Action::Delete);
+    Ok(gone.map(|step| (step.object.kind(), step.name.to_string())).collect())
 }
 
 /// Checks a configuration as applying it to an empty server would.

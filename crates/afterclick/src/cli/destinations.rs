@@ -141,9 +141,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 if let Some(when) = when {
                     body["when"] = when.clone().into();
                 }
-                let created = client.post("/v1/destinations", &body).await?;
-                output::print_members(&created);
-                Ok(())
+                create(&client, &body).await
             }
             Verb::Test { name } => test(&client, name).await,
             Verb::Preview { name, event, event_type } => {
@@ -174,6 +172,15 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             }
         }
     })
+}
+
+async fn create(client: &Client, body: &Value) -> Outcome {
+    let created = client.post("/v1/destinations", body).await?;
+    output::print_members(&created);
+    if !created["secret"].is_null() {
+        eprintln!("this is the only time the secret is shown; give it to the receiver now");
+    }
+    Ok(())
 }
 
 async fn test(client: &Client, name: &str) -> Outcome {

@@ -97,6 +97,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 async fn serve(config: &Config, credentials: &Credentials) -> Outcome {
     // A file that cannot be applied is told before anything is made.
     wire::check(config).await.map_err(Failure::Misused)?;
+    let (version, data_dir) = (env!("CARGO_PKG_VERSION"), config.server.data_dir.display().to_string());
+    tracing::info!(version, data_dir, "starting");
+    if config.server.allow_private {
+        tracing::warn!("destinations may be plain http and on private addresses; this is for development only");
+    }
     // Listening for signals comes first: one that arrives while we start must not kill us half-way.
     let mut interrupts = Interrupts::new()?;
     let started = tokio::select! {

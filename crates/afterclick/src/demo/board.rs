@@ -33,8 +33,6 @@ pub(super) struct Totals {
     pub(super) accepted: u32,
     pub(super) stumbles: u32,
     pub(super) refused: usize,
-    /// Accepted more than once by the same inbox.
-    pub(super) repeated: usize,
 }
 
 impl Board {
@@ -88,7 +86,6 @@ impl Board {
             totals.accepted += mark.accepted.min(1);
             totals.stumbles += mark.tries - mark.accepted;
             totals.refused += usize::from(mark.refused.is_some());
-            totals.repeated += usize::from(mark.accepted > 1);
         }
         totals
     }
@@ -102,5 +99,50 @@ impl Board {
         mark.tries = mark.tries.max(arrival.attempt);
         mark.accepted += u32::from(arrival.accepted);
         mark.refused = arrival.verified.err().or(mark.refused.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrival(inbox: &'static str, event_id: &str, attempt: u32, accepted: bool) -> Arrival {
+        let (event_id, event_type) = (event_id.to_owned(), "link.clicked".to_owned());
+        Arrival { inbox, event_id, event_type, attempt, verified: Ok(()), accepted }
+    }
+
+    #[tokio::test]
+    async fn an_event_is_complete_when_every_inbox_has_accepted_it() {
+        let (sender, arrivals) = mpsc::unbounded_channel();
+        let mut board = Board::new(vec!["a", "b"], arrivals);
+        board.expect("evt_1");
+        for (inbox, attempt, accepted) in [("a", 1, true), ("b", 1, false)] {
+            sender.send(arrival(inbox, "evt_1", attempt, accepted)).unwrap();
+        }
+        assert!(is_pending(board.complete("evt_1")).await);
+        assert_eq!(board.missing(), [("b", 1)]);
+
+        sender.send(arrival("b", "evt_1", 2, true)).unwrap();
+        board.complete("evt_1").await.unwrap();
+        assert!(board.missing().is_empty());
+        let expected = Totals { events: 1, accepted: 2, stumbles: 1, refused: 0 };
+        assert_eq!(board.totals(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_refused_signature_is_remembered_also_when_a_later_one_is_genuine() {
+        let (sender, arrivals) = mpsc::unbounded_channel();
+        let mut board = Board::new(vec!["a"], arrivals);
+        board.expect("evt_1");
+        let refused = Arrival { verified: Err("no".to_owned()), ..arrival("a", "evt_1", 1, false) };
+        sender.send(refused).unwrap();
+        sender.send(arrival("a", "evt_1", 2, true)).unwrap();
+        board.complete("evt_1").await.unwrap();
+        assert_eq!(board.totals().refused, 1);
+    }
+
+    /// Whether a future has not come to its end after all that can be done at once.
+    async fn is_pending(future: impl Future) -> bool {
+        tokio::time::timeout(std::time::Duration::ZERO, future).await.is_err()
     }
 }

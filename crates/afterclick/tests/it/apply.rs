@@ -48,6 +48,18 @@ fn only_prune_deletes_and_only_what_came_from_the_file() {
 }
 
 #[test]
+fn what_left_the_file_stays_and_is_told_at_the_next_start() {
+    let setup = Setup::with(&format!("{}\n{}", one_destination(URL), destination("extra", URL, Scheme::BodyHex)));
+    let server = setup.start();
+    let key = server.key();
+    server.stop().ended(0);
+    setup.write("afterclick.toml", &one_destination(URL));
+    let server = setup.start().with_key(&key);
+    assert_eq!(server.get("/v1/destinations/extra")["name"], "extra");
+    server.stop().ended(0).says("apply --prune").says("extra");
+}
+
+#[test]
 fn what_the_api_made_is_never_taken_over() {
     let setup = Setup::with(&source("tolinku", Scheme::BodyHex));
     let server = setup.start();
