@@ -94,7 +94,8 @@ pub(crate) async fn read_body(headers: &HeaderMap, mut body: Body, bytes_max: us
             all.extend_from_slice(&data);
         }
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+    // A frame is a slice of the connection's read buffer. An event is kept for a while, and would keep that whole buffer.
+    Ok(if all.is_empty() { Bytes::copy_from_slice(&first) } else { all.freeze() })
 }
 
 fn query_invalid(detail: String) -> Problem {

@@ -69,6 +69,11 @@ impl Problem {
         Self { status, code, detail: detail.into(), place: Place::default(), retry_after_secs: None }
     }
 
+    /// The stable code.
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// 404 for a noun of ours: also for one that belongs to another appspace, and for a text that is no id at all.
     pub(crate) fn not_found(noun: &'static str) -> Self {
         let code = match noun {

@@ -19,6 +19,7 @@ use crate::auth::{Caller, Publisher, Reader};
 use crate::extract::{Path, Query, read_body};
 use crate::list::{List, page};
 use crate::problem::Problem;
+use crate::routes::webhooks;
 use crate::state::ApiState;
 use crate::wire::Time;
 
@@ -94,7 +95,8 @@ pub(crate) async fn publish(
 ) -> Result<(StatusCode, Json<PublishAnswer>), Problem> {
     let (parts, body) = request.into_parts();
     let idempotency_key = idempotency_key(&parts.headers)?;
-    let body = read_body(&parts.headers, body, PUBLISH_BODY_BYTES_MAX).await?;
+    let body = read_body(&parts.headers, body, PUBLISH_BODY_BYTES_MAX).await;
+    let body = body.inspect_err(|problem| webhooks::count(&state, problem))?;
     let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let receipts = state.intake.publish(caller.appspace_id(), idempotency_key, body).await?;
     let mut published: Vec<Published> = receipts.into_iter().map(show_receipt).collect();

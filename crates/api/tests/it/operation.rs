@@ -25,6 +25,7 @@ async fn metrics_count_what_came_in_and_what_waits() {
     desk.publish(1).await;
     desk.publish(1).await;
     desk.webhook("tolinku", "{}").raw("changed").problem(401, "signature_mismatch").await;
+    desk.webhook("tolinku", vec![b' '; 300_000]).problem(413, "body_too_large").await;
     let answer = desk.get("/metrics").no_key().send().await;
     assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/plain"));
     let metrics = answer.text();
@@ -32,6 +33,7 @@ async fn metrics_count_what_came_in_and_what_waits() {
         "afterclick_events_ingested_total 1",
         "afterclick_events_duplicate_total 1",
         "afterclick_requests_rejected_total{reason=\"signature_mismatch\"} 1",
+        "afterclick_requests_rejected_total{reason=\"body_too_large\"} 1",
         "afterclick_backlog{destination=\"default/orders\"} 1",
         "afterclick_connections 0",
     ] {
