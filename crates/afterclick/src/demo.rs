@@ -5,6 +5,7 @@ mod receiver;
 mod sender;
 mod show;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -100,22 +101,27 @@ impl Stage {
         Ok(true)
     }
 
-    /// Sends a sample now and then, and shows whatever else comes in.
+    /// Sends a sample now and then, and shows each event when it has arrived everywhere, whoever sent it. An event that
+    /// somebody holds back, by pausing a destination, holds back nothing else.
     async fn go_on(&self, sender: &mut Sender, board: &mut Board) -> Result<()> {
         let mut kinds = samples().cycle();
+        let mut on_the_way = HashMap::new();
         let mut due = tokio::time::interval_at(Instant::now() + SAMPLE_EVERY, SAMPLE_EVERY);
         loop {
             tokio::select! {
                 _ = due.tick() => {
                     let kind = kinds.next().context("the catalogue is empty")?;
                     let sent = sender.send(kind, kind.samples[0]).await?;
-                    board.expect(&sent.event_id);
-                    board.complete(&sent.event_id).await?;
-                    show::row(kind.event_type, &[sent], board);
+                    on_the_way.insert(sent.event_id.clone(), sent);
                 }
-                visitor = board.visitor() => {
-                    let (event_id, event_type) = visitor?;
-                    show::visitor(&event_id, &event_type, board);
+                complete = board.next_complete() => {
+                    let (event_id, event_type) = complete?;
+                    match on_the_way.remove(&event_id) {
+                        Some(sent) => {
+                            show::row(&event_type, &[sent], board);
+                        }
+                        None => show::visitor(&event_id, &event_type, board),
+                    }
                 }
             }
         }

@@ -45,7 +45,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let client = arguments.connection.client()?;
     let (config, mut findings) = match arguments.options.load_or_here() {
         Ok(config) => {
-            let finding = Finding::Good(format!("configuration: {} described, every key known", contents(&config)));
+            let described = match config.sources.len() + config.destinations.len() {
+                0 => "nothing described, defaults in force".to_owned(),
+                _ => format!("{} described, every key known", contents(&config)),
+            };
+            let finding = Finding::Good(format!("configuration: {described}"));
             (config, vec![finding])
         }
         Err(Failure::Misused(error)) => {

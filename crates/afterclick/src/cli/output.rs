@@ -6,6 +6,8 @@ use serde_json::Value;
 
 /// Longest cell before it is cut, in characters.
 const CELL_CHARS_MAX: usize = 60;
+/// The same for the last cell of a row, which pushes nothing aside.
+const LAST_CELL_CHARS_MAX: usize = 160;
 
 /// Rows under headings.
 pub(crate) struct Table {
@@ -19,7 +21,9 @@ impl Table {
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| one_line(&cell)).collect());
+        let last = self.headings.len().saturating_sub(1);
+        let chars_max = |index| if index == last { LAST_CELL_CHARS_MAX } else { CELL_CHARS_MAX };
+        self.rows.push(cells.into_iter().enumerate().map(|(index, cell)| one_line(&cell, chars_max(index))).collect());
     }
 
     /// Prints to stdout; says `nothing` on stderr if there are no rows.
@@ -168,12 +172,12 @@ fn line(cells: &[String], widths: &[usize], paint: impl Fn(&str) -> String) -> S
 }
 
 /// A cell never breaks its row, and never carries control characters of a stranger to a terminal.
-fn one_line(text: &str) -> String {
+fn one_line(text: &str, chars_max: usize) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
-    if text.chars().count() <= CELL_CHARS_MAX {
+    if text.chars().count() <= chars_max {
         return text.chars().map(clean).collect();
     }
-    text.chars().take(CELL_CHARS_MAX - 1).map(clean).chain(['…']).collect()
+    text.chars().take(chars_max - 1).map(clean).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -188,8 +192,8 @@ mod tests {
         assert_eq!(cell(&value, "a.c"), "");
         assert_eq!(cell(&value, "a.z.y"), "");
         assert_eq!(cell(&value, "d"), "x, y");
-        assert_eq!(one_line(&cell(&value, "e")), "one two");
-        assert_eq!(one_line(&"x".repeat(61)).chars().count(), 60);
+        assert_eq!(one_line(&cell(&value, "e"), 60), "one two");
+        assert_eq!(one_line(&"x".repeat(61), 60).chars().count(), 60);
     }
 
     #[test]

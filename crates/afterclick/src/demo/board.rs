@@ -54,14 +54,14 @@ impl Board {
         Ok(())
     }
 
-    /// Waits until an event that the demo did not send has been accepted everywhere; its id and type.
-    pub(super) async fn visitor(&mut self) -> Result<(String, String)> {
+    /// Waits until any event has been accepted everywhere for the first time; its id and type.
+    pub(super) async fn next_complete(&mut self) -> Result<(String, String)> {
         loop {
             let arrival = self.arrivals.recv().await.context("the receiver has ended")?;
             let (event_id, event_type) = (arrival.event_id.clone(), arrival.event_type.clone());
+            let was_complete = self.is_complete(&event_id);
             self.note(arrival);
-            if !self.expected.contains(&event_id) && self.is_complete(&event_id) {
-                self.expected.insert(event_id.clone());
+            if !was_complete && self.is_complete(&event_id) {
                 return Ok((event_id, event_type));
             }
         }
