@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use storage::page::PAGE_LIMIT_MAX;
 use storage::{Page, PageRequest};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::Problem;
 
@@ -25,9 +25,18 @@ pub(crate) struct List<T> {
 }
 
 impl<T> List<T> {
-    /// A list that fits on one page.
-    pub(crate) fn whole(data: Vec<T>) -> Self {
-        Self { data, next: None }
+    /// A page of a list that is in memory: all of it, unless the query says otherwise.
+    pub(crate) fn part<I>(
+        items: impl IntoIterator<Item = I>,
+        query: &Part,
+        show: impl FnMut(I) -> T,
+    ) -> Result<Self, Problem> {
+        let limit = query.limit.map(in_range).transpose()?.unwrap_or(usize::MAX);
+        let skip = usize::try_from(cursor(query.cursor.as_deref())?.unwrap_or(0)).map_err(|_| malformed())?;
+        let mut items = items.into_iter().skip(skip);
+        let data = items.by_ref().take(limit).map(show).collect();
+        let next = items.next().map(|_| write((skip + limit) as u64));
+        Ok(Self { data, next })
     }
 
     /// A page of a store, each item as it is shown.
@@ -36,15 +45,34 @@ impl<T> List<T> {
     }
 }
 
+/// Which part of a list that is in memory.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Part {
+    /// Entries of a page; all of them, if it is left out.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+}
+
 /// The page that the parameters `limit` and `cursor` ask for.
-pub(crate) fn page(limit: Option<usize>, cursor: Option<&str>) -> Result<PageRequest, Problem> {
-    let limit = limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=PAGE_LIMIT_MAX).contains(&limit) {
-        let detail = format!("`limit` must be 1 to {PAGE_LIMIT_MAX}");
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "query_invalid", detail).at("limit"));
+pub(crate) fn page(limit: Option<usize>, cursor_text: Option<&str>) -> Result<PageRequest, Problem> {
+    let limit = in_range(limit.unwrap_or(LIMIT_DEFAULT))?;
+    Ok(PageRequest { cursor: cursor(cursor_text)?, limit })
+}
+
+fn in_range(limit: usize) -> Result<usize, Problem> {
+    if (1..=PAGE_LIMIT_MAX).contains(&limit) {
+        return Ok(limit);
     }
-    let cursor = cursor.map(|text| read(text).ok_or_else(malformed)).transpose()?;
-    Ok(PageRequest { cursor, limit })
+    let detail = format!("`limit` must be 1 to {PAGE_LIMIT_MAX}");
+    Err(Problem::new(StatusCode::BAD_REQUEST, "query_invalid", detail).at("limit"))
+}
+
+fn cursor(text: Option<&str>) -> Result<Option<u64>, Problem> {
+    text.map(|text| read(text).ok_or_else(malformed)).transpose()
 }
 
 fn malformed() -> Problem {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::{Admin, find_appspace};
-use crate::extract::{Json as Body, Path};
-use crate::list::List;
+use crate::extract::{Json as Body, Path, Query};
+use crate::list::{List, Part};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::wire::Time;
@@ -50,11 +50,15 @@ pub(crate) async fn create(
 
 /// List appspaces
 #[utoipa::path(
-    get, path = "/v1/appspaces", tag = "administration", security(("key" = ["admin"])),
+    get, path = "/v1/appspaces", tag = "administration", security(("key" = ["admin"])), params(Part),
     responses((status = 200, description = "All of them, oldest first", body = List<Appspace>)),
 )]
-pub(crate) async fn list(State(state): State<ApiState>, _: Admin) -> Json<List<Appspace>> {
-    Json(List::whole(state.registry.appspaces().iter().map(show).collect()))
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    _: Admin,
+    Query(part): Query<Part>,
+) -> Result<Json<List<Appspace>>, Problem> {
+    Ok(Json(List::part(&state.registry.appspaces(), &part, show)?))
 }
 
 /// Get an appspace

@@ -2,12 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use domain::connector::{Field, FieldKind};
+use domain::connector::{Connector, Field, FieldKind};
+use domain::source::Dialect;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Reader;
-use crate::list::List;
+use crate::extract::Query;
+use crate::list::{List, Part};
+use crate::problem::Problem;
 use crate::state::ApiState;
 
 /// A vendor that a destination can speak to.
@@ -51,37 +54,49 @@ pub(crate) struct Setting {
 
 /// List the connectors and their settings
 #[utoipa::path(
-    get, path = "/v1/connectors", tag = "destinations", security(("key" = ["read"])),
+    get, path = "/v1/connectors", tag = "destinations", security(("key" = ["read"])), params(Part),
     responses((status = 200, description = "Every connector", body = List<ConnectorEntry>)),
 )]
-pub(crate) async fn list(State(state): State<ApiState>, _: Reader) -> Json<List<ConnectorEntry>> {
-    let connectors = state.registry.plugins().connectors.iter().map(|connector| {
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    _: Reader,
+    Query(part): Query<Part>,
+) -> Result<Json<List<ConnectorEntry>>, Problem> {
+    let show = |connector: &&dyn Connector| {
         let manifest = connector.manifest();
         ConnectorEntry {
             name: manifest.name,
             title: manifest.title,
             summary: manifest.summary,
             batch_items_max: manifest.batch_items_max,
-            settings: manifest.fields.iter().map(show).collect(),
+            settings: manifest.fields.iter().map(show_field).collect(),
         }
-    });
-    Json(List::whole(connectors.collect()))
+    };
+    Ok(Json(List::part(state.registry.plugins().connectors, &part, show)?))
 }
 
 /// List the kinds of sources and their settings
 #[utoipa::path(
-    get, path = "/v1/source-kinds", tag = "sources", security(("key" = ["read"])),
+    get, path = "/v1/source-kinds", tag = "sources", security(("key" = ["read"])), params(Part),
     responses((status = 200, description = "Every kind", body = List<SourceKind>)),
 )]
-pub(crate) async fn source_kinds(State(state): State<ApiState>, _: Reader) -> Json<List<SourceKind>> {
-    let kinds = state.registry.plugins().dialects.iter().map(|dialect| {
+pub(crate) async fn source_kinds(
+    State(state): State<ApiState>,
+    _: Reader,
+    Query(part): Query<Part>,
+) -> Result<Json<List<SourceKind>>, Problem> {
+    let show = |dialect: &&dyn Dialect| {
         let manifest = dialect.manifest();
-        SourceKind { name: manifest.name, title: manifest.title, settings: manifest.fields.iter().map(show).collect() }
-    });
-    Json(List::whole(kinds.collect()))
+        SourceKind {
+            name: manifest.name,
+            title: manifest.title,
+            settings: manifest.fields.iter().map(show_field).collect(),
+        }
+    };
+    Ok(Json(List::part(state.registry.plugins().dialects, &part, show)?))
 }
 
-fn show(field: &Field) -> Setting {
+fn show_field(field: &Field) -> Setting {
     let (r#type, of) = match field.kind {
         FieldKind::Text => ("text", None),
         FieldKind::Secret => ("secret", None),

@@ -10,6 +10,7 @@ use storage::{DeadLetterQuery, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
 use super::deliveries::{self, Delivery, find_destination};
+use super::replays::DryRun;
 use crate::auth::{Caller, Owner, Reader};
 use crate::extract::{Json as Body, Query};
 use crate::list::{List, page};
@@ -62,6 +63,16 @@ pub(crate) struct Redrive {
     to: Option<Time>,
     /// `true` for every dead letter of the appspace: a call without any condition must say so.
     all: bool,
+    /// Only count. Not with `ids`.
+    dry_run: bool,
+}
+
+/// What was done, or would be.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Redriven {
+    Done(RedriveAnswer),
+    DryRun(DryRun),
 }
 
 /// What a redrive did.
@@ -108,20 +119,24 @@ pub(crate) async fn list(
 /// call again.
 #[utoipa::path(
     post, path = "/v1/dead-letters/redrive", tag = "deliveries", security(("key" = ["appspace"])), request_body = Redrive,
-    responses((status = 200, description = "How many", body = RedriveAnswer)),
+    responses((status = 200, description = "How many, or with `dry_run` how many it would be", body = Redriven)),
 )]
 pub(crate) async fn redrive(
     State(state): State<ApiState>,
     Owner(caller): Owner,
     Body(redrive): Body<Redrive>,
-) -> Result<Json<RedriveAnswer>, Problem> {
+) -> Result<Json<Redriven>, Problem> {
     check(&redrive)?;
     let now = state.clock.now();
     if let Some(ids) = redrive.ids {
-        return redrive_ids(&state, &caller, ids, now).await.map(Json);
+        return Ok(Json(Redriven::Done(redrive_ids(&state, &caller, ids, now).await?)));
     }
     let (destination, reason) = (redrive.destination.as_deref(), redrive.reason.as_deref());
     let mut wanted = wanted(&state, &caller, destination, reason, redrive.from, redrive.to)?;
+    if redrive.dry_run {
+        let count = state.store.dead_letter_count(wanted).await?;
+        return Ok(Json(Redriven::DryRun(DryRun { dry_run: true, count })));
+    }
     // What dies while this runs is not part of it, or a dead destination would keep it running.
     wanted.to = Some(wanted.to.map_or(now, |to| to.min(now)));
     let mut redriven = 0;
@@ -130,14 +145,14 @@ pub(crate) async fn redrive(
         redriven += step as u64;
         let more = step == REDRIVE_STEP;
         if !more || redriven >= REDRIVE_MAX {
-            return Ok(Json(RedriveAnswer { redriven, more, skipped: Vec::new() }));
+            return Ok(Json(Redriven::Done(RedriveAnswer { redriven, more, skipped: Vec::new() })));
         }
     }
 }
 
 /// A redrive must say what it means: nothing at all would mean everything.
 fn check(redrive: &Redrive) -> Result<(), Problem> {
-    let Redrive { ids, destination, reason, from, to, all } = redrive;
+    let Redrive { ids, destination, reason, from, to, all, dry_run } = redrive;
     let conditions = destination.is_some() || reason.is_some() || from.is_some() || to.is_some();
     let ways = [ids.is_some(), conditions, *all].into_iter().filter(|way| *way).count();
     let problem = |detail: &str| Err(Problem::new(StatusCode::BAD_REQUEST, "redrive_unclear", detail));
@@ -146,6 +161,7 @@ fn check(redrive: &Redrive) -> Result<(), Problem> {
             problem("say which: `ids`, a condition (`destination`, `reason`, `from`, `to`), or `all`: true")
         }
         _ if ways > 1 => problem("say one thing: `ids`, conditions, or `all`: true"),
+        Some(_) if *dry_run => problem("`dry_run` counts by conditions; it does not go with `ids`"),
         Some(ids) if !(1..=IDS_MAX).contains(&ids.len()) => problem("name 1 to 1,000 ids"),
         _ => Ok(()),
     }

@@ -25,8 +25,8 @@ use utoipa::ToSchema;
 
 use super::{replays, sources};
 use crate::auth::{Caller, Owner, Reader};
-use crate::extract::{Json as Body, Path};
-use crate::list::List;
+use crate::extract::{Json as Body, Path, Query};
+use crate::list::{List, Part};
 use crate::masked;
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -232,12 +232,16 @@ pub(crate) async fn create(
 
 /// List destinations
 #[utoipa::path(
-    get, path = "/v1/destinations", tag = "destinations", security(("key" = ["read"])),
+    get, path = "/v1/destinations", tag = "destinations", security(("key" = ["read"])), params(Part),
     responses((status = 200, description = "All of them, oldest first", body = List<Destination>)),
 )]
-pub(crate) async fn list(State(state): State<ApiState>, Reader(caller): Reader) -> Json<List<Destination>> {
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    Reader(caller): Reader,
+    Query(part): Query<Part>,
+) -> Result<Json<List<Destination>>, Problem> {
     let destinations = state.registry.destinations(caller.appspace_id());
-    Json(List::whole(destinations.iter().map(|live| show(&state, live)).collect()))
+    Ok(Json(List::part(&destinations, &part, |live| show(&state, live))?))
 }
 
 /// Get a destination

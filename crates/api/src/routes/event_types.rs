@@ -7,7 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Reader;
-use crate::list::List;
+use crate::extract::Query;
+use crate::list::{List, Part};
+use crate::problem::Problem;
 use crate::state::ApiState;
 
 /// An event type that is known here. Any other well-formed type is accepted as well.
@@ -28,10 +30,14 @@ pub(crate) struct EventTypeEntry {
 
 /// List the known event types, with samples
 #[utoipa::path(
-    get, path = "/v1/event-types", tag = "events", security(("key" = ["read"])),
+    get, path = "/v1/event-types", tag = "events", security(("key" = ["read"])), params(Part),
     responses((status = 200, description = "The catalogue", body = List<EventTypeEntry>)),
 )]
-pub(crate) async fn list(State(state): State<ApiState>, _: Reader) -> Json<List<EventTypeEntry>> {
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    _: Reader,
+    Query(part): Query<Part>,
+) -> Result<Json<List<EventTypeEntry>>, Problem> {
     let now = state.clock.now();
     let show = |kind: &catalogue::EventKind| EventTypeEntry {
         r#type: kind.event_type,
@@ -45,5 +51,5 @@ pub(crate) async fn list(State(state): State<ApiState>, _: Reader) -> Json<List<
             .filter_map(|sample| serde_json::from_slice(&kind.body(sample, now, 0)).ok())
             .collect(),
     };
-    Json(List::whole(catalogue::ALL.iter().map(show).collect()))
+    Ok(Json(List::part(catalogue::ALL, &part, show)?))
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::{Admin, Anyone, find_appspace};
-use crate::extract::{Json as Body, Path};
-use crate::list::List;
+use crate::extract::{Json as Body, Path, Query};
+use crate::list::{List, Part};
 use crate::problem::Problem;
 use crate::routes::sources::random_bytes;
 use crate::state::ApiState;
@@ -130,11 +130,15 @@ fn check(wanted: &CreateKey, now: Timestamp) -> Result<(), Problem> {
 ///
 /// Those of every appspace, oldest first, without the keys themselves.
 #[utoipa::path(
-    get, path = "/v1/keys", tag = "administration", security(("key" = ["admin"])),
+    get, path = "/v1/keys", tag = "administration", security(("key" = ["admin"])), params(Part),
     responses((status = 200, description = "All of them", body = List<Key>)),
 )]
-pub(crate) async fn list(State(state): State<ApiState>, _: Admin) -> Json<List<Key>> {
-    Json(List::whole(state.registry.keys().iter().map(|key| show(&state, key)).collect()))
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    _: Admin,
+    Query(part): Query<Part>,
+) -> Result<Json<List<Key>>, Problem> {
+    Ok(Json(List::part(&state.registry.keys(), &part, |key| show(&state, key))?))
 }
 
 /// Revoke a key

@@ -79,13 +79,13 @@ pub(crate) struct Replay {
     ended_at: Option<Time>,
 }
 
-/// What a replay would do.
+/// What a replay or a redrive would do.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DryRun {
     /// Always `true`.
-    dry_run: bool,
-    /// Deliveries that would be made.
-    count: u64,
+    pub(crate) dry_run: bool,
+    /// Deliveries that would be made, or made pending again.
+    pub(crate) count: u64,
 }
 
 /// The replay that was begun, or what it would do.

@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::{Caller, Owner, Reader};
 use crate::extract::{Json as Body, Path, Query};
-use crate::list::{List, page};
+use crate::list::{List, Part, page};
 use crate::masked;
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -169,12 +169,16 @@ pub(crate) async fn create(
 
 /// List sources
 #[utoipa::path(
-    get, path = "/v1/sources", tag = "sources", security(("key" = ["read"])),
+    get, path = "/v1/sources", tag = "sources", security(("key" = ["read"])), params(Part),
     responses((status = 200, description = "All of them, oldest first", body = List<Source>)),
 )]
-pub(crate) async fn list(State(state): State<ApiState>, Reader(caller): Reader) -> Json<List<Source>> {
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    Reader(caller): Reader,
+    Query(part): Query<Part>,
+) -> Result<Json<List<Source>>, Problem> {
     let sources = state.registry.sources(caller.appspace_id());
-    Json(List::whole(sources.iter().map(|live| show(&caller, live)).collect()))
+    Ok(Json(List::part(&sources, &part, |live| show(&caller, live))?))
 }
 
 /// Get a source

@@ -63,6 +63,9 @@ async fn dead_letters_are_redriven_by_id_filter_or_all() {
     let none = redrive(json!({ "destination": "orders", "reason": "timeout" })).expect(200).await;
     assert_eq!(none, json!({ "redriven": 0, "more": false, "skipped": [] }));
     tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    let counted = redrive(json!({ "destination": "orders", "dry_run": true })).expect(200).await;
+    assert_eq!(counted, json!({ "dry_run": true, "count": 3 }));
+    redrive(json!({ "ids": ["x"], "dry_run": true })).problem(400, "redrive_unclear").await;
     let rest = redrive(json!({ "destination": "orders", "reason": "server_error" })).expect(200).await;
     assert_eq!(rest["redriven"], 3);
     assert_eq!(redrive(json!({ "all": true })).expect(200).await["redriven"], 0);

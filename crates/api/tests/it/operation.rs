@@ -1,6 +1,6 @@
 //! The process itself: health, readiness, metrics, appspaces, the catalogue.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::desk::{Desk, text};
 
@@ -57,6 +57,27 @@ async fn appspaces_are_made_listed_and_found_by_name_or_id() {
         assert_eq!(desk.get(&format!("/v1/appspaces/{path}")).expect(200).await, acme);
     }
     desk.get("/v1/appspaces/none").problem(404, "appspace_not_found").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_list_is_whole_unless_it_is_asked_for_in_pages() {
+    let desk = Desk::new().await;
+    for name in ["a", "b", "c"] {
+        desk.post("/v1/sources", json!({ "name": name, "kind": "tolinku" })).expect(201).await;
+        tokio::time::advance(std::time::Duration::from_millis(1)).await;
+    }
+    let names = |list: &Value| -> String {
+        list["data"].as_array().unwrap().iter().map(|source| text(source, "name")).collect()
+    };
+    let all = desk.get("/v1/sources").expect(200).await;
+    assert_eq!((names(&all), &all["next"]), ("abc".to_owned(), &Value::Null));
+    let first = desk.get("/v1/sources?limit=2").expect(200).await;
+    let path = format!("/v1/sources?limit=2&cursor={}", text(&first, "next"));
+    let second = desk.get(&path).expect(200).await;
+    assert_eq!((names(&first), names(&second), &second["next"]), ("ab".to_owned(), "c".to_owned(), &Value::Null));
+    desk.get("/v1/keys?limit=0").problem(400, "query_invalid").await;
+    desk.get("/v1/destinations?cursor=x").problem(400, "cursor_invalid").await;
+    desk.get("/v1/connectors?page=2").problem(400, "query_invalid").await;
 }
 
 #[tokio::test(start_paused = true)]
