@@ -267,7 +267,8 @@ pub trait Work {
 pub struct Claimed {
     pub work: Vec<Owned>,
     /// When the next delivery of this destination that is not leased falls due: in the past if more is due now;
-    /// `None` if nothing is waiting.
+    /// `None` if nothing is waiting. It may be too early when something was called off, never too late, and never in
+    /// the past when the claim took less than its limit.
     pub next_due: Option<Timestamp>,
 }
 
@@ -308,8 +309,8 @@ pub struct Lane {
     pub destination: DestinationId,
     /// Deliveries that are pending, leased ones included.
     pub pending: u64,
-    /// The earliest due time among those not leased. Exact if it lies ahead; among fresh ones that are due it may be
-    /// that of the oldest event, which a resend can make later than the earliest.
+    /// The earliest due time among those not leased, for a person: what was resent or called off lately can make it
+    /// inexact until the next claim.
     pub oldest_due: Option<Timestamp>,
 }
 
