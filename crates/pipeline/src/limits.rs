@@ -114,6 +114,32 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_stretch_of_time_holds_more_starts_than_the_rate_allows(
+            per_second in 0.5_f64..5_000.0,
+            sleeps_us in proptest::collection::vec(0_u64..20_000, 1..200),
+        ) {
+            let limit = RateLimit::new(per_second).unwrap();
+            let begin = Instant::now();
+            let mut spacing = Spacing::new(begin);
+            let (mut now, mut starts) = (begin, Vec::new());
+            for sleep in sleeps_us {
+                now += Duration::from_micros(sleep);
+                for _ in 0..spacing.free(limit, now).min(64) {
+                    spacing.start(limit, now);
+                    starts.push((now - begin).as_secs_f64());
+                }
+            }
+            for (index, from) in starts.iter().enumerate() {
+                for (count, to) in starts[index..].iter().enumerate() {
+                    let allowed = (to - from + LATE_MAX.as_secs_f64()) * per_second + 1.0;
+                    proptest::prop_assert!(count as f64 <= allowed + 1e-6, "{} in {} s", count + 1, to - from);
+                }
+            }
+        }
+    }
+
     #[test]
     fn idle_time_is_not_saved_up() {
         let limit = RateLimit::new(10.0).unwrap();

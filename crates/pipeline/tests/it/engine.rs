@@ -37,6 +37,8 @@ pub(crate) enum Answer {
     Fails(FailureReason),
     /// Nothing until the deadline.
     Hangs,
+    /// This machine has no connection to spare.
+    IsShort,
     /// The status, after a while.
     Slowly(u16, Duration),
 }
@@ -182,6 +184,10 @@ impl Transport for Wires {
             Answer::Status(status) => reply(status, Vec::new()),
             Answer::Headed(status, name, value) => reply(status, vec![(name.to_owned(), value)]),
             Answer::Fails(reason) => Err(TransportError::new(reason, "as the script says")),
+            Answer::IsShort => {
+                let error = TransportError::new(FailureReason::Connect, "none to spare");
+                Err(TransportError { is_ours: true, ..error })
+            }
             Answer::Hangs => {
                 tokio::time::sleep(deadline).await;
                 Err(TransportError::new(FailureReason::Timeout, "no answer came"))

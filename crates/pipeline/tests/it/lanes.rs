@@ -105,6 +105,34 @@ async fn first_tries_go_before_retries() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lanes_that_wait_cost_no_task() {
+    let engine = Engine::new(|sent| Answer::Status(if sent.before == 0 { 503 } else { 200 })).await;
+    let mut lanes = Vec::new();
+    for number in 0..500 {
+        lanes.push(engine.destination(&format!("d{number}"), |_| {}).await);
+    }
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    engine.clicks(0..1).await;
+    engine.pass(SECOND).await;
+    assert_eq!(tasks(), 2, "the dispatcher and the rescuer; no lane that waits for the time of its retry has a task");
+    engine.pass(60 * SECOND).await;
+    for lane in lanes {
+        assert_eq!(engine.count(lane, State::Delivered).await, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shortage_on_this_machine_spends_no_attempt() {
+    let engine = Engine::new(|sent| if sent.at < 10 * SECOND { Answer::IsShort } else { Answer::Status(200) }).await;
+    let orders = engine.destination("orders", |_| {}).await;
+    engine.clicks(0..1).await;
+    engine.pass(11 * SECOND).await;
+    assert!((10..=25).contains(&engine.wires.to(orders).len()), "it is tried again, but not in a hot loop");
+    let (summary, attempts) = engine.only(orders).await;
+    assert_eq!((summary.delivery.standing.state, attempts.len()), (State::Delivered, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_sends_no_herd() {
     let mut engine = Engine::new(|_| Answer::Slowly(200, SECOND / 10)).await;
     engine.dispatcher.stop(SECOND).await;

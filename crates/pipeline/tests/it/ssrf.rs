@@ -26,7 +26,11 @@ struct Canary(Mutex<Vec<SocketAddr>>);
 impl Dial for Canary {
     async fn dial(&self, address: SocketAddr) -> io::Result<TcpStream> {
         self.0.lock().unwrap().push(address);
-        Err(io::ErrorKind::ConnectionRefused.into())
+        match address.port() {
+            // The port 24 stands for the error of that number: too many open files.
+            24 => Err(io::Error::from_raw_os_error(24)),
+            _ => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
     }
 }
 
@@ -251,6 +255,13 @@ async fn an_operators_network_is_open_and_nothing_beside_it() {
     lab.post("https://10.1.9.9/").await;
     lab.post("https://10.3.9.9/").await;
     assert_eq!(lab.dials(), ["10.1.2.3:8443", "10.1.9.9:443"]);
+}
+
+#[tokio::test]
+async fn a_shortage_of_ours_is_told_from_a_refusal_of_theirs() {
+    let lab = Lab::new(true, Vec::new(), &[&["1.1.1.1"]]);
+    let (ours, theirs) = (lab.post("http://127.0.0.1:24/").await, lab.post("http://127.0.0.1:25/").await);
+    assert_eq!((ours.is_ours, theirs.is_ours), (true, false));
 }
 
 #[tokio::test]
