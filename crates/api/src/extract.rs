@@ -2,28 +2,34 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use crate::problem::Problem;
+use crate::state::ApiState;
 
 /// Largest body of a call of the API other than publishing events, in bytes: room for a whole configuration.
 pub(crate) const API_BODY_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+/// Largest body that does not count as large.
+const SMALL_BODY_BYTES_MAX: usize = 16 * 1_024;
+/// What all large bodies that are being read may take together, in bytes.
+pub(crate) const LARGE_BODIES_BYTES_MAX: usize = 128 * 1_024 * 1_024;
 
 /// A JSON body, read strictly: an unknown member is an error. An empty body is read as `{}`.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = read_body(&parts.headers, body, API_BODY_BYTES_MAX).await?;
+        let bytes = read_body(&state.large_bodies, &parts.headers, body, API_BODY_BYTES_MAX).await?;
         let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
         serde_json::from_slice(&bytes).map(Self).map_err(|error| json_problem(&error))
     }
@@ -64,38 +70,51 @@ impl<S: Send + Sync> FromRequestParts<S> for Path {
 /// Reads a whole body of at most `bytes_max` bytes.
 ///
 /// A length that says too much is refused before anything is read; one that says nothing is refused as soon as it is too
-/// much. A body that came in one piece is not copied.
-pub(crate) async fn read_body(headers: &HeaderMap, mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+/// much. All large bodies together share a budget, so that a crowd of slow senders cannot fill the memory; small ones,
+/// which is nearly all, do not ask for it.
+pub(crate) async fn read_body(
+    budget: &Semaphore,
+    headers: &HeaderMap,
+    mut body: Body,
+    bytes_max: usize,
+) -> Result<Bytes, Problem> {
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let detail = "a compressed body is not accepted; send it without `Content-Encoding`";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding_unsupported", detail));
     }
-    if body.size_hint().lower() > bytes_max as u64 {
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if expected > bytes_max {
         return Err(too_large(bytes_max));
     }
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
+    let mut whole = Vec::new();
+    let mut share = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
             Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", "the body ended before it was complete")
         })?;
         // Trailers say nothing to us.
         let Ok(data) = frame.into_data() else { continue };
-        if first.len() + all.len() + data.len() > bytes_max {
+        let length = whole.len() + data.len();
+        if length > bytes_max {
             return Err(too_large(bytes_max));
         }
-        if first.is_empty() && all.is_empty() {
-            first = data;
-        } else {
-            if all.is_empty() {
-                all.reserve(first.len() + data.len().max(usize::try_from(body.size_hint().lower()).unwrap_or(0)));
-                all.extend_from_slice(&std::mem::take(&mut first));
-            }
-            all.extend_from_slice(&data);
+        if length > SMALL_BODY_BYTES_MAX && share.is_none() {
+            let bytes = if expected > 0 { expected } else { bytes_max };
+            share = Some(budget.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)).map_err(|_| too_many())?);
         }
+        // A frame is a slice of the connection's read buffer. An event is kept for a while, and would keep that whole
+        // buffer, so its bytes get a home of their own, exactly as large as they are.
+        if whole.is_empty() {
+            whole.reserve_exact(data.len());
+        }
+        whole.extend_from_slice(&data);
     }
-    // A frame is a slice of the connection's read buffer. An event is kept for a while, and would keep that whole buffer.
-    Ok(if all.is_empty() { Bytes::copy_from_slice(&first) } else { all.freeze() })
+    whole.shrink_to_fit();
+    Ok(whole.into())
+}
+
+fn too_many() -> Problem {
+    Problem::busy(1, "too many large bodies are being received")
 }
 
 fn query_invalid(detail: String) -> Problem {
@@ -162,6 +181,21 @@ mod tests {
     fn an_unknown_member_is_told_with_the_nearest_known_one() {
         check(r#"{"nmae": "a"}"#, "body_invalid", "`nmae` is not known here; did you mean `name`?");
         check(r#"{"zzz": "a"}"#, "body_invalid", "`zzz` is not known here; what is known is `name`, `secrets`");
+    }
+
+    #[tokio::test]
+    async fn large_bodies_share_a_budget_that_small_ones_do_not_need() {
+        let budget = Semaphore::new(100_000);
+        let read = async |bytes: usize| {
+            read_body(&budget, &HeaderMap::new(), Body::from(vec![b'x'; bytes]), 200_000).await.map(|body| body.len())
+        };
+        assert_eq!(read(90_000).await, Ok(90_000));
+        let held = budget.try_acquire_many(50_000).unwrap();
+        assert_eq!(read(90_000).await.unwrap_err().code(), "busy");
+        assert_eq!(read(40_000).await, Ok(40_000));
+        assert_eq!(read(SMALL_BODY_BYTES_MAX).await, Ok(SMALL_BODY_BYTES_MAX));
+        drop(held);
+        assert_eq!(read(90_000).await, Ok(90_000));
     }
 
     #[test]

@@ -129,7 +129,8 @@ impl Problem {
         self
     }
 
-    fn busy(retry_after_secs: u64, detail: String) -> Self {
+    /// 503 with the time after which to try again.
+    pub(crate) fn busy(retry_after_secs: u64, detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
         Self { retry_after_secs: Some(retry_after_secs.max(1)), ..problem }
     }

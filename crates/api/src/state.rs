@@ -11,9 +11,10 @@ use pipeline::registry::LiveDestination;
 use pipeline::transport::guard::Guard;
 use pipeline::{Clock, Dispatcher, Intake, Metrics, Pipeline, Registry, Replayer};
 use storage::{Store, StoreError};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
+use crate::extract::LARGE_BODIES_BYTES_MAX;
 use crate::listener::Connections;
 
 /// How old the backlog figures of `/metrics` may be: reading them looks at every lane.
@@ -34,6 +35,8 @@ pub struct Parts {
     dispatcher: Arc<Dispatcher>,
     pub(crate) guard: Guard,
     pub(crate) connections: Arc<Connections>,
+    /// What large bodies that are being read may still take, in bytes.
+    pub(crate) large_bodies: Semaphore,
     lanes: Mutex<Option<(Instant, Vec<LaneFigures>)>>,
 }
 
@@ -59,6 +62,7 @@ impl ApiState {
             dispatcher: Arc::clone(&pipeline.dispatcher),
             guard,
             connections,
+            large_bodies: Semaphore::new(LARGE_BODIES_BYTES_MAX),
             lanes: Mutex::new(None),
         }))
     }

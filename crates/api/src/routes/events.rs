@@ -95,7 +95,7 @@ pub(crate) async fn publish(
 ) -> Result<(StatusCode, Json<PublishAnswer>), Problem> {
     let (parts, body) = request.into_parts();
     let idempotency_key = idempotency_key(&parts.headers)?;
-    let body = read_body(&parts.headers, body, PUBLISH_BODY_BYTES_MAX).await;
+    let body = read_body(&state.large_bodies, &parts.headers, body, PUBLISH_BODY_BYTES_MAX).await;
     let body = body.inspect_err(|problem| webhooks::count(&state, problem))?;
     let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let receipts = state.intake.publish(caller.appspace_id(), idempotency_key, body).await?;

@@ -59,7 +59,8 @@ async fn receive_event(state: &ApiState, request: Request) -> Result<Receipt, Pr
     let (parts, body) = request.into_parts();
     // The name is the rest of the path: names and ids need no decoding.
     let source = parts.uri.path().strip_prefix("/webhooks/").unwrap_or_default();
-    let body = read_body(&parts.headers, body, BODY_BYTES_MAX).await.inspect_err(|problem| count(state, problem))?;
+    let body = read_body(&state.large_bodies, &parts.headers, body, BODY_BYTES_MAX).await;
+    let body = body.inspect_err(|problem| count(state, problem))?;
     Ok(state.intake.receive(source, &parts.headers, body).await?)
 }
 
