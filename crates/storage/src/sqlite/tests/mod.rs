@@ -1,4 +1,9 @@
 //! Tests of what is this store's own: the suite of every store, twice, and what only a store on a disk can get wrong.
 
+mod backup;
 mod conformance;
+mod crash;
+mod faults;
 mod kit;
+mod open;
+mod secrets;
