@@ -10,11 +10,11 @@ use crate::desk::Desk;
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-fn document() -> Value {
+pub(crate) fn document() -> Value {
     serde_json::to_value(api::openapi()).unwrap()
 }
 
-fn operations(document: &Value) -> Vec<(String, String, Value)> {
+pub(crate) fn operations(document: &Value) -> Vec<(String, String, Value)> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for method in METHODS {

@@ -1,5 +1,6 @@
 //! The API, driven as its callers do: requests in, answers out, over the memory store and a network that is made up.
 
+mod abuse;
 mod access;
 mod config;
 mod deliveries;
