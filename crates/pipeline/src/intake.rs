@@ -168,7 +168,8 @@ impl Intake {
         body: &Bytes,
     ) -> Result<Vec<Receipt>, Rejection> {
         if let Some(key) = idempotency_key {
-            let fits = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+            let fits =
+                (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
             if !fits {
                 return Err(Rejection::IdempotencyKey);
             }
@@ -183,9 +184,8 @@ impl Intake {
             if body.len() > BODY_BYTES_MAX {
                 return Err(Rejection::TooLarge);
             }
-            let envelope = native
-                .read(&headers, &body, &settings)
-                .map_err(|error| Rejection::UnreadableAt { index, error })?;
+            let envelope =
+                native.read(&headers, &body, &settings).map_err(|error| Rejection::UnreadableAt { index, error })?;
             let dedupe_key = idempotency_key.map(|key| DedupeKey::of_idempotency_key(appspace, key, index));
             events.push(self.route(&origin, envelope, body, now, dedupe_key));
         }
@@ -225,7 +225,13 @@ impl Intake {
     }
 
     /// Keeps a body that is signed and yet no event: it is evidence, not rubbish.
-    async fn quarantine(&self, live: &LiveSource, body: Bytes, now: Timestamp, error: &Unreadable) -> Result<(), StoreError> {
+    async fn quarantine(
+        &self,
+        live: &LiveSource,
+        body: Bytes,
+        now: Timestamp,
+        error: &Unreadable,
+    ) -> Result<(), StoreError> {
         let mut body_hash = [0; 32];
         body_hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, &body).as_ref());
         let entry = Quarantined {
@@ -247,8 +253,10 @@ impl Intake {
         if failures < FAILING_AFTER || quiet {
             return;
         }
-        let claimed =
-            live.failing_told_at.compare_exchange(told_at, now.as_millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let claimed = live
+            .failing_told_at
+            .compare_exchange(told_at, now.as_millis(), Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok();
         if claimed {
             let event = operational::source_failing(&self.registry, &live.source, code, failures);
             if let Err(error) = self.store.append(Append { events: vec![event], on_known: OnKnown::Count }).await {
@@ -277,10 +285,8 @@ struct Origin<'a> {
 }
 
 fn receipts(appended: &[Appended]) -> Vec<Receipt> {
-    let receipt = |appended: &Appended| Receipt {
-        id: appended.id(),
-        duplicate: matches!(appended, Appended::Duplicate { .. }),
-    };
+    let receipt =
+        |appended: &Appended| Receipt { id: appended.id(), duplicate: matches!(appended, Appended::Duplicate { .. }) };
     appended.iter().map(receipt).collect()
 }
 

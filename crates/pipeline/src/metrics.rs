@@ -99,8 +99,16 @@ impl Default for Metrics {
             families: Families::default(),
         };
         families.register("events_ingested", "Events stored", metrics.ingested.clone());
-        families.register("events_duplicate", "Events received again and counted on the first", metrics.duplicates.clone());
-        families.register("requests_rejected", "Requests to the intake that were refused, by code", metrics.rejected.clone());
+        families.register(
+            "events_duplicate",
+            "Events received again and counted on the first",
+            metrics.duplicates.clone(),
+        );
+        families.register(
+            "requests_rejected",
+            "Requests to the intake that were refused, by code",
+            metrics.rejected.clone(),
+        );
         families.register("attempts", "Delivery attempts by outcome", metrics.attempts.clone());
         families.register("attempt_seconds", "Time of one delivery attempt", metrics.attempt_seconds.clone());
         families.register("attempts_in_flight", "Delivery attempts on the wire", metrics.in_flight.clone());
@@ -162,7 +170,8 @@ fn render_lanes(text: &mut String, lanes: &[LaneFigures]) {
 }
 
 fn gauge(text: &mut String, name: &str, help: &str, value: f64) {
-    let _ = writeln!(text, "# HELP afterclick_{name} {help}.\n# TYPE afterclick_{name} gauge\nafterclick_{name} {value}");
+    let _ =
+        writeln!(text, "# HELP afterclick_{name} {help}.\n# TYPE afterclick_{name} gauge\nafterclick_{name} {value}");
 }
 
 fn histogram(text: &mut String, name: &str, help: &str, bounds: &[f64], counts: &[u64], sum: f64) {

@@ -67,7 +67,13 @@ fn named(live: &LiveDestination) -> Value {
     json!({ "id": live.destination.id.to_string(), "name": live.destination.name.as_str() })
 }
 
-fn make(registry: &Registry, appspace: AppspaceId, event_type: &str, data: &Value, about: Option<DestinationId>) -> NewEvent {
+fn make(
+    registry: &Registry,
+    appspace: AppspaceId,
+    event_type: &str,
+    data: &Value,
+    about: Option<DestinationId>,
+) -> NewEvent {
     let clock: &Clock = registry.clock();
     let now = clock.now();
     let id = EventId::mint(now, clock.random());

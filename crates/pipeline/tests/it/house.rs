@@ -45,8 +45,7 @@ impl House {
         let clock = Arc::new(Clock::simulated(START, 7));
         let registry = Arc::new(Registry::load(Arc::clone(&store), Arc::clone(&clock), plugins).await.unwrap());
         let metrics = Arc::new(Metrics::default());
-        let intake =
-            Intake::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics));
+        let intake = Intake::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics));
         let replayer = Arc::new(Replayer::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock)));
         let house = Self { store, clock, registry, intake, replayer, metrics };
         house.registry.put_source(house.source("tolinku", Scheme::BodyHex)).await.unwrap();

@@ -1,9 +1,9 @@
 //! What the intake takes, refuses and owes.
 
+use domain::delivery::State;
 use domain::event::{FUTURE_SKEW_MAX_MS, PUBLISH_EVENTS_MAX, TimeMark};
 use domain::signature::Scheme;
 use domain::verdict::FailureReason;
-use domain::delivery::State;
 use pipeline::intake::Rejection;
 use storage::PageRequest;
 
