@@ -14,7 +14,7 @@ use storage::{Append, Fence, NewEvent, OnKnown, StoreError};
 use tokio::time::sleep;
 
 use crate::desk::Outcomes;
-use crate::dispatcher::Engine;
+use crate::engine::Engine;
 use crate::lane::Chore;
 use crate::registry::RegistryError;
 

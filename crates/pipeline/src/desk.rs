@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::admission::{Admission, LastAttempt};
 use crate::attempt::{ATTEMPT_MAX, Outcome};
 use crate::breaker::Change;
-use crate::dispatcher::Engine;
+use crate::engine::Engine;
 use crate::lane::LaneState;
 use crate::metrics::OutcomeLabel;
 use crate::operational;

@@ -4,21 +4,21 @@
 //! It never waits for a lane's work, claims nothing and sends nothing, so no destination can hold up another one here.
 //! A destination without due work costs an entry in a map; one that is paused or whose breaker is open not even a task.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::{DestinationId, Timestamp};
 use futures_util::FutureExt;
-use storage::{Owned, Store, StoreError};
-use tokio::sync::{Semaphore, watch};
+use storage::{Store, StoreError};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::admission::LaneStatus;
-use crate::attempt::{self, ATTEMPT_MAX, Outcome};
+use crate::alarms::Alarms;
 use crate::clock::Clock;
+use crate::engine::{Engine, Phase};
 use crate::lane::{Lane, LaneState};
 use crate::metrics::Metrics;
 use crate::registry::{LiveDestination, Registry};
@@ -26,8 +26,6 @@ use crate::transport::Transport;
 
 /// How often deliveries with an ended lease are given back.
 const RESCUE_EVERY: Duration = Duration::from_secs(5);
-/// The longest look ahead on the wall clock, which may be set meanwhile.
-const LOOK_AHEAD_MAX: Duration = Duration::from_secs(30);
 /// Lanes that begin together after a start, and how long until the next ones do: no crowd goes out at once.
 const START_LANES: usize = 64;
 const START_EVERY: Duration = Duration::from_millis(10);
@@ -51,29 +49,6 @@ impl Default for DispatcherOptions {
     }
 }
 
-/// What the dispatcher and its lanes work with.
-pub(crate) struct Engine {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) clock: Arc<Clock>,
-    pub(crate) metrics: Arc<Metrics>,
-    transport: Arc<dyn Transport>,
-    options: DispatcherOptions,
-    wires: Semaphore,
-    lanes: Mutex<HashMap<DestinationId, Arc<LaneState>>>,
-    phase: watch::Sender<Phase>,
-    failure: watch::Sender<Option<StoreError>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
-    Running,
-    /// Nothing new is begun.
-    Stopping,
-    /// What is still on the wire is dropped.
-    CutOff,
-}
-
 /// The running dispatcher.
 pub struct Dispatcher {
     engine: Arc<Engine>,
@@ -90,18 +65,7 @@ impl Dispatcher {
         transport: Arc<dyn Transport>,
         options: DispatcherOptions,
     ) -> Self {
-        let engine = Arc::new(Engine {
-            store,
-            registry,
-            clock,
-            metrics,
-            transport,
-            options,
-            wires: Semaphore::new(options.wires_max),
-            lanes: Mutex::default(),
-            phase: watch::Sender::new(Phase::Running),
-            failure: watch::Sender::new(None),
-        });
+        let engine = Arc::new(Engine::new(store, registry, clock, metrics, transport, options));
         let hub = tokio::spawn(Hub::new(Arc::clone(&engine)).run());
         let rescuer = tokio::spawn(rescue(Arc::clone(&engine)));
         Self { engine, tasks: Mutex::new(Some([hub, rescuer])) }
@@ -117,7 +81,7 @@ impl Dispatcher {
 
     /// Comes back when the store has failed for good: the process must end.
     pub async fn failed(&self) -> StoreError {
-        let mut failure = self.engine.failure.subscribe();
+        let mut failure = self.engine.failure();
         let failed = failure.wait_for(Option::is_some).await.map(|error| error.clone());
         match failed {
             Ok(Some(error)) => error,
@@ -148,75 +112,6 @@ impl Dispatcher {
     }
 }
 
-impl Engine {
-    /// Tries a delivery, as soon as there is a wire. `None` if nothing was tried: its lease ran out or the dispatcher
-    /// stopped before, or this machine is short of connections.
-    pub(crate) async fn attempt(&self, live: &LiveDestination, owned: &Owned, lease_until: Instant) -> Option<Outcome> {
-        let _wire = self.wires.acquire().await.ok()?;
-        if lease_until.saturating_duration_since(Instant::now()) < ATTEMPT_MAX {
-            return None;
-        }
-        attempt::run(&self.clock, &*self.transport, live, owned, self.options.call_max).await
-    }
-
-    /// Whether nothing new may be begun.
-    pub(crate) fn is_stopping(&self) -> bool {
-        *self.phase.borrow() >= Phase::Stopping
-    }
-
-    /// Whether what is on the wire must be dropped.
-    pub(crate) fn is_cut_off(&self) -> bool {
-        *self.phase.borrow() >= Phase::CutOff
-    }
-
-    /// Logs what the store would not do; if it has failed for good, stops.
-    pub(crate) fn note_failure(&self, error: &StoreError) {
-        match error {
-            StoreError::Busy { .. } => tracing::debug!(%error, "the store is asked again"),
-            StoreError::Failed(_) => {
-                tracing::error!(%error, "deliveries stop");
-                self.failure.send_replace(Some(error.clone()));
-                self.enter(Phase::CutOff);
-            }
-            _ => tracing::warn!(%error, "the store refused"),
-        }
-    }
-
-    fn enter(&self, phase: Phase) {
-        self.phase.send_if_modified(|now| {
-            let moves = *now < phase;
-            *now = phase.max(*now);
-            moves
-        });
-        // Attempts that wait for a wire have not begun.
-        self.wires.close();
-        for lane in self.lanes().values() {
-            lane.mark();
-        }
-    }
-
-    fn known_lane(&self, id: DestinationId) -> Option<Arc<LaneState>> {
-        self.lanes().get(&id).map(Arc::clone)
-    }
-
-    fn lane(&self, id: DestinationId) -> Arc<LaneState> {
-        Arc::clone(self.lanes().entry(id).or_insert_with(|| Arc::new(LaneState::new(Instant::now()))))
-    }
-
-    /// Forgets the lane of a destination that is no more.
-    fn forget_lane(&self, id: DestinationId) {
-        if let Some(lane) = self.lanes().remove(&id)
-            && lane.gates().is_tripped()
-        {
-            self.metrics.breakers_open.dec();
-        }
-    }
-
-    fn lanes(&self) -> MutexGuard<'_, HashMap<DestinationId, Arc<LaneState>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The loop of the dispatcher.
 struct Hub {
     engine: Arc<Engine>,
@@ -232,7 +127,7 @@ impl Hub {
 
     async fn run(mut self) {
         let signal = self.engine.store.signal();
-        let mut phase = self.engine.phase.subscribe();
+        let mut phase = self.engine.phase();
         let mut backlog = std::pin::pin!(backlog(Arc::clone(&self.engine)).fuse());
         let mut has_backlog = true;
         while *phase.borrow_and_update() == Phase::Running {
@@ -310,50 +205,6 @@ impl Hub {
     }
 }
 
-/// When resting lanes are to be woken: at most one time each.
-#[derive(Default)]
-struct Alarms {
-    order: BTreeSet<(Timestamp, DestinationId)>,
-    of: HashMap<DestinationId, Timestamp>,
-}
-
-impl Alarms {
-    fn set(&mut self, id: DestinationId, at: Timestamp) {
-        self.cancel(id);
-        self.of.insert(id, at);
-        self.order.insert((at, id));
-    }
-
-    fn extend(&mut self, alarms: Vec<(DestinationId, Timestamp)>) {
-        for (id, at) in alarms {
-            // What was learnt since is newer.
-            if !self.of.contains_key(&id) {
-                self.set(id, at);
-            }
-        }
-    }
-
-    fn cancel(&mut self, id: DestinationId) {
-        if let Some(at) = self.of.remove(&id) {
-            self.order.remove(&(at, id));
-        }
-    }
-
-    /// How long until the first one, but no longer than the wall clock can be trusted to run on.
-    fn wait(&self, now: Timestamp) -> Option<Duration> {
-        self.order.first().map(|(at, _)| at.since(now).min(LOOK_AHEAD_MAX))
-    }
-
-    fn next_due(&mut self, now: Timestamp) -> Option<DestinationId> {
-        let (at, id) = *self.order.first()?;
-        if at > now {
-            return None;
-        }
-        self.cancel(id);
-        Some(id)
-    }
-}
-
 /// The lanes with a backlog at the start, each with the time to begin: when due, and not all at once.
 async fn backlog(engine: Arc<Engine>) -> Vec<(DestinationId, Timestamp)> {
     loop {
@@ -375,8 +226,9 @@ async fn backlog(engine: Arc<Engine>) -> Vec<(DestinationId, Timestamp)> {
     }
 }
 
+/// Gives back deliveries whose lease has ended, until the dispatcher stops.
 async fn rescue(engine: Arc<Engine>) {
-    loop {
+    while !engine.is_stopping() {
         sleep(RESCUE_EVERY).await;
         match engine.store.rescue(engine.clock.now()).await {
             Ok(0) => {}

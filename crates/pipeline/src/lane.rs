@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::admission::{Admission, Gates};
 use crate::chores;
 use crate::desk::{Aside, Desk};
-use crate::dispatcher::Engine;
+use crate::engine::Engine;
 use crate::registry::LiveDestination;
 
 /// How long a claimed delivery is ours: time to wait in hand, and for the longest attempt.

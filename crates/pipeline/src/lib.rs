@@ -5,12 +5,14 @@
 //! out, and between the two lies the store and nothing else.
 
 pub mod admission;
+mod alarms;
 pub mod attempt;
 pub mod breaker;
 mod chores;
 pub mod clock;
 mod desk;
 pub mod dispatcher;
+mod engine;
 pub mod intake;
 mod lane;
 pub mod limits;
