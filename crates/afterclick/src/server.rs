@@ -111,12 +111,13 @@ impl Server {
         Ok(Self { address, pipeline, failure, listener, stop_listening })
     }
 
-    /// Comes back when the store has failed for good: nothing may be acknowledged any more.
-    pub(crate) async fn failed(&self) -> String {
-        let mut failure = self.failure.clone();
+    /// Comes back when nothing may be acknowledged any more, because the store has failed for good, or nothing can be,
+    /// because the listener has ended by itself.
+    pub(crate) async fn failed(&mut self) -> String {
         tokio::select! {
-            reason = failure.failed() => reason.to_string(),
+            reason = self.failure.failed() => format!("the store failed: {reason}"),
             error = self.pipeline.dispatcher.failed() => error.to_string(),
+            ended = &mut self.listener => format!("the listener ended by itself: {ended:?}"),
         }
     }
 

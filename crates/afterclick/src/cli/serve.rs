@@ -108,7 +108,7 @@ async fn serve(config: &Config, credentials: &Credentials) -> Outcome {
         started = Server::start(config, credentials) => started?,
         () = interrupts.next() => return Ok(()),
     };
-    let (server, made_key) = started;
+    let (mut server, made_key) = started;
     if let Some(key) = made_key {
         tell_admin_key(&key, config);
     }
@@ -116,9 +116,9 @@ async fn serve(config: &Config, credentials: &Credentials) -> Outcome {
 
     tokio::select! {
         () = interrupts.next() => tracing::info!("stopping: finishing what is in flight; a second signal ends at once"),
-        error = server.failed() => {
+        reason = server.failed() => {
             // Nothing has been acknowledged since, and nothing may be: leave without a last commit.
-            tracing::error!(%error, "the store failed; stopping at once so that nothing is acknowledged that is not on disk");
+            tracing::error!("{reason}; stopping at once, so that nothing is acknowledged that is not on disk");
             process::exit(1);
         }
     }

@@ -147,7 +147,13 @@ fn the_doctor_finds_faults_and_says_what_to_do() {
     let server = setup.start();
     let data_dir = crate::support::argument(&setup.data_dir());
     let healthy = ["doctor", "--config", &setup.config(), "--data-dir", &data_dir, "--allow-private"];
-    server.run(&healthy).ended(0).prints("is ready").prints("synchronous=FULL").prints("key: accepted");
+    server
+        .run(&healthy)
+        .ended(0)
+        .prints("is ready")
+        .prints("lock: process")
+        .prints("synchronous=FULL")
+        .prints("key: accepted");
 
     // Without `--allow-private` the destination could not be reached, and a typed secret could be guessed.
     setup.write(

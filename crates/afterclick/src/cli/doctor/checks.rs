@@ -197,6 +197,15 @@ fn keys(dir: &Path) -> Finding {
 /// The running server, if there is one.
 pub(super) async fn server(client: &Client, settings: &config::Server) -> Vec<Finding> {
     let holder = lock_holder(&settings.data_dir);
+    let mut findings: Vec<_> = holder
+        .iter()
+        .map(|pid| Finding::Good(format!("lock: process {pid} holds the data directory, so no second one can")))
+        .collect();
+    findings.extend(reachable(client, holder.as_deref()).await);
+    findings
+}
+
+async fn reachable(client: &Client, holder: Option<&str>) -> Vec<Finding> {
     match client.get("/readyz", &[]).await {
         Ok(_) => {
             let mut findings = vec![Finding::Good(format!("server: {} is ready", client.base()))];
