@@ -15,6 +15,9 @@ use super::rows;
 use super::shared::Shared;
 use crate::{Claimed, Fence, Owned, Result};
 
+/// How often a claim reads ahead before it makes do with what there is; the next claim finds the rest.
+const ROUNDS_MAX: usize = 4;
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claim {
@@ -65,10 +68,11 @@ pub(super) fn from_disk(conn: &Connection, shared: Arc<Shared>, claim: &Claim) -
     let Some(destination) = shared.lanes().find(claim.destination) else {
         return Ok(Handover { shared, claimed: Claimed::default() });
     };
-    for class in CLASSES {
-        let is_short = || shared.lanes().lane(destination).is_some_and(|lane| needs_read(lane, class, claim));
-        // Each read brings in rows, or ends it.
-        while is_short() && refill::refill(conn, &shared, destination, class)? {}
+    // A fold that ends meanwhile can move what was about to be taken behind the window, so it is looked at again.
+    for _ in 0..ROUNDS_MAX {
+        if !read_ahead(conn, &shared, destination, claim)? {
+            break;
+        }
     }
     let (taken, next_due) = {
         let mut lanes = shared.lanes();
@@ -83,6 +87,18 @@ pub(super) fn from_disk(conn: &Connection, shared: Arc<Shared>, claim: &Claim) -
             Err(error)
         }
     }
+}
+
+/// Reads until every class has what might be taken, or has no more; returns whether anything was read.
+fn read_ahead(conn: &Connection, shared: &Shared, destination: DestinationNo, claim: &Claim) -> Result<bool> {
+    let mut has_read = false;
+    for class in CLASSES {
+        let is_short = || shared.lanes().lane(destination).is_some_and(|lane| needs_read(lane, class, claim));
+        while is_short() && refill::refill(conn, shared, destination, class)? {
+            has_read = true;
+        }
+    }
+    Ok(has_read)
 }
 
 /// Gives back deliveries that were not tried.

@@ -16,6 +16,8 @@ use super::numbers::DeliveryNo;
 pub(super) const ROWS_MAX: usize = 512;
 /// How many rows one read brings in.
 pub(super) const REFILL_ROWS: usize = 256;
+/// How many rows leave for one that comes, while there are too many.
+const EVICTED_PER_PUT: usize = 2;
 
 /// A pending delivery that nobody has in hand.
 #[derive(Debug)]
@@ -183,9 +185,13 @@ impl Window {
         self.noted = None;
     }
 
-    /// Lets go of the last rows if there are too many. Not during a read: the bound must not move under it.
+    /// Lets go of the last rows if there are too many, a few at a time: a claim may just have read them. Not during a
+    /// read: the bound must not move under it.
     fn shrink(&mut self) {
-        while self.rows.len() > ROWS_MAX && self.noted.is_none() {
+        for _ in 0..EVICTED_PER_PUT {
+            if self.rows.len() <= ROWS_MAX || self.noted.is_some() {
+                return;
+            }
             let Some((_, evicted)) = self.rows.pop_last() else { return };
             let bound = self.rows.last_key_value().map_or(KEY_MIN, |(&key, _)| key);
             let due_at = self.beyond.map_or(evicted.due_at, |beyond| beyond.due_at.min(evicted.due_at));
