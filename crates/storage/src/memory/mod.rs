@@ -4,7 +4,7 @@
 //! work at once and returns. It has no threads and no timers, so it also carries the scenario tests of the delivery
 //! engine, which run on paused time. Nothing survives the process.
 //!
-//! [`State`] holds the maps; each file beside this one is one noun of the seam.
+//! `State` holds the maps; each file beside this one is one noun of the seam.
 
 mod catalog;
 mod deliveries;
