@@ -1,7 +1,7 @@
 //! Who is calling, and what they may do.
 //!
-//! A handler names the scope it needs by the extractor it takes, [`Admin`], [`Owner`], [`Publisher`] or [`Reader`], so a
-//! route without one is public on the face of it. Everything a handler then does is done in [`Caller::appspace`].
+//! A handler names the scope it needs by the extractor it takes, [`Admin`], [`Owner`], [`Publisher`] or [`Reader`], so
+//! a route without one is public on the face of it. Everything a handler then does is done in [`Caller::appspace`].
 
 use std::sync::Arc;
 

@@ -69,9 +69,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Path {
 
 /// Reads a whole body of at most `bytes_max` bytes.
 ///
-/// A length that says too much is refused before anything is read; one that says nothing is refused as soon as it is too
-/// much. All large bodies together share a budget, so that a crowd of slow senders cannot fill the memory; small ones,
-/// which is nearly all, do not ask for it.
+/// A length that says too much is refused before anything is read; one that says nothing is refused as soon as it is
+/// too much. All large bodies together share a budget, so that a crowd of slow senders cannot fill the memory; small
+/// ones, which is nearly all, do not ask for it.
 pub(crate) async fn read_body(
     budget: &Semaphore,
     headers: &HeaderMap,

@@ -1,8 +1,8 @@
 //! The HTTP side of Afterclick: every route on this screen, its handler in `routes/<noun>.rs`.
 //!
-//! [`router`] is the whole API over a pipeline, [`openapi()`] describes it (both come from the same list, so they cannot
-//! drift), and [`listener::serve`] puts it on a socket. What a handler may do stands in its arguments: see `auth`. Every
-//! error is a problem document: see `problem`.
+//! [`router`] is the whole API over a pipeline, [`openapi()`] describes it (both come from the same list, so they
+//! cannot drift), and [`listener::serve`] puts it on a socket. What a handler may do stands in its arguments: see
+//! `auth`. Every error is a problem document: see `problem`.
 
 mod auth;
 mod extract;

@@ -1,8 +1,8 @@
 //! The listener: a hand-made accept loop around hyper's HTTP/1 connections.
 //!
 //! It exists for its limits. A client that is silent, drips its head or its body, or does not read its answer is closed
-//! by its deadline; a crowd of such clients meets the connection cap. Each connection has one alarm, set anew only when a
-//! deadline moves closer, so that watching costs an ordinary request next to nothing.
+//! by its deadline; a crowd of such clients meets the connection cap. Each connection has one alarm, set anew only when
+//! a deadline moves closer, so that watching costs an ordinary request next to nothing.
 //!
 //! | waiting for | limit | counted from |
 //! | --- | --- | --- |

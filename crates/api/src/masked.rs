@@ -5,8 +5,8 @@ use domain::secret::MASK;
 use domain::{Secret, Settings};
 use serde_json::{Map, Value};
 
-/// Settings without anything secret: secrets by their last characters, maps (headers may be credentials) by their names,
-/// URLs without what follows the path.
+/// Settings without anything secret: secrets by their last characters, maps (headers may be credentials) by their
+/// names, URLs without what follows the path.
 pub(crate) fn shown(fields: &[Field], settings: &Settings) -> Map<String, Value> {
     let show = |(name, value): (&String, &Value)| (name.clone(), shown_value(kind_of(fields, name), value));
     settings.0.iter().map(show).collect()

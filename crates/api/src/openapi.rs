@@ -90,8 +90,8 @@ fn complete(path: &str, operation: &mut Operation) {
     let noun = noun.trim_end_matches(".json");
     let verb = operation.operation_id.take().unwrap_or_default();
     operation.operation_id = Some(format!("{noun}.{verb}"));
-    // A route that needs no key says `security(())`, which is an empty requirement; the empty list means the same and is
-    // what tools expect.
+    // A route that needs no key says `security(())`, which is an empty requirement; the empty list means the same and
+    // is what tools expect.
     let is_public = operation.security.as_ref().is_some_and(|all| all.contains(&SecurityRequirement::default()));
     if is_public {
         operation.security = Some(Vec::new());
@@ -101,6 +101,14 @@ fn complete(path: &str, operation: &mut Operation) {
     }
     let has_parameters = operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty());
     let has_body = operation.request_body.is_some();
+    for (status, response) in &mut operation.responses.responses {
+        // A refusal that an operation names itself is a problem document like any other.
+        if let RefOr::T(response) = response
+            && status.starts_with(['4', '5'])
+        {
+            response.content = problem("").content;
+        }
+    }
     for (status, _) in COMMON {
         let applies = match status {
             "401" | "403" => !is_public,

@@ -1,7 +1,7 @@
 //! Problem documents (RFC 9457): the one shape of every error this API answers with.
 //!
-//! `code` is for programs and never changes its meaning; `detail` is for people and may. Nothing in a problem comes from
-//! inside: a store that fails says so in the log and only that it failed in the answer.
+//! `code` is for programs and never changes its meaning; `detail` is for people and may. Nothing in a problem comes
+//! from inside: a store that fails says so in the log and only that it failed in the answer.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};

@@ -115,8 +115,8 @@ impl hyper::service::Service<Request<Incoming>> for Front {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         let has_body = !request.body().is_end_stream();
-        // hyper lets `Transfer-Encoding` win over a `Content-Length` beside it, as it must, and drops the latter. A proxy
-        // before us may have decided otherwise: whatever it takes for the next request is not read.
+        // hyper lets `Transfer-Encoding` win over a `Content-Length` beside it, as it must, and drops the latter. A
+        // proxy before us may have decided otherwise: whatever it takes for the next request is not read.
         let is_last = request.headers().contains_key(TRANSFER_ENCODING);
         self.watch.head_done(has_body, is_last);
         let watched = |incoming| WatchedBody { incoming, watch: Arc::clone(&self.watch), is_whole: false };
@@ -242,8 +242,8 @@ impl AsyncWrite for Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Says that nothing more will come and, to a client that is still sending, listens for a while: closing a socket with
-    /// unread bytes in it resets the connection, and the client might never see why its request was refused.
+    /// Says that nothing more will come and, to a client that is still sending, listens for a while: closing a socket
+    /// with unread bytes in it resets the connection, and the client might never see why its request was refused.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.said_all {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;

@@ -85,8 +85,8 @@ impl Watch {
         }
     }
 
-    /// We have said our last word. Returns whether the client may still be sending: a body that was not wanted, or a head
-    /// that could not be read.
+    /// We have said our last word. Returns whether the client may still be sending: a body that was not wanted, or a
+    /// head that could not be read.
     pub(super) fn linger(&self) -> bool {
         let is_sending = self.leaves_unread.load(Ordering::Relaxed) || self.is(Phase::Head);
         self.enter(Phase::Lingering, Some(self.limits.linger_timeout));

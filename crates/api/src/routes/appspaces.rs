@@ -33,10 +33,14 @@ pub(crate) struct Appspace {
 
 /// Create an appspace
 #[utoipa::path(
-    post, path = "/v1/appspaces", tag = "administration", security(("key" = ["admin"])), request_body = CreateAppspace,
+    post,
+    path = "/v1/appspaces",
+    tag = "administration",
+    security(("key" = ["admin"])),
+    request_body = CreateAppspace,
     responses(
         (status = 201, description = "The appspace", body = Appspace),
-        (status = 409, description = "The name is taken", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken"),
     ),
 )]
 pub(crate) async fn create(
@@ -50,7 +54,11 @@ pub(crate) async fn create(
 
 /// List appspaces
 #[utoipa::path(
-    get, path = "/v1/appspaces", tag = "administration", security(("key" = ["admin"])), params(Part),
+    get,
+    path = "/v1/appspaces",
+    tag = "administration",
+    security(("key" = ["admin"])),
+    params(Part),
     responses((status = 200, description = "All of them, oldest first", body = List<Appspace>)),
 )]
 pub(crate) async fn list(
@@ -63,7 +71,10 @@ pub(crate) async fn list(
 
 /// Get an appspace
 #[utoipa::path(
-    get, path = "/v1/appspaces/{appspace}", tag = "administration", security(("key" = ["admin"])),
+    get,
+    path = "/v1/appspaces/{appspace}",
+    tag = "administration",
+    security(("key" = ["admin"])),
     params(("appspace" = String, Path, description = "Name or id of an appspace")),
     responses((status = 200, description = "The appspace", body = Appspace)),
 )]

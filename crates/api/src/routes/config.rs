@@ -102,10 +102,14 @@ pub(crate) struct PlanStep {
 /// Makes the objects of the file what the file says, in the appspace `default`. Objects made through the API are never
 /// touched: one of the same name is 409. Nothing is changed unless the whole file is in order.
 #[utoipa::path(
-    put, path = "/v1/config", tag = "administration", security(("key" = ["appspace"])), request_body = Config,
+    put,
+    path = "/v1/config",
+    tag = "administration",
+    security(("key" = ["appspace"])),
+    request_body = Config,
     responses(
         (status = 200, description = "The plan, done unless `dry_run`", body = Applied),
-        (status = 409, description = "A name is taken by an object made through the API", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "A name is taken by an object made through the API"),
     ),
 )]
 pub(crate) async fn apply(

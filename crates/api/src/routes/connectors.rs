@@ -54,7 +54,11 @@ pub(crate) struct Setting {
 
 /// List the connectors and their settings
 #[utoipa::path(
-    get, path = "/v1/connectors", tag = "destinations", security(("key" = ["read"])), params(Part),
+    get,
+    path = "/v1/connectors",
+    tag = "destinations",
+    security(("key" = ["read"])),
+    params(Part),
     responses((status = 200, description = "Every connector", body = List<ConnectorEntry>)),
 )]
 pub(crate) async fn list(
@@ -77,7 +81,11 @@ pub(crate) async fn list(
 
 /// List the kinds of sources and their settings
 #[utoipa::path(
-    get, path = "/v1/source-kinds", tag = "sources", security(("key" = ["read"])), params(Part),
+    get,
+    path = "/v1/source-kinds",
+    tag = "sources",
+    security(("key" = ["read"])),
+    params(Part),
     responses((status = 200, description = "Every kind", body = List<SourceKind>)),
 )]
 pub(crate) async fn source_kinds(

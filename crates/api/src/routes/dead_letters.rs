@@ -98,7 +98,11 @@ pub(crate) struct Skipped {
 ///
 /// The latest to die first.
 #[utoipa::path(
-    get, path = "/v1/dead-letters", tag = "deliveries", security(("key" = ["read"])), params(DeadLettersQuery),
+    get,
+    path = "/v1/dead-letters",
+    tag = "deliveries",
+    security(("key" = ["read"])),
+    params(DeadLettersQuery),
     responses((status = 200, description = "A page", body = List<Delivery>)),
 )]
 pub(crate) async fn list(
@@ -118,7 +122,11 @@ pub(crate) async fn list(
 /// They are pending at once, with their whole schedule before them. At most 100,000 in one call; `more` says whether to
 /// call again.
 #[utoipa::path(
-    post, path = "/v1/dead-letters/redrive", tag = "deliveries", security(("key" = ["appspace"])), request_body = Redrive,
+    post,
+    path = "/v1/dead-letters/redrive",
+    tag = "deliveries",
+    security(("key" = ["appspace"])),
+    request_body = Redrive,
     responses((status = 200, description = "How many, or with `dry_run` how many it would be", body = Redriven)),
 )]
 pub(crate) async fn redrive(

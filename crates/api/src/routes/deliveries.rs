@@ -136,7 +136,11 @@ pub(crate) struct OfDestinationQuery {
 ///
 /// Those of the newest event first.
 #[utoipa::path(
-    get, path = "/v1/deliveries", tag = "deliveries", security(("key" = ["read"])), params(DeliveriesQuery),
+    get,
+    path = "/v1/deliveries",
+    tag = "deliveries",
+    security(("key" = ["read"])),
+    params(DeliveriesQuery),
     responses((status = 200, description = "A page", body = List<Delivery>)),
 )]
 pub(crate) async fn list(
@@ -156,7 +160,10 @@ pub(crate) async fn list(
 
 /// List the deliveries of a destination
 #[utoipa::path(
-    get, path = "/v1/destinations/{destination}/deliveries", tag = "destinations", security(("key" = ["read"])),
+    get,
+    path = "/v1/destinations/{destination}/deliveries",
+    tag = "destinations",
+    security(("key" = ["read"])),
     params(("destination" = String, Path, description = "Name or id of a destination"), OfDestinationQuery),
     responses((status = 200, description = "A page", body = List<Delivery>)),
 )]
@@ -188,7 +195,11 @@ async fn list_page(
 
 /// Get a delivery with all its attempts
 #[utoipa::path(
-    get, path = "/v1/deliveries/{delivery}", tag = "deliveries", security(("key" = ["read"])), params(("delivery" = String, Path, description = "Id of a delivery")),
+    get,
+    path = "/v1/deliveries/{delivery}",
+    tag = "deliveries",
+    security(("key" = ["read"])),
+    params(("delivery" = String, Path, description = "Id of a delivery")),
     responses((status = 200, description = "The delivery", body = DeliveryWithAttempts)),
 )]
 pub(crate) async fn get(
@@ -206,10 +217,14 @@ pub(crate) async fn get(
 ///
 /// A pending one is due at once; a dead one starts its whole schedule again.
 #[utoipa::path(
-    post, path = "/v1/deliveries/{delivery}/retry", tag = "deliveries", security(("key" = ["appspace"])), params(("delivery" = String, Path, description = "Id of a delivery")),
+    post,
+    path = "/v1/deliveries/{delivery}/retry",
+    tag = "deliveries",
+    security(("key" = ["appspace"])),
+    params(("delivery" = String, Path, description = "Id of a delivery")),
     responses(
         (status = 200, description = "The delivery as it stands now", body = Delivery),
-        (status = 409, description = "It has been delivered or cancelled; see `resend`", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It has been delivered or cancelled; see `resend`"),
     ),
 )]
 pub(crate) async fn retry(
@@ -225,10 +240,14 @@ pub(crate) async fn retry(
 ///
 /// One that is being tried is cancelled as well; what it has sent cannot be unsent.
 #[utoipa::path(
-    post, path = "/v1/deliveries/{delivery}/cancel", tag = "deliveries", security(("key" = ["appspace"])), params(("delivery" = String, Path, description = "Id of a delivery")),
+    post,
+    path = "/v1/deliveries/{delivery}/cancel",
+    tag = "deliveries",
+    security(("key" = ["appspace"])),
+    params(("delivery" = String, Path, description = "Id of a delivery")),
     responses(
         (status = 200, description = "The delivery as it stands now", body = Delivery),
-        (status = 409, description = "It has been delivered or cancelled", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It has been delivered or cancelled"),
     ),
 )]
 pub(crate) async fn cancel(
@@ -244,7 +263,11 @@ pub(crate) async fn cancel(
 ///
 /// Makes a new delivery of the same event, whatever became of this one. The receiver sees the same `webhook-id`.
 #[utoipa::path(
-    post, path = "/v1/deliveries/{delivery}/resend", tag = "deliveries", security(("key" = ["appspace"])), params(("delivery" = String, Path, description = "Id of a delivery")),
+    post,
+    path = "/v1/deliveries/{delivery}/resend",
+    tag = "deliveries",
+    security(("key" = ["appspace"])),
+    params(("delivery" = String, Path, description = "Id of a delivery")),
     responses((status = 201, description = "The new delivery", body = Delivery)),
 )]
 pub(crate) async fn resend(

@@ -182,10 +182,14 @@ pub(crate) struct DestinationWithSecret {
 
 /// Create a destination
 #[utoipa::path(
-    post, path = "/v1/destinations", tag = "destinations", security(("key" = ["appspace"])), request_body = CreateDestination,
+    post,
+    path = "/v1/destinations",
+    tag = "destinations",
+    security(("key" = ["appspace"])),
+    request_body = CreateDestination,
     responses(
         (status = 201, description = "The destination, and its secret if it was made here", body = DestinationWithSecret),
-        (status = 409, description = "The name is taken", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken"),
     ),
 )]
 pub(crate) async fn create(
@@ -232,7 +236,11 @@ pub(crate) async fn create(
 
 /// List destinations
 #[utoipa::path(
-    get, path = "/v1/destinations", tag = "destinations", security(("key" = ["read"])), params(Part),
+    get,
+    path = "/v1/destinations",
+    tag = "destinations",
+    security(("key" = ["read"])),
+    params(Part),
     responses((status = 200, description = "All of them, oldest first", body = List<Destination>)),
 )]
 pub(crate) async fn list(
@@ -246,7 +254,10 @@ pub(crate) async fn list(
 
 /// Get a destination
 #[utoipa::path(
-    get, path = "/v1/destinations/{destination}", tag = "destinations", security(("key" = ["read"])),
+    get,
+    path = "/v1/destinations/{destination}",
+    tag = "destinations",
+    security(("key" = ["read"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     responses((status = 200, description = "The destination", body = Destination)),
 )]
@@ -262,12 +273,15 @@ pub(crate) async fn get(
 ///
 /// The next attempt uses what is new; nothing is routed again.
 #[utoipa::path(
-    patch, path = "/v1/destinations/{destination}", tag = "destinations", security(("key" = ["appspace"])),
+    patch,
+    path = "/v1/destinations/{destination}",
+    tag = "destinations",
+    security(("key" = ["appspace"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     request_body = ChangeDestination,
     responses(
         (status = 200, description = "The destination as it is now", body = Destination),
-        (status = 409, description = "The name is taken, or it comes from the configuration file", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken, or it comes from the configuration file"),
     ),
 )]
 pub(crate) async fn change(
@@ -287,11 +301,14 @@ pub(crate) async fn change(
 ///
 /// What it was still owed is cancelled; the log stays.
 #[utoipa::path(
-    delete, path = "/v1/destinations/{destination}", tag = "destinations", security(("key" = ["appspace"])),
+    delete,
+    path = "/v1/destinations/{destination}",
+    tag = "destinations",
+    security(("key" = ["appspace"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     responses(
         (status = 204, description = "It is deleted"),
-        (status = 409, description = "It comes from the configuration file", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It comes from the configuration file"),
     ),
 )]
 pub(crate) async fn delete(

@@ -30,7 +30,11 @@ pub(crate) struct EventTypeEntry {
 
 /// List the known event types, with samples
 #[utoipa::path(
-    get, path = "/v1/event-types", tag = "events", security(("key" = ["read"])), params(Part),
+    get,
+    path = "/v1/event-types",
+    tag = "events",
+    security(("key" = ["read"])),
+    params(Part),
     responses((status = 200, description = "The catalogue", body = List<EventTypeEntry>)),
 )]
 pub(crate) async fn list(

@@ -75,17 +75,21 @@ pub(crate) enum PublishAnswer {
 
 /// Publish events
 ///
-/// Takes one envelope or an array of 1 to 1,000: all of them or none. When this answers 202, they and everything they owe
-/// to destinations are on disk. One envelope is answered with one object, an array with `{"data": […]}` in its order.
+/// Takes one envelope or an array of 1 to 1,000: all of them or none. When this answers 202, they and everything they
+/// owe to destinations are on disk. One envelope is answered with one object, an array with `{"data": […]}` in its
+/// order.
 #[utoipa::path(
     post,
     path = "/v1/events",
-    tag = "events", security(("key" = ["publish"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 256 visible ASCII characters. The same key with the same body is answered like the first call; with another body it is 422")),
+    tag = "events",
+    security(("key" = ["publish"])),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 256 visible ASCII characters. The same key with the same body is answered like the first call; with another body it is 422"),
+    ),
     request_body(content = PublishBody, description = "At most 4 MiB, and 256 KiB for each event"),
     responses(
         (status = 202, description = "The events are durable", body = PublishAnswer),
-        (status = 503, description = "Busy; send it again after `Retry-After` seconds", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "Busy; send it again after `Retry-After` seconds"),
     ),
 )]
 pub(crate) async fn publish(
@@ -157,7 +161,8 @@ pub(crate) struct Event {
     occurred_at: Time,
     /// When it was received.
     received_at: Time,
-    /// How far `occurred_at` can be trusted: `sender` it is the sender's; `defaulted` the sender gave none; `future` and
+    /// How far `occurred_at` can be trusted: `sender` it is the sender's; `defaulted` the sender gave none; `future`
+    /// and
     /// `old` it is the sender's and odd.
     #[schema(value_type = String, examples("sender"))]
     time_mark: TimeMark,
@@ -183,7 +188,14 @@ pub(crate) struct EventWithBody {
 /// List events
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/events", tag = "events", security(("key" = ["read"])), params(EventsQuery), responses((status = 200, description = "A page", body = List<Event>)))]
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    tag = "events",
+    security(("key" = ["read"])),
+    params(EventsQuery),
+    responses((status = 200, description = "A page", body = List<Event>)),
+)]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     Reader(caller): Reader,
@@ -200,7 +212,11 @@ pub(crate) async fn list(
 
 /// Get an event with its body
 #[utoipa::path(
-    get, path = "/v1/events/{event}", tag = "events", security(("key" = ["read"])), params(("event" = String, Path, description = "Id of an event")),
+    get,
+    path = "/v1/events/{event}",
+    tag = "events",
+    security(("key" = ["read"])),
+    params(("event" = String, Path, description = "Id of an event")),
     responses((status = 200, description = "The event", body = EventWithBody)),
 )]
 pub(crate) async fn get(
@@ -219,8 +235,14 @@ pub(crate) async fn get(
 
 /// Get the exact bytes of an event
 #[utoipa::path(
-    get, path = "/v1/events/{event}/body", tag = "events", security(("key" = ["read"])), params(("event" = String, Path, description = "Id of an event")),
-    responses((status = 200, description = "The body as it was received", body = serde_json::Value, content_type = "application/json")),
+    get,
+    path = "/v1/events/{event}/body",
+    tag = "events",
+    security(("key" = ["read"])),
+    params(("event" = String, Path, description = "Id of an event")),
+    responses(
+        (status = 200, description = "The body as it was received", body = serde_json::Value, content_type = "application/json"),
+    ),
 )]
 pub(crate) async fn body(
     State(state): State<ApiState>,

@@ -79,7 +79,11 @@ pub(crate) struct CreatedKey {
 
 /// Create a key
 #[utoipa::path(
-    post, path = "/v1/keys", tag = "administration", security(("key" = ["admin"])), request_body = CreateKey,
+    post,
+    path = "/v1/keys",
+    tag = "administration",
+    security(("key" = ["admin"])),
+    request_body = CreateKey,
     responses((status = 201, description = "The key, shown this once", body = CreatedKey)),
 )]
 pub(crate) async fn create(
@@ -130,7 +134,11 @@ fn check(wanted: &CreateKey, now: Timestamp) -> Result<(), Problem> {
 ///
 /// Those of every appspace, oldest first, without the keys themselves.
 #[utoipa::path(
-    get, path = "/v1/keys", tag = "administration", security(("key" = ["admin"])), params(Part),
+    get,
+    path = "/v1/keys",
+    tag = "administration",
+    security(("key" = ["admin"])),
+    params(Part),
     responses((status = 200, description = "All of them", body = List<Key>)),
 )]
 pub(crate) async fn list(
@@ -145,10 +153,14 @@ pub(crate) async fn list(
 ///
 /// At once and for good. A key cannot revoke itself, so that nobody locks the door from outside.
 #[utoipa::path(
-    delete, path = "/v1/keys/{key}", tag = "administration", security(("key" = ["admin"])), params(("key" = String, Path, description = "Id of a key")),
+    delete,
+    path = "/v1/keys/{key}",
+    tag = "administration",
+    security(("key" = ["admin"])),
+    params(("key" = String, Path, description = "Id of a key")),
     responses(
         (status = 204, description = "It is revoked"),
-        (status = 409, description = "It is the key of this call", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It is the key of this call"),
     ),
 )]
 pub(crate) async fn revoke(
@@ -170,7 +182,10 @@ pub(crate) async fn revoke(
 
 /// Who is asking
 #[utoipa::path(
-    get, path = "/v1/key", tag = "administration", security(("key" = [])),
+    get,
+    path = "/v1/key",
+    tag = "administration",
+    security(("key" = [])),
     responses((status = 200, description = "The key of this call, and the appspace it acts in", body = Whoami)),
 )]
 pub(crate) async fn whoami(State(state): State<ApiState>, Anyone(caller): Anyone) -> Json<Whoami> {

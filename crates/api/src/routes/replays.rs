@@ -112,7 +112,11 @@ pub(crate) struct ReplaysQuery {
 ///
 /// A durable job: it goes on after a restart and yields to live traffic. With `dry_run` nothing is made, only counted.
 #[utoipa::path(
-    post, path = "/v1/replays", tag = "replays", security(("key" = ["appspace"])), request_body = CreateReplay,
+    post,
+    path = "/v1/replays",
+    tag = "replays",
+    security(("key" = ["appspace"])),
+    request_body = CreateReplay,
     responses(
         (status = 201, description = "The replay", body = Replay),
         (status = 200, description = "What it would do (`dry_run`)", body = DryRun),
@@ -145,7 +149,11 @@ pub(crate) async fn create(
 ///
 /// Newest first.
 #[utoipa::path(
-    get, path = "/v1/replays", tag = "replays", security(("key" = ["read"])), params(ReplaysQuery),
+    get,
+    path = "/v1/replays",
+    tag = "replays",
+    security(("key" = ["read"])),
+    params(ReplaysQuery),
     responses((status = 200, description = "A page", body = List<Replay>)),
 )]
 pub(crate) async fn list(
@@ -159,7 +167,11 @@ pub(crate) async fn list(
 
 /// Get a replay with its progress
 #[utoipa::path(
-    get, path = "/v1/replays/{replay}", tag = "replays", security(("key" = ["read"])), params(("replay" = String, Path, description = "Id of a replay")),
+    get,
+    path = "/v1/replays/{replay}",
+    tag = "replays",
+    security(("key" = ["read"])),
+    params(("replay" = String, Path, description = "Id of a replay")),
     responses((status = 200, description = "The replay", body = Replay)),
 )]
 pub(crate) async fn get(
@@ -174,7 +186,11 @@ pub(crate) async fn get(
 ///
 /// Those of its deliveries that are still pending are cancelled with it.
 #[utoipa::path(
-    post, path = "/v1/replays/{replay}/cancel", tag = "replays", security(("key" = ["appspace"])), params(("replay" = String, Path, description = "Id of a replay")),
+    post,
+    path = "/v1/replays/{replay}/cancel",
+    tag = "replays",
+    security(("key" = ["appspace"])),
+    params(("replay" = String, Path, description = "Id of a replay")),
     responses((status = 200, description = "The replay as it stands now", body = Replay)),
 )]
 pub(crate) async fn cancel(

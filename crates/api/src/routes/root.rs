@@ -39,7 +39,13 @@ pub(crate) struct Health {
 }
 
 /// What this is and where to look
-#[utoipa::path(get, path = "/", tag = "operation", security(()), responses((status = 200, description = "Links", body = Index)))]
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "operation",
+    security(()),
+    responses((status = 200, description = "Links", body = Index)),
+)]
 pub(crate) async fn index() -> Json<Index> {
     Json(Index {
         name: "afterclick",
@@ -53,7 +59,13 @@ pub(crate) async fn index() -> Json<Index> {
 }
 
 /// Whether the process runs
-#[utoipa::path(get, path = "/healthz", tag = "operation", security(()), responses((status = 200, description = "It does", body = Health)))]
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operation",
+    security(()),
+    responses((status = 200, description = "It does", body = Health)),
+)]
 pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: "ok" })
 }
@@ -62,10 +74,13 @@ pub(crate) async fn health() -> Json<Health> {
 ///
 /// Asks the store whether it can commit; 503 if it cannot.
 #[utoipa::path(
-    get, path = "/readyz", tag = "operation", security(()),
+    get,
+    path = "/readyz",
+    tag = "operation",
+    security(()),
     responses(
         (status = 200, description = "They can", body = Health),
-        (status = 503, description = "They cannot", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "They cannot"),
     ),
 )]
 pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<Health>, Problem> {
@@ -83,7 +98,10 @@ pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<Health>,
 
 /// Metrics in the Prometheus text format
 #[utoipa::path(
-    get, path = "/metrics", tag = "operation", security(()),
+    get,
+    path = "/metrics",
+    tag = "operation",
+    security(()),
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")),
 )]
 pub(crate) async fn metrics(State(state): State<ApiState>) -> Result<Response, Problem> {
@@ -95,8 +113,13 @@ pub(crate) async fn metrics(State(state): State<ApiState>) -> Result<Response, P
 
 /// This document
 #[utoipa::path(
-    get, path = "/v1/openapi.json", tag = "operation", security(()),
-    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value, content_type = "application/json")),
+    get,
+    path = "/v1/openapi.json",
+    tag = "operation",
+    security(()),
+    responses(
+        (status = 200, description = "OpenAPI 3.1", body = serde_json::Value, content_type = "application/json"),
+    ),
 )]
 pub(crate) async fn document() -> Response {
     ([(CONTENT_TYPE, "application/json")], openapi::JSON.as_str()).into_response()

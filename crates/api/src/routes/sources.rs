@@ -137,10 +137,14 @@ pub(crate) struct SourceWithSecret {
 
 /// Create a source
 #[utoipa::path(
-    post, path = "/v1/sources", tag = "sources", security(("key" = ["appspace"])), request_body = CreateSource,
+    post,
+    path = "/v1/sources",
+    tag = "sources",
+    security(("key" = ["appspace"])),
+    request_body = CreateSource,
     responses(
         (status = 201, description = "The source, and its secret if it was made here", body = SourceWithSecret),
-        (status = 409, description = "The name is taken", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken"),
     ),
 )]
 pub(crate) async fn create(
@@ -169,7 +173,11 @@ pub(crate) async fn create(
 
 /// List sources
 #[utoipa::path(
-    get, path = "/v1/sources", tag = "sources", security(("key" = ["read"])), params(Part),
+    get,
+    path = "/v1/sources",
+    tag = "sources",
+    security(("key" = ["read"])),
+    params(Part),
     responses((status = 200, description = "All of them, oldest first", body = List<Source>)),
 )]
 pub(crate) async fn list(
@@ -183,7 +191,11 @@ pub(crate) async fn list(
 
 /// Get a source
 #[utoipa::path(
-    get, path = "/v1/sources/{source}", tag = "sources", security(("key" = ["read"])), params(("source" = String, Path, description = "Name or id of a source")),
+    get,
+    path = "/v1/sources/{source}",
+    tag = "sources",
+    security(("key" = ["read"])),
+    params(("source" = String, Path, description = "Name or id of a source")),
     responses((status = 200, description = "The source", body = Source)),
 )]
 pub(crate) async fn get(
@@ -196,11 +208,15 @@ pub(crate) async fn get(
 
 /// Change a source
 #[utoipa::path(
-    patch, path = "/v1/sources/{source}", tag = "sources", security(("key" = ["appspace"])), params(("source" = String, Path, description = "Name or id of a source")),
+    patch,
+    path = "/v1/sources/{source}",
+    tag = "sources",
+    security(("key" = ["appspace"])),
+    params(("source" = String, Path, description = "Name or id of a source")),
     request_body = ChangeSource,
     responses(
         (status = 200, description = "The source as it is now", body = Source),
-        (status = 409, description = "The name is taken, or the source comes from the configuration file", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken, or the source comes from the configuration file"),
     ),
 )]
 pub(crate) async fn change(
@@ -233,10 +249,14 @@ pub(crate) async fn change(
 ///
 /// Its events stay.
 #[utoipa::path(
-    delete, path = "/v1/sources/{source}", tag = "sources", security(("key" = ["appspace"])), params(("source" = String, Path, description = "Name or id of a source")),
+    delete,
+    path = "/v1/sources/{source}",
+    tag = "sources",
+    security(("key" = ["appspace"])),
+    params(("source" = String, Path, description = "Name or id of a source")),
     responses(
         (status = 204, description = "It is deleted"),
-        (status = 409, description = "It comes from the configuration file", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It comes from the configuration file"),
     ),
 )]
 pub(crate) async fn delete(
@@ -253,11 +273,15 @@ pub(crate) async fn delete(
 ///
 /// With an overlap the old ones stay live until it ends, so that the sender can change over without a gap.
 #[utoipa::path(
-    post, path = "/v1/sources/{source}/rotate-secret", tag = "sources", security(("key" = ["appspace"])), params(("source" = String, Path, description = "Name or id of a source")),
+    post,
+    path = "/v1/sources/{source}/rotate-secret",
+    tag = "sources",
+    security(("key" = ["appspace"])),
+    params(("source" = String, Path, description = "Name or id of a source")),
     request_body = Option<RotateSecret>,
     responses(
         (status = 200, description = "The source, and its new secret if it was made here", body = SourceWithSecret),
-        (status = 409, description = "It comes from the configuration file", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It comes from the configuration file"),
     ),
 )]
 pub(crate) async fn rotate_secret(
@@ -305,7 +329,10 @@ pub(crate) struct QuarantineQuery {
 ///
 /// Signed bodies that could not be read, newest first; at most 200 are kept.
 #[utoipa::path(
-    get, path = "/v1/sources/{source}/quarantine", tag = "sources", security(("key" = ["read"])),
+    get,
+    path = "/v1/sources/{source}/quarantine",
+    tag = "sources",
+    security(("key" = ["read"])),
     params(("source" = String, Path, description = "Name or id of a source"), QuarantineQuery),
     responses((status = 200, description = "A page", body = List<QuarantinedBody>)),
 )]

@@ -39,11 +39,15 @@ pub(crate) struct WebhookAnswer {
     tag = "intake",
     security(()),
     params(("source" = String, Path, description = "Name or id of a source")),
-    request_body(content = Vec<u8>, content_type = "application/json", description = "The body as it was signed, at most 256 KiB"),
+    request_body(
+        content = Vec<u8>,
+        content_type = "application/json",
+        description = "The body as it was signed, at most 256 KiB",
+    ),
     responses(
         (status = 200, description = "The event is durable", body = WebhookAnswer),
-        (status = 401, description = "The signature is missing, malformed or wrong; `code` says which", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "Busy; send it again after `Retry-After` seconds", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "The signature is missing, malformed or wrong; `code` says which"),
+        (status = 503, description = "Busy; send it again after `Retry-After` seconds"),
     ),
 )]
 pub(crate) async fn receive(State(state): State<ApiState>, request: Request) -> Response {

@@ -28,12 +28,15 @@ const MESSAGE_MAX: usize = 500;
 /// With an overlap both sign until it ends: the Standard Webhooks header carries both signatures, `X-Webhook-Signature`
 /// the old one's.
 #[utoipa::path(
-    post, path = "/v1/destinations/{destination}/rotate-secret", tag = "destinations", security(("key" = ["appspace"])),
+    post,
+    path = "/v1/destinations/{destination}/rotate-secret",
+    tag = "destinations",
+    security(("key" = ["appspace"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     request_body = Option<RotateSecret>,
     responses(
         (status = 200, description = "The destination, and its new secret if it was made here", body = DestinationWithSecret),
-        (status = 409, description = "It comes from the configuration file, or signs nothing", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It comes from the configuration file, or signs nothing"),
     ),
 )]
 pub(crate) async fn rotate_secret(
@@ -89,7 +92,10 @@ pub(crate) struct PauseRequest {
 ///
 /// Its deliveries are held, not lost. One that comes from the configuration file can be paused as well.
 #[utoipa::path(
-    post, path = "/v1/destinations/{destination}/pause", tag = "destinations", security(("key" = ["appspace"])),
+    post,
+    path = "/v1/destinations/{destination}/pause",
+    tag = "destinations",
+    security(("key" = ["appspace"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     request_body = Option<PauseRequest>,
     responses((status = 200, description = "The destination as it is now", body = Destination)),
@@ -113,7 +119,10 @@ pub(crate) async fn pause(
 ///
 /// What was held is due at once.
 #[utoipa::path(
-    post, path = "/v1/destinations/{destination}/resume", tag = "destinations", security(("key" = ["appspace"])),
+    post,
+    path = "/v1/destinations/{destination}/resume",
+    tag = "destinations",
+    security(("key" = ["appspace"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     responses((status = 200, description = "The destination as it is now", body = Destination)),
 )]

@@ -40,7 +40,10 @@ pub(crate) struct Tested {
 /// Makes a real event of the type `test` and owes it to this destination alone, whatever it is subscribed to. A paused
 /// destination holds it like any other.
 #[utoipa::path(
-    post, path = "/v1/destinations/{destination}/test", tag = "destinations", security(("key" = ["appspace"])),
+    post,
+    path = "/v1/destinations/{destination}/test",
+    tag = "destinations",
+    security(("key" = ["appspace"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     responses((status = 202, description = "The event and its delivery are on disk", body = Tested)),
 )]
@@ -102,7 +105,10 @@ pub(crate) struct Header {
 ///
 /// Nothing is sent. Secrets in it are masked.
 #[utoipa::path(
-    post, path = "/v1/destinations/{destination}/preview", tag = "destinations", security(("key" = ["read"])),
+    post,
+    path = "/v1/destinations/{destination}/preview",
+    tag = "destinations",
+    security(("key" = ["read"])),
     params(("destination" = String, Path, description = "Name or id of a destination")),
     request_body = Option<PreviewRequest>,
     responses((status = 200, description = "The request that would be made", body = Preview)),

@@ -60,10 +60,14 @@ pub(crate) enum Outcome {
 
 /// Explain where an event went
 ///
-/// Says for each destination whether it is subscribed, what its filter says, and how its deliveries stand. Subscriptions
-/// and filters are judged as they are now; deliveries were made by those at the time.
+/// Says for each destination whether it is subscribed, what its filter says, and how its deliveries stand.
+/// Subscriptions and filters are judged as they are now; deliveries were made by those at the time.
 #[utoipa::path(
-    get, path = "/v1/events/{event}/explain", tag = "events", security(("key" = ["read"])), params(("event" = String, Path, description = "Id of an event")),
+    get,
+    path = "/v1/events/{event}/explain",
+    tag = "events",
+    security(("key" = ["read"])),
+    params(("event" = String, Path, description = "Id of an event")),
     responses((status = 200, description = "One entry for each destination", body = Explanation)),
 )]
 pub(crate) async fn explain(
