@@ -13,7 +13,7 @@ pub struct Clock(Kind);
 #[derive(Debug)]
 enum Kind {
     /// The wall clock and the operating system's generator.
-    System(Mutex<Pool>),
+    System(Mutex<Box<Pool>>),
     /// Follows tokio's clock, which tests pause and advance; dice from a seed.
     Simulated { start: Timestamp, started: Instant, seed: Mutex<u64> },
 }
@@ -28,7 +28,7 @@ struct Pool {
 impl Clock {
     /// The real thing.
     pub fn system() -> Self {
-        Self(Kind::System(Mutex::new(Pool { bytes: [0; 1_024], used: 1_024 })))
+        Self(Kind::System(Mutex::new(Box::new(Pool { bytes: [0; 1_024], used: 1_024 }))))
     }
 
     /// Time that begins at `start` and passes as tokio's clock does; the same dice for the same seed.

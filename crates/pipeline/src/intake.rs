@@ -21,7 +21,7 @@ use crate::registry::{LiveSource, Registry};
 /// After this many signature failures in a row a source counts as failing.
 const FAILING_AFTER: u32 = 10;
 /// A failing source is reported at most this often.
-const FAILING_TOLD_EVERY: Duration = Duration::from_secs(60 * 60);
+const FAILING_TOLD_EVERY: Duration = Duration::from_hours(1);
 /// Longest `Idempotency-Key`, in bytes.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 

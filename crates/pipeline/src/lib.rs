@@ -76,12 +76,8 @@ impl Pipeline {
     ) -> Result<Self, RegistryError> {
         let metrics = Arc::new(Metrics::default());
         let registry = Arc::new(Registry::load(Arc::clone(&store), Arc::clone(&clock), plugins).await?);
-        let intake = Arc::new(Intake::new(
-            Arc::clone(&registry),
-            Arc::clone(&store),
-            Arc::clone(&clock),
-            Arc::clone(&metrics),
-        ));
+        let intake =
+            Arc::new(Intake::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics)));
         let replayer = Arc::new(Replayer::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock)));
         let dispatcher = Arc::new(Dispatcher::start(
             Arc::clone(&store),

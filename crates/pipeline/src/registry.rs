@@ -140,15 +140,12 @@ impl Registry {
     pub fn source(&self, appspace: AppspaceId, id_or_name: &str) -> Option<Arc<LiveSource>> {
         let shown = self.read();
         let of_appspace = |live: &&Arc<LiveSource>| live.source.appspace == appspace;
-        match id_or_name.parse::<SourceId>() {
-            Ok(id) => shown.sources.get(&id).filter(of_appspace).map(Arc::clone),
-            Err(_) => shown
-                .sources
-                .values()
-                .filter(of_appspace)
-                .find(|live| live.source.name.as_str() == id_or_name)
-                .map(Arc::clone),
-        }
+        let by_id = id_or_name.parse().ok().and_then(|id: SourceId| shown.sources.get(&id)).filter(of_appspace);
+        let by_name = || {
+            let mut own = shown.sources.values().filter(of_appspace);
+            own.find(|live| live.source.name.as_str() == id_or_name)
+        };
+        by_id.or_else(by_name).map(Arc::clone)
     }
 
     /// The sources of an appspace, oldest first.
@@ -178,13 +175,10 @@ impl Registry {
     /// A destination of an appspace by id or name.
     pub fn find_destination(&self, appspace: AppspaceId, id_or_name: &str) -> Option<Arc<LiveDestination>> {
         let shown = self.read();
-        match id_or_name.parse::<DestinationId>() {
-            Ok(id) => shown.destinations.get(&id).filter(|live| live.destination.appspace == appspace).map(Arc::clone),
-            Err(_) => {
-                let owned = shown.owned.get(&appspace)?;
-                owned.values().find(|live| live.destination.name.as_str() == id_or_name).map(Arc::clone)
-            }
-        }
+        let owned = shown.owned.get(&appspace)?;
+        let by_id = id_or_name.parse().ok().and_then(|id: DestinationId| owned.get(&id));
+        let by_name = || owned.values().find(|live| live.destination.name.as_str() == id_or_name);
+        by_id.or_else(by_name).map(Arc::clone)
     }
 
     /// The destinations of an appspace, oldest first.

@@ -128,7 +128,12 @@ impl Replayer {
     async fn look(&self, replay: &Replay, after: Option<EventId>) -> Result<Look, StoreError> {
         let live = self.registry.destination(replay.destination).ok_or(StoreError::NotFound { noun: "destination" })?;
         // A capped replay takes steps of about a second, so that its pace is even.
-        let limit = replay.per_second.map_or(STEP_EVENTS_MAX, |rate| (rate.ceil() as usize).clamp(1, STEP_EVENTS_MAX));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the float is in 1..=STEP_EVENTS_MAX"
+        )]
+        let limit = replay.per_second.map_or(STEP_EVENTS_MAX, |rate| rate.clamp(1.0, STEP_EVENTS_MAX as f64) as usize);
         let scan = ReplayScan {
             appspace: replay.appspace,
             destination: replay.destination,

@@ -9,11 +9,11 @@ use tokio::time::sleep;
 use crate::clock::Clock;
 
 /// How long events are kept unless configured otherwise: 30 days.
-pub const RETENTION_DEFAULT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub const RETENTION_DEFAULT: Duration = Duration::from_hours(30 * 24);
 /// Events removed in one step, so that no commit behind it waits long.
 const PRUNE_STEP_EVENTS: usize = 500;
 /// Pause between two passes of retention.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
 /// Pause between two looks for put-off work.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// Pause between two steps of either, to let others in.

@@ -14,7 +14,7 @@ fn replay(house: &House, destination: DestinationId, select: Select, per_second:
         id: ReplayId::mint(house.clock.now(), house.clock.random()),
         appspace: house.appspace(),
         destination,
-        from: START - Duration::from_secs(60),
+        from: START - Duration::from_mins(1),
         to: Timestamp::MAX,
         events: None,
         select,
@@ -80,7 +80,7 @@ async fn a_replay_cancelled_midway_stops_and_takes_its_pending_deliveries_along(
     }
     let cancelled = house.replayer.cancel(house.appspace(), capped.id).await.unwrap();
     assert_eq!(cancelled.state, ReplayState::Cancelled);
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     while house.store.tidy(house.clock.now()).await.unwrap() {}
     running.abort();
 
