@@ -63,8 +63,9 @@ fn api_routes() -> OpenApiRouter<ApiState> {
         // sources
         .routes(routes!(sources::create, sources::list)) //                            /v1/sources
         .routes(routes!(sources::get, sources::change, sources::delete)) //            /v1/sources/{source}
-        .routes(routes!(sources::rotate_secret)) //                                    …/rotate-secret
-        .routes(routes!(sources::quarantine)) //                                       …/quarantine
+        .routes(routes!(sources::secrets::rotate_secret)) //                           …/rotate-secret
+        .routes(routes!(sources::trial::test)) //                                      …/test
+        .routes(routes!(sources::quarantine::quarantined)) //                          …/quarantine
         .routes(routes!(connectors::source_kinds)) //                                  /v1/source-kinds
         // destinations
         .routes(routes!(destinations::create, destinations::list)) //                  /v1/destinations
@@ -79,9 +80,9 @@ fn api_routes() -> OpenApiRouter<ApiState> {
         // deliveries
         .routes(routes!(deliveries::list)) //                                          /v1/deliveries
         .routes(routes!(deliveries::get)) //                                           /v1/deliveries/{delivery}
-        .routes(routes!(deliveries::retry)) //                                         …/retry
-        .routes(routes!(deliveries::cancel)) //                                        …/cancel
-        .routes(routes!(deliveries::resend)) //                                        …/resend
+        .routes(routes!(deliveries::act::retry)) //                                    …/retry
+        .routes(routes!(deliveries::act::cancel)) //                                   …/cancel
+        .routes(routes!(deliveries::act::resend)) //                                   …/resend
         .routes(routes!(dead_letters::list)) //                                        /v1/dead-letters
         .routes(routes!(dead_letters::redrive)) //                                     …/redrive
         // replays

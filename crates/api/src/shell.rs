@@ -1,13 +1,11 @@
 //! What surrounds every route but the intake: a time limit, a net under panics, and headers for browsers.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::FutureExt as _;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use tokio::time::{Instant, timeout};
@@ -23,15 +21,17 @@ pub(crate) fn around<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Rou
 
 async fn guarded(request: Request, next: Next) -> Response {
     let (method, path, began) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
-    let answered = timeout(CALL_TIMEOUT, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+    // In a task of its own: what has begun is finished, also when its client has hung up or was told that it took too
+    // long. A change that is stored must be shown.
+    let answered = timeout(CALL_TIMEOUT, tokio::spawn(next.run(request))).await;
     let mut response = match answered {
         Ok(Ok(response)) => response,
-        Ok(Err(_)) => {
-            tracing::error!("a handler panicked");
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a handler panicked");
             Problem::internal().into_response()
         }
         Err(_) => {
-            let detail = "this took too long and was given up; ask for less at a time";
+            let detail = "this takes too long to wait for; what was begun goes on, so look before you ask again";
             Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).into_response()
         }
     };

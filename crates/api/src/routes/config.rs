@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::destinations::{RetryShown, rate};
-use super::sources::SchemeShown;
+use super::destinations::rate;
+use super::destinations::shape::RetryShown;
+use super::sources::shape::SchemeShown;
 use crate::auth::Owner;
 use crate::extract::Json as Body;
 use crate::problem::Problem;

@@ -1,6 +1,7 @@
 //! `/v1/destinations`: who receives, what, and how.
 
 pub(crate) mod act;
+pub(crate) mod shape;
 pub(crate) mod trial;
 
 use std::sync::Arc;
@@ -16,14 +17,15 @@ use domain::subscription::Subscriptions;
 use domain::{Name, Secret, Settings};
 use http::StatusCode;
 use pipeline::RegistryError;
-use pipeline::admission::LaneStatus;
 use pipeline::reconcile::check_urls;
 use pipeline::registry::LiveDestination;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{replays, sources};
+use self::shape::{Destination, DestinationWithSecret, RetryShown, show};
+use super::replays;
+use super::sources::secrets::new_secret;
 use crate::auth::{Caller, Owner, Reader};
 use crate::extract::{Json as Body, Path, Query};
 use crate::list::{List, Part};
@@ -114,70 +116,6 @@ pub(crate) enum Edit<T> {
     #[default]
     Keep,
     Set(Option<T>),
-}
-
-/// When a failed delivery is tried again.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Retry)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "describes `domain::retry::RetryPolicy`")]
-pub(crate) enum RetryShown {
-    /// `standard` or `tolinku`.
-    Preset(String),
-    /// The wait after each failed try: `["1s", "10s", "5m"]`.
-    Waits(Vec<String>),
-}
-
-/// A destination.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Destination {
-    #[schema(examples("dst_01JD3ZK7Q0M8X2V4N6B8C0D2F4"))]
-    pub(crate) id: String,
-    name: String,
-    connector: String,
-    #[schema(value_type = Vec<String>)]
-    events: Subscriptions,
-    when: Option<String>,
-    #[schema(value_type = RetryShown)]
-    retry: RetryPolicy,
-    concurrency: u16,
-    rate: Option<f64>,
-    breaker: bool,
-    /// Secret ones are masked.
-    #[schema(value_type = Object)]
-    settings: Map<String, Value>,
-    paused: Option<Paused>,
-    /// What is going on at the moment: its breaker, attempts on the wire, why nothing is sent, the newest attempt.
-    #[schema(value_type = Object)]
-    lane: LaneStatus,
-    /// Who owns it: `api`, or `file` for one from the configuration file, which the API cannot change.
-    #[schema(value_type = String, examples("api"))]
-    managed_by: Managed,
-    created_at: Time,
-    updated_at: Time,
-}
-
-/// Why nothing is sent.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Paused {
-    /// `manual`, `gone`, `unauthorized` or `misconfigured`.
-    #[schema(examples("manual"))]
-    reason: &'static str,
-    message: String,
-    since: Time,
-}
-
-/// A destination with what was just made for it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DestinationWithSecret {
-    #[serde(flatten)]
-    destination: Destination,
-    /// The signing secret, if it was made here. It is shown this once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
-    /// The replay that the backfill began.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replay: Option<String>,
 }
 
 /// Create a destination
@@ -359,7 +297,7 @@ fn make_secret(state: &ApiState, wanted: &mut CreateDestination) -> Result<Optio
     if !connector.is_some_and(|connector| signs(*connector)) || wanted.settings.contains_key(SECRET) {
         return Ok(None);
     }
-    let made = sources::new_secret()?;
+    let made = new_secret()?;
     wanted.settings.insert(SECRET.to_owned(), Value::from(made.expose()));
     Ok(Some(made))
 }
@@ -410,30 +348,5 @@ impl From<Backfill> for replays::Range {
     fn from(backfill: Backfill) -> Self {
         let Backfill { from, to, per_second } = backfill;
         Self { from, to, events: None, select: Select::Missing, per_second }
-    }
-}
-
-pub(crate) fn show(state: &ApiState, live: &LiveDestination) -> Destination {
-    let destination = &live.destination;
-    Destination {
-        id: destination.id.to_string(),
-        name: destination.name.to_string(),
-        connector: destination.connector.clone(),
-        events: destination.events.clone(),
-        when: destination.when.clone(),
-        retry: destination.retry.clone(),
-        concurrency: destination.concurrency,
-        rate: destination.rate.map(|rate| rate.per_second),
-        breaker: destination.breaker,
-        settings: masked::shown(live.connector.manifest().fields, &destination.settings),
-        paused: destination.paused.as_ref().map(|pause| Paused {
-            reason: pause.reason.code(),
-            message: pause.message.clone(),
-            since: pause.since.into(),
-        }),
-        lane: state.lane_status(live),
-        managed_by: destination.managed,
-        created_at: destination.created_at.into(),
-        updated_at: destination.updated_at.into(),
     }
 }

@@ -14,7 +14,7 @@ use crate::auth::{Admin, Anyone, find_appspace};
 use crate::extract::{Json as Body, Path, Query};
 use crate::list::{List, Part};
 use crate::problem::Problem;
-use crate::routes::sources::random_bytes;
+use crate::routes::sources::secrets::random_bytes;
 use crate::state::ApiState;
 use crate::wire::Time;
 

@@ -78,3 +78,20 @@ async fn a_rotation_with_an_overlap_takes_both_secrets_until_it_ends() {
     let long = json!({ "overlap_seconds": 604_801 });
     desk.post("/v1/sources/tolinku/rotate-secret", long).problem(422, "value_invalid").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_source_is_tried_with_a_sample_that_it_signs_itself() {
+    let desk = Desk::new().await;
+    desk.source().await;
+    let tested = desk.post("/v1/sources/tolinku/test", json!({ "type": "link.clicked" })).expect(202).await;
+    let event = desk.get(&format!("/v1/events/{}", text(&tested, "event"))).expect(200).await;
+    assert_eq!((&event["type"], &event["source"]), (&json!("link.clicked"), &json!("tolinku")));
+    desk.post("/v1/sources/tolinku/test", json!({ "type": "no.such" })).problem(422, "value_invalid").await;
+    desk.post("/v1/sources/nobody/test", json!({})).problem(404, "source_not_found").await;
+
+    let other = json!({ "name": "other", "kind": "generic", "settings": { "type_pointer": "/kind" } });
+    desk.post("/v1/sources", other).expect(201).await;
+    desk.post("/v1/sources/other/test", json!({})).problem(422, "value_invalid").await;
+    let kept = desk.get("/v1/sources/other/quarantine").expect(200).await;
+    assert_eq!(kept["data"], json!([]), "a trial is no evidence");
+}

@@ -11,11 +11,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Destination, DestinationWithSecret, SECRET, compile, find, find_own, show, signs};
+use super::shape::{Destination, DestinationWithSecret, show};
+use super::{SECRET, compile, find, find_own, signs};
 use crate::auth::Owner;
 use crate::extract::{Json as Body, Path};
 use crate::problem::Problem;
-use crate::routes::sources::{RotateSecret, rotation};
+use crate::routes::sources::secrets::{RotateSecret, rotation};
 use crate::state::ApiState;
 
 const PREVIOUS_SECRET: &str = "previous_secret";

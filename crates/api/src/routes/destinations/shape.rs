@@ -1,0 +1,103 @@
+//! How a destination is shown.
+
+use domain::retry::RetryPolicy;
+use domain::source::Managed;
+use domain::subscription::Subscriptions;
+use pipeline::admission::LaneStatus;
+use pipeline::registry::LiveDestination;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::masked;
+use crate::state::ApiState;
+use crate::wire::Time;
+
+/// When a failed delivery is tried again.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Retry)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes `domain::retry::RetryPolicy`")]
+pub(crate) enum RetryShown {
+    /// `standard` or `tolinku`.
+    Preset(String),
+    /// The wait after each failed try: `["1s", "10s", "5m"]`.
+    Waits(Vec<String>),
+}
+
+/// A destination.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Destination {
+    #[schema(examples("dst_01JD3ZK7Q0M8X2V4N6B8C0D2F4"))]
+    id: String,
+    name: String,
+    connector: String,
+    #[schema(value_type = Vec<String>)]
+    events: Subscriptions,
+    when: Option<String>,
+    #[schema(value_type = RetryShown)]
+    retry: RetryPolicy,
+    concurrency: u16,
+    rate: Option<f64>,
+    breaker: bool,
+    /// Secret ones are masked.
+    #[schema(value_type = Object)]
+    settings: Map<String, Value>,
+    paused: Option<Paused>,
+    /// What is going on at the moment: its breaker, attempts on the wire, why nothing is sent, the newest attempt.
+    #[schema(value_type = Object)]
+    lane: LaneStatus,
+    /// Who owns it: `api`, or `file` for one from the configuration file, which the API cannot change.
+    #[schema(value_type = String, examples("api"))]
+    managed_by: Managed,
+    created_at: Time,
+    updated_at: Time,
+}
+
+/// Why nothing is sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Paused {
+    /// `manual`, `gone`, `unauthorized` or `misconfigured`.
+    #[schema(examples("manual"))]
+    reason: &'static str,
+    message: String,
+    since: Time,
+}
+
+/// A destination with what was just made for it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DestinationWithSecret {
+    #[serde(flatten)]
+    pub(crate) destination: Destination,
+    /// The signing secret, if it was made here. It is shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) secret: Option<String>,
+    /// The replay that the backfill began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replay: Option<String>,
+}
+
+pub(crate) fn show(state: &ApiState, live: &LiveDestination) -> Destination {
+    let destination = &live.destination;
+    Destination {
+        id: destination.id.to_string(),
+        name: destination.name.to_string(),
+        connector: destination.connector.clone(),
+        events: destination.events.clone(),
+        when: destination.when.clone(),
+        retry: destination.retry.clone(),
+        concurrency: destination.concurrency,
+        rate: destination.rate.map(|rate| rate.per_second),
+        breaker: destination.breaker,
+        settings: masked::shown(live.connector.manifest().fields, &destination.settings),
+        paused: destination.paused.as_ref().map(|pause| Paused {
+            reason: pause.reason.code(),
+            message: pause.message.clone(),
+            since: pause.since.into(),
+        }),
+        lane: state.lane_status(live),
+        managed_by: destination.managed,
+        created_at: destination.created_at.into(),
+        updated_at: destination.updated_at.into(),
+    }
+}
