@@ -11,7 +11,7 @@ use domain::delivery::{Class, Standing, State};
 use domain::{DeliveryId, DestinationId, Timestamp};
 
 use super::numbers::{DeliveryNo, DestinationNo, EventNo};
-use super::window::{Waiting, Window};
+use super::window::{Room, Waiting, Window};
 use crate::Fence;
 
 pub(super) const CLASSES: [Class; 3] = [Class::Fresh, Class::Retry, Class::Replay];
@@ -32,6 +32,7 @@ pub(super) struct Lanes {
     last_fence: u64,
     /// Fresh deliveries of events up to here have rows in `fresh`; later ones are only in memory.
     folded_to: EventNo,
+    room: Room,
 }
 
 /// The pending deliveries of one destination.
@@ -70,12 +71,13 @@ impl Lanes {
             fences: HashMap::new(),
             last_fence,
             folded_to,
+            room: Room::default(),
         }
     }
 
     pub(super) fn open_lane(&mut self, destination: DestinationId, no: DestinationNo) -> &mut Lane {
         self.by_id.insert(destination, no);
-        self.by_no.entry(no).or_insert_with(|| Lane::new(destination))
+        self.by_no.entry(no).or_insert_with(|| Lane::new(destination, &self.room))
     }
 
     /// Nothing is claimed from it any more, and whoever has something in hand does not own it any more.
@@ -302,13 +304,13 @@ impl Lanes {
 }
 
 impl Lane {
-    fn new(destination: DestinationId) -> Self {
+    fn new(destination: DestinationId, room: &Room) -> Self {
         Self {
             destination,
             pending: 0,
             is_closed: false,
             tail: BTreeMap::new(),
-            windows: <[Window; 3]>::default(),
+            windows: std::array::from_fn(|_| Window::new(room.clone())),
             leased: HashSet::new(),
             places: 0,
         }

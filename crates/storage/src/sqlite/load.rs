@@ -13,7 +13,6 @@ use super::names::Names;
 use super::numbers::{DeliveryNo, DestinationNo, EventNo};
 use super::rows;
 use super::tail::{Fold, Tail, TailEvent};
-use super::window::Window;
 
 /// Fences of one run of the process lie above this many bits of the number of the run.
 const FENCE_BITS: u32 = 40;
@@ -143,7 +142,7 @@ fn count_fresh(conn: &Connection, lanes: &mut Lanes) -> rusqlite::Result<()> {
 fn unread(lanes: &mut Lanes, destination: DestinationNo, class: Class, count: i64, due_at: Timestamp) {
     if let Some(lane) = lanes.lane_mut(destination) {
         lane.pending += count.cast_unsigned();
-        *lane.window(class) = Window::unread(due_at);
+        lane.window(class).set_unread(due_at);
     }
 }
 

@@ -35,7 +35,7 @@ impl SqliteOptions {
             vault,
             dedupe_window: DEDUPE_WINDOW_DEFAULT,
             tail_rows_max: 65_536,
-            kept_bytes_max: 16 * 1024 * 1024,
+            kept_bytes_max: 8 * 1024 * 1024,
         }
     }
 }

@@ -10,22 +10,24 @@ use super::numbers::{DeliveryNo, DestinationNo, FoldNo, sql_limit};
 use super::reader;
 use super::rows;
 use super::shared::Shared;
-use super::window::{KEY_MIN, Key, REFILL_ROWS, Waiting};
+use super::window::{KEY_MIN, Key, Waiting};
 use crate::Result;
 
 /// Reads the next rows of a window; returns whether there were any. Another read of the same window comes first.
 pub(super) fn refill(conn: &Connection, shared: &Shared, destination: DestinationNo, class: Class) -> Result<bool> {
     // The list of folds is taken before the read begins, so that a fold that ends meanwhile is among what is noted.
     let folds: Vec<FoldNo> = shared.tail().folds.iter().map(|fold| fold.no).collect();
-    let Some(after) = shared.lanes().lane_mut(destination).and_then(|lane| lane.window(class).begin_read()) else {
-        return Ok(false);
-    };
+    let begun = shared.lanes().lane_mut(destination).and_then(|lane| {
+        let window = lane.window(class);
+        window.begin_read().map(|after| (after, window.rows_to_read()))
+    });
+    let Some((after, limit)) = begun else { return Ok(false) };
     let read = reader::in_snapshot(conn, |conn| {
         let nos = match class {
-            Class::Fresh => fresh_after(conn, shared, destination, after, &folds)?,
-            Class::Retry | Class::Replay => due_after(conn, destination, class, after)?,
+            Class::Fresh => fresh_after(conn, shared, destination, after, &folds, limit)?,
+            Class::Retry | Class::Replay => due_after(conn, destination, class, after, limit)?,
         };
-        waiting_of(conn, shared, &nos)
+        waiting_of(conn, shared, &nos, limit)
     });
     let mut lanes = shared.lanes();
     let Ok((rows, next_due)) = read.map_err(|error| failure::unreadable(&error)) else {
@@ -45,13 +47,13 @@ fn due_after(
     destination: DestinationNo,
     class: Class,
     after: Key,
+    limit: usize,
 ) -> rusqlite::Result<Vec<DeliveryNo>> {
     let mut find = conn.prepare_cached(
         "SELECT delivery_no FROM due WHERE destination_no = ?1 AND class = ?2 AND (due_at, delivery_no) > (?3, ?4) \
          ORDER BY due_at, delivery_no LIMIT ?5",
     )?;
-    let limit = sql_limit(REFILL_ROWS + 1);
-    let key = params![destination, rows::class_code(class), after.0, after.1.0, limit];
+    let key = params![destination, rows::class_code(class), after.0, after.1.0, sql_limit(limit + 1)];
     find.query_map(key, |row| row.get(0).map(DeliveryNo))?.collect()
 }
 
@@ -62,6 +64,7 @@ fn fresh_after(
     destination: DestinationNo,
     after: Key,
     folds: &[FoldNo],
+    limit: usize,
 ) -> rusqlite::Result<Vec<DeliveryNo>> {
     let first = if after == KEY_MIN { None } else { shared.tail().fold_of(after.1.event()) };
     let mut find = conn.prepare_cached(
@@ -70,12 +73,11 @@ fn fresh_after(
     )?;
     let mut nos = Vec::new();
     for &fold in folds.iter().filter(|&&fold| first.is_none_or(|first| fold >= first)) {
-        let limit = sql_limit(REFILL_ROWS + 1 - nos.len());
-        let key = params![fold, destination, after.1.0, limit];
+        let key = params![fold, destination, after.1.0, sql_limit(limit + 1 - nos.len())];
         for no in find.query_map(key, |row| row.get(0).map(DeliveryNo))? {
             nos.push(no?);
         }
-        if nos.len() > REFILL_ROWS {
+        if nos.len() > limit {
             break;
         }
     }
@@ -87,8 +89,9 @@ fn waiting_of(
     conn: &Connection,
     shared: &Shared,
     nos: &[DeliveryNo],
+    limit: usize,
 ) -> rusqlite::Result<(Vec<Waiting>, Option<Timestamp>)> {
-    let (nos, more) = nos.split_at(nos.len().min(REFILL_ROWS));
+    let (nos, more) = nos.split_at(nos.len().min(limit));
     let mut found = Vec::with_capacity(nos.len());
     for &no in nos {
         let Some(row) = rows::delivery_row(conn, no)? else { continue };

@@ -124,7 +124,7 @@ async fn a_full_queue_refuses_intake_but_takes_outcomes() {
         }
     });
     is_held.await.unwrap();
-    let events: Vec<NewEvent> = (0..APPENDS_MAX as i64).map(|n| kit.event(n, &[])).collect();
+    let events: Vec<NewEvent> = (0..APPENDS_MAX).map(|_| kit.event(5, &[])).collect();
     let mut calls = tokio::task::JoinSet::new();
     for new in events {
         let store = store.clone();
