@@ -26,8 +26,6 @@ use crate::registry::LiveDestination;
 
 /// A lease with less than this left is given back instead of tried.
 const LEASE_LEFT_MIN: Duration = Duration::from_secs(ATTEMPT_MAX.as_secs() + 10);
-/// Fewest outcomes that may be unsettled, whatever the concurrency.
-const UNSETTLED_MIN: usize = 32;
 /// How long a lane is left alone whose attempt could not begin.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -289,6 +287,8 @@ impl Desk {
     }
 }
 
+/// Outcomes that may be unsettled when an attempt starts: as many as may be on the wire. A crash can repeat both, so it
+/// repeats at most twice the concurrency.
 fn unsettled_max(live: &LiveDestination) -> usize {
-    UNSETTLED_MIN.max(2 * usize::from(live.destination.concurrency))
+    usize::from(live.destination.concurrency)
 }

@@ -11,12 +11,14 @@ use super::connection::Connection;
 use super::output::{cell, say};
 use super::serve::{FILE_HERE, Options};
 use super::{Failure, Outcome, block_on, event_types, time};
+use crate::client::Client;
 use crate::{random, wire};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  afterclick trigger link.clicked --config afterclick.toml\n  \
+#[command(after_help = "Examples:\n  afterclick trigger link.clicked --source tolinku\n  \
                         AFTERCLICK_SOURCE_SECRET=whsec_… afterclick trigger install.tracked --source tolinku\n\n\
-                        The event takes the way of a real one: it is signed, sent to `/webhooks/<source>`, stored and delivered.")]
+                        The event takes the way of a real one: it is signed, verified, stored and delivered. With a secret it is \
+                        signed here and sent to `/webhooks/<source>`; without one the server signs it, which needs a key.")]
 pub(crate) struct Arguments {
     /// A type of the catalogue; `afterclick event-types` lists them
     #[arg(value_name = "TYPE")]
@@ -50,37 +52,48 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         let message = format!("`{}` is made by Afterclick about itself and cannot be sent", kind.event_type);
         return Err(Failure::misused(message));
     }
-    let signature = signature(arguments)?;
-    let (now, unique) = (time::now(), u64::from_be_bytes(random::bytes()));
-    let body = domain::catalogue::sample(kind.event_type, now, unique).unwrap_or_default();
-
-    let signer = Signer::new(signature.scheme, &signature.secret).map_err(Failure::misused)?;
-    let mut headers = signer.headers(&signature.signing, &format!("msg_{unique:016x}"), now, &body);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Ok(event_type) = HeaderValue::from_str(kind.event_type) {
-        headers.insert("x-webhook-event", event_type);
-    }
     let client = arguments.connection.client()?;
+    let signature = signature(arguments)?;
     block_on(async {
-        let path = format!("/webhooks/{}", arguments.source);
-        let answer = client.send(Method::POST, &path, &[], headers, body.into()).await?;
-        let value = serde_json::from_slice(&answer.body).unwrap_or(serde_json::Value::Null);
-        if !answer.status.is_success() {
-            let detail = [cell(&value, "detail"), answer.status.to_string()].into_iter().find(|text| !text.is_empty());
-            return Err(Failure::Failed(anyhow::anyhow!("{}", detail.unwrap_or_default())));
-        }
-        say(&cell(&value, "id"));
-        eprintln!(
-            "{} is on disk; see whom it went to with `afterclick events explain {}`",
-            kind.event_type,
-            cell(&value, "id")
-        );
+        let id = match signature {
+            Some(signature) => send_signed(&client, &arguments.source, kind.event_type, &signature).await?,
+            None => {
+                let path = format!("/v1/sources/{}/test", arguments.source);
+                cell(&client.post(&path, &serde_json::json!({ "type": kind.event_type })).await?, "event")
+            }
+        };
+        say(&id);
+        eprintln!("{} is on disk; see whom it went to with `afterclick events explain {id}`", kind.event_type);
         Ok(())
     })
 }
 
-/// Scheme and secret: from the options, else from the file.
-fn signature(arguments: &Arguments) -> Result<Signature, Failure> {
+/// Signs a sample as its sender would and sends it to the front door; returns the event's id.
+async fn send_signed(
+    client: &Client,
+    source: &str,
+    event_type: &str,
+    signature: &Signature,
+) -> Result<String, Failure> {
+    let (now, unique) = (time::now(), u64::from_be_bytes(random::bytes()));
+    let body = domain::catalogue::sample(event_type, now, unique).unwrap_or_default();
+    let signer = Signer::new(signature.scheme, &signature.secret).map_err(Failure::misused)?;
+    let mut headers = signer.headers(&signature.signing, &format!("msg_{unique:016x}"), now, &body);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(event_type) = HeaderValue::from_str(event_type) {
+        headers.insert("x-webhook-event", event_type);
+    }
+    let answer = client.send(Method::POST, &format!("/webhooks/{source}"), &[], headers, body.into()).await?;
+    let value = serde_json::from_slice(&answer.body).unwrap_or(serde_json::Value::Null);
+    if !answer.status.is_success() {
+        let detail = [cell(&value, "detail"), answer.status.to_string()].into_iter().find(|text| !text.is_empty());
+        return Err(Failure::Failed(anyhow::anyhow!("{}", detail.unwrap_or_default())));
+    }
+    Ok(cell(&value, "id"))
+}
+
+/// Scheme and secret: from the options, else from the file; `None` if there is no secret here.
+fn signature(arguments: &Arguments) -> Result<Option<Signature>, Failure> {
     let mut scheme = Scheme::default();
     let mut secret = arguments.secret.clone().map(Secret::new);
     let mut signing = None;
@@ -103,10 +116,6 @@ fn signature(arguments: &Arguments) -> Result<Signature, Failure> {
         })?;
         signing = None;
     }
-    let secret = secret.ok_or_else(|| {
-        Failure::misused(
-            "there is no secret to sign with; give `--secret`, AFTERCLICK_SOURCE_SECRET or `--config FILE`",
-        )
-    })?;
-    Ok(Signature { scheme, signing: signing.unwrap_or_else(|| Signing::default_for(scheme)), secret })
+    let signing = signing.unwrap_or_else(|| Signing::default_for(scheme));
+    Ok(secret.map(|secret| Signature { scheme, signing, secret }))
 }
