@@ -55,12 +55,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let client = arguments.connection.client()?;
     let signature = signature(arguments)?;
     block_on(async {
-        let id = match signature {
-            Some(signature) => send_signed(&client, &arguments.source, kind.event_type, &signature).await?,
-            None => {
-                let path = format!("/v1/sources/{}/test", arguments.source);
-                cell(&client.post(&path, &serde_json::json!({ "type": kind.event_type })).await?, "event")
-            }
+        let id = if let Some(signature) = signature {
+            send_signed(&client, &arguments.source, kind.event_type, &signature).await?
+        } else {
+            let path = format!("/v1/sources/{}/test", arguments.source);
+            cell(&client.post(&path, &serde_json::json!({ "type": kind.event_type })).await?, "event")
         };
         say(&id);
         eprintln!("{} is on disk; see whom it went to with `afterclick events explain {id}`", kind.event_type);

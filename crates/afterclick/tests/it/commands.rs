@@ -22,7 +22,7 @@ fn trigger_sends_a_signed_sample_through_the_front_door() {
     server.run(&["trigger", "link.clicked", "--secret", "whsec_of-somebody-else"]).ended(1).says("does not match");
     server.run(&["trigger", "link.clickd"]).ended(2).says("did you mean `link.clicked`?");
     server.run(&["trigger", "link.clicked"]).ended(0).says("is on disk");
-    server.run(&["trigger", "link.clicked", "--source", "nobody"]).ended(1).says("not found");
+    server.run(&["trigger", "link.clicked", "--source", "nobody"]).ended(1).says("no such source");
     let mut here = program();
     here.current_dir(setup.path("")).env("AFTERCLICK_SERVER", format!("http://{}", server.address));
     run(&mut here, &["trigger", "link.clicked"]).ended(0).says("is on disk");
