@@ -64,7 +64,7 @@ pub enum ReplayState {
     Running,
     /// Every event in range has been looked at.
     Done,
-    /// Called off by a person. Deliveries it made that were still pending are cancelled.
+    /// Called off by a person, while running or while deliveries it made were pending; those are cancelled.
     Cancelled,
     /// The destination was deleted meanwhile.
     Failed,

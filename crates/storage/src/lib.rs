@@ -439,8 +439,9 @@ pub trait Replays {
     /// happens and the replay is returned as it is. Events that retention has removed meanwhile are passed over.
     async fn advance_replay(&self, step: ReplayStep) -> Result<Replay>;
 
-    /// Ends a running replay as cancelled and cancels those of its deliveries that are pending, at once or by and by
-    /// through [`Upkeep::tidy`]. One that has ended is returned as it is.
+    /// Ends a replay as cancelled and cancels those of its deliveries that are pending, at once or by and by through
+    /// [`Upkeep::tidy`]. That goes for a running one, and for one that is done as long as any of its deliveries is
+    /// pending; any other is returned as it is.
     async fn cancel_replay(&self, appspace: AppspaceId, id: ReplayId, now: Timestamp) -> Result<Replay>;
 }
 

@@ -206,7 +206,7 @@ macro_rules! each_conformance_case {
                 a_step_is_taken_once
                 a_step_passes_over_events_that_are_gone
                 a_cancelled_replay_stops_and_takes_back_what_is_open
-                a_replay_that_is_done_is_not_cancelled
+                a_replay_that_is_done_is_cancelled_only_while_it_owes
                 a_replay_to_a_destination_that_is_gone_makes_nothing
             }
             upkeep {

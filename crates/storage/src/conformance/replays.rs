@@ -227,15 +227,23 @@ pub(super) async fn a_cancelled_replay_stops_and_takes_back_what_is_open(mut kit
     assert_eq!(kit.due(a, 2_000).await, []);
 }
 
-pub(super) async fn a_replay_that_is_done_is_not_cancelled(mut kit: Kit) {
+pub(super) async fn a_replay_that_is_done_is_cancelled_only_while_it_owes(mut kit: Kit) {
     let a = kit.destination("a").await;
     let old = kit.settled(0, 1, a, &Verdict::Delivered).await;
     let replay = kit.replay(a).await;
     let only = ReplayStep { state: ReplayState::Done, ..first_step(replay, 10, &[old[0].event]) };
     let done = kit.store().advance_replay(only).await.expect("advance");
-    assert_eq!(kit.store().cancel_replay(kit.app, replay, at(11)).await.expect("cancel"), done);
+    let cancelled = kit.store().cancel_replay(kit.app, replay, at(11)).await.expect("cancel");
+    assert_eq!(cancelled, Replay { state: ReplayState::Cancelled, ended_at: Some(at(11)), ..done });
     kit.tidy(12).await;
-    assert_eq!(kit.due(a, 20).await.len(), 1);
+    assert_eq!(kit.due(a, 20).await, []);
+
+    let again = kit.replay(a).await;
+    let only = ReplayStep { state: ReplayState::Done, ..first_step(again, 13, &[old[0].event]) };
+    let done = kit.store().advance_replay(only).await.expect("advance");
+    let work = kit.claim(a, 14, 1).await;
+    kit.settle(&work[0], 15, &Verdict::Delivered).await;
+    assert_eq!(kit.store().cancel_replay(kit.app, again, at(16)).await.expect("cancel"), done);
     expect_missing(kit.store().cancel_replay(kit.app, ReplayId::mint(at(0), 1), at(11)).await, "replay");
 }
 

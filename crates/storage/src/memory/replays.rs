@@ -71,9 +71,12 @@ impl Replays for MemoryStore {
         if row.replay.appspace != appspace {
             return Err(not_found("replay"));
         }
-        if row.replay.state == ReplayState::Running {
-            row.end(ReplayState::Cancelled, now);
-            state.cancel_all(now, |row| row.replay == Some(id) && row.standing.state == DeliveryState::Pending);
+        let ended = row.replay.state;
+        let is_open = |row: &DeliveryRow| row.replay == Some(id) && row.standing.state == DeliveryState::Pending;
+        let owes = state.deliveries.values().any(is_open);
+        if ended == ReplayState::Running || (ended == ReplayState::Done && owes) {
+            state.replay_row(id)?.end(ReplayState::Cancelled, now);
+            state.cancel_all(now, is_open);
         }
         Ok(state.replay_row(id)?.replay.clone())
     }

@@ -123,12 +123,25 @@ fn owe_again(tx: &mut Tx<'_>, row: &ReplayRow, event_id: EventId, now: Timestamp
 fn cancel(tx: &mut Tx<'_>, appspace: AppspaceId, id: ReplayId, now: Timestamp) -> TxResult<Replay> {
     let found = find(tx.conn, id)?.filter(|row| row.replay.appspace == appspace);
     let mut row = found.ok_or(not_found("replay"))?;
-    if row.replay.state == ReplayState::Running {
+    let may_end = match row.replay.state {
+        ReplayState::Running => true,
+        ReplayState::Done => owes(tx, row.no)?,
+        ReplayState::Cancelled | ReplayState::Failed => false,
+    };
+    if may_end {
         row.end(ReplayState::Cancelled, now);
         save(tx, &row)?;
         chores::add(tx, chores::Kind::CancelledReplay, row.no)?;
     }
     Ok(row.replay)
+}
+
+/// Whether a replay has a delivery that is pending.
+fn owes(tx: &Tx<'_>, replay_no: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM replay_deliveries AS made JOIN deliveries ON no = made.delivery_no \
+               WHERE made.replay_no = ?1 AND state = ?2)";
+    let values = params![replay_no, rows::state_code(State::Pending)];
+    tx.conn.prepare_cached(sql)?.query_row(values, |row| row.get(0))
 }
 
 /// Ends the running replays of a destination that is deleted.
