@@ -1,7 +1,5 @@
 //! Attempts: what was sent, what came back, how long it took.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
@@ -26,11 +24,4 @@ pub struct Attempt {
     pub error: Option<String>,
     /// The beginning of the reply, at most [`REPLY_KEPT_BYTES_MAX`] bytes, as text with replacement characters.
     pub reply: Option<String>,
-}
-
-impl Attempt {
-    /// How long the attempt took.
-    pub fn duration(&self) -> Duration {
-        Duration::from_millis(u64::from(self.duration_ms))
-    }
 }

@@ -29,6 +29,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Whether a reply came.
     pub answered: bool,
+    /// How long it took; the attempt itself is kept to the millisecond.
+    pub took: Duration,
     pub ended_at: Timestamp,
 }
 
@@ -108,19 +110,20 @@ impl Trial<'_> {
     }
 
     fn outcome(self, end: End, began: Instant, ended_at: Timestamp) -> Outcome {
+        let took = began.elapsed();
         let status = self.reply.as_ref().map(|reply| reply.status);
         let reason = failure(&end.verdict, status);
         let error = end.error.or_else(|| message(&end.verdict, reason, status));
         let attempt = Attempt {
             number: self.owned.standing.attempts.saturating_add(1),
             started_at: self.started_at,
-            duration_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
+            duration_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
             status,
             reason,
             error,
             reply: self.reply.as_ref().and_then(kept),
         };
-        Outcome { attempt, verdict: end.verdict, answered: status.is_some(), ended_at }
+        Outcome { attempt, verdict: end.verdict, answered: status.is_some(), took, ended_at }
     }
 }
 

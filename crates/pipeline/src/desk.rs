@@ -269,7 +269,7 @@ impl Desk {
             (_, State::Dead) => OutcomeLabel::Dead,
             (_, State::Pending | State::Cancelled) => OutcomeLabel::Retry,
         };
-        self.engine.metrics.attempt(label, outcome.attempt.reason, outcome.attempt.duration());
+        self.engine.metrics.attempt(label, outcome.attempt.reason, outcome.took);
     }
 
     fn death(&self, live: &LiveDestination, owned: &Owned, standing: Standing) -> Option<NewEvent> {
