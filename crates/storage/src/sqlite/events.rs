@@ -6,8 +6,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::SqliteStore;
 use super::append;
+use super::blocks::EventRef;
 use super::failure::{not_found, unreadable};
-use super::log::{self, EventRef, Gather, Span};
+use super::log::{self, Gather, Span};
 use super::names::{self, Kind};
 use super::numbers::{EventNo, below_of, cursor_of};
 use super::quarantine;

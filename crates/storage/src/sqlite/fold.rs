@@ -8,13 +8,16 @@
 use domain::Timestamp;
 use rusqlite::params;
 
+use super::blocks::{self, EventRef};
 use super::lanes::{TAIL_KEY_MIN, TailKey};
 use super::numbers::{DeliveryNo, DestinationNo, EventNo, FoldNo};
 use super::tail::{Fold, Tail, TailEvent};
 use super::transaction::{Change, Tx};
 
-/// Rows of one step.
+/// Rows of `fresh` in one step.
 const STEP_ROWS: usize = 2_000;
+/// Blocks of one step.
+const STEP_BLOCKS: usize = 1_000;
 /// Most fingerprints of one row of `dedupe_log` after a fold.
 const LOG_ROW_KEYS_MAX: usize = 4_096;
 
@@ -107,27 +110,38 @@ impl FoldWork {
     }
 
     fn write_events(&self, tx: &Tx<'_>, from: usize) -> rusqlite::Result<Place> {
-        let mut insert = tx.conn.prepare_cached(
-            "INSERT OR IGNORE INTO event_runs (fold_no, appspace_no, event_no, type_no, source_no)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?;
-        for event in self.events.iter().skip(from).take(STEP_ROWS) {
-            insert.execute(params![self.fold.no, event.appspace, event.no.0, event.event_type, event.source])?;
+        let mut insert = tx
+            .conn
+            .prepare_cached("INSERT INTO event_runs (fold_no, appspace_no, first_no, block) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut at = from;
+        for _ in 0..STEP_BLOCKS {
+            let Some(&TailEvent { appspace, no, .. }) = self.events.get(at) else { return Ok(Place::Deliveries(0)) };
+            let of_block = self.events[at..].iter().take_while(|event| event.appspace == appspace);
+            let of_block = of_block.take(blocks::ENTRIES_MAX).map(TailEvent::entry);
+            let entries: Vec<EventRef> = of_block.collect();
+            at += entries.len();
+            let block = blocks::of_events(entries.into_iter());
+            insert.execute(params![self.fold.no, appspace, no.0, block])?;
         }
-        let next = from + STEP_ROWS;
-        Ok(if next < self.events.len() { Place::Events(next) } else { Place::Deliveries(0) })
+        Ok(Place::Events(at))
     }
 
     fn write_deliveries(&self, tx: &Tx<'_>, from: usize) -> rusqlite::Result<Place> {
         let mut insert = tx.conn.prepare_cached(
-            "INSERT OR IGNORE INTO delivery_runs (fold_no, destination_no, delivery_no) VALUES (?1, ?2, ?3)",
+            "INSERT INTO delivery_runs (fold_no, destination_no, first_no, block) VALUES (?1, ?2, ?3, ?4)",
         )?;
-        for (destination, no) in self.deliveries.iter().skip(from).take(STEP_ROWS) {
-            insert.execute(params![self.fold.no, destination, no.0])?;
+        let mut at = from;
+        for _ in 0..STEP_BLOCKS {
+            let Some(&(destination, first)) = self.deliveries.get(at) else {
+                return Ok(Place::Fresh { lane: 0, after: TAIL_KEY_MIN });
+            };
+            let of_block = self.deliveries[at..].iter().take_while(|(to, _)| *to == destination);
+            let entries: Vec<DeliveryNo> = of_block.take(blocks::ENTRIES_MAX).map(|&(_, no)| no).collect();
+            at += entries.len();
+            let block = blocks::of_deliveries(entries.into_iter());
+            insert.execute(params![self.fold.no, destination, first.0, block])?;
         }
-        let next = from + STEP_ROWS;
-        let fresh = Place::Fresh { lane: 0, after: TAIL_KEY_MIN };
-        Ok(if next < self.deliveries.len() { Place::Deliveries(next) } else { fresh })
+        Ok(Place::Deliveries(at))
     }
 
     fn write_fresh(&self, tx: &Tx<'_>, mut lane: usize, mut after: TailKey) -> rusqlite::Result<Place> {

@@ -177,10 +177,12 @@ impl Lanes {
     pub(super) fn folded(&mut self, folded_to: EventNo) {
         self.folded_to = folded_to;
         for lane in self.by_no.values_mut() {
-            let is_folded = |waiting: &Waiting| waiting.no.event() <= folded_to;
-            let moved: Vec<_> = lane.tail.extract_if(.., |_, waiting| is_folded(waiting)).collect();
-            for (_, waiting) in moved {
-                lane.windows[Class::Fresh as usize].put(waiting);
+            for (key, waiting) in std::mem::take(&mut lane.tail) {
+                if waiting.no.event() <= folded_to {
+                    lane.windows[Class::Fresh as usize].put(waiting);
+                } else {
+                    lane.tail.insert(key, waiting);
+                }
             }
         }
     }

@@ -184,7 +184,7 @@ fn list(tx: &mut Tx<'_>, no: DeliveryNo, destination: DestinationNo, replay: Opt
         tx.conn.prepare_cached(sql)?.execute(params![replay, no.0])?;
     }
     if let Some(fold) = tx.fold_of(no.event()) {
-        let sql = "INSERT OR IGNORE INTO delivery_runs (fold_no, destination_no, delivery_no) VALUES (?1, ?2, ?3)";
+        let sql = "INSERT OR IGNORE INTO late_deliveries (fold_no, destination_no, delivery_no) VALUES (?1, ?2, ?3)";
         tx.conn.prepare_cached(sql)?.execute(params![fold, destination, no.0])?;
     }
     tx.change(Change::Listed { no, destination });

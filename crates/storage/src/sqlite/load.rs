@@ -23,6 +23,7 @@ pub(super) fn clear_interrupted_fold(conn: &Connection) -> rusqlite::Result<()> 
         "BEGIN IMMEDIATE;
          DELETE FROM event_runs WHERE fold_no > (SELECT coalesce(max(no), 0) FROM folds);
          DELETE FROM delivery_runs WHERE fold_no > (SELECT coalesce(max(no), 0) FROM folds);
+         DELETE FROM late_deliveries WHERE fold_no > (SELECT coalesce(max(no), 0) FROM folds);
          DELETE FROM fresh WHERE fold_no > (SELECT coalesce(max(no), 0) FROM folds);
          COMMIT;",
     )

@@ -6,24 +6,18 @@
 use std::ops::ControlFlow;
 
 use domain::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
-use super::numbers::{AppspaceNo, DeliveryNo, DestinationNo, EventNo, SourceNo, TypeNo};
+use super::blocks::{self, EventRef};
+use super::numbers::{AppspaceNo, DeliveryNo, DestinationNo, EventNo, sql_limit};
+use super::rows::malformed;
 use super::shared::Shared;
-use super::tail::Fold;
+use super::tail::{Fold, TailEvent};
 use crate::page::PAGE_LIMIT_MAX;
 use crate::{Page, PageRequest};
 
 /// Most rows looked at for one page.
 pub(super) const SCAN_ROWS_MAX: usize = 5_000;
-
-/// An event as the runs know it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct EventRef {
-    pub(super) no: EventNo,
-    pub(super) event_type: TypeNo,
-    pub(super) source: SourceNo,
-}
 
 /// A stretch of time: `from..to`, each end open if it is `None`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,20 +46,18 @@ pub(super) fn events_below(
     mut visit: impl FnMut(EventRef) -> rusqlite::Result<ControlFlow<()>>,
 ) -> rusqlite::Result<()> {
     let (tail, folds) = tail_events(shared, appspace, span, |no| no < below);
-    for event in tail.into_iter().rev() {
-        if visit(event)?.is_break() {
-            return Ok(());
-        }
+    if visit_all(tail.into_iter().rev(), &mut visit)?.is_break() {
+        return Ok(());
     }
     let mut find = conn.prepare_cached(
-        "SELECT event_no, type_no, source_no FROM event_runs WHERE fold_no = ?1 AND appspace_no = ?2 \
-         AND event_no < ?3 ORDER BY event_no DESC",
+        "SELECT first_no, block FROM event_runs WHERE fold_no = ?1 AND appspace_no = ?2 AND first_no < ?3 \
+         ORDER BY first_no DESC",
     )?;
     for fold in folds.iter().rev() {
         let mut rows = find.query(params![fold.no, appspace, below.0])?;
         while let Some(row) = rows.next()? {
-            let event = EventRef { no: EventNo(row.get(0)?), event_type: row.get(1)?, source: row.get(2)? };
-            if visit(event)?.is_break() {
+            let events = events_at(row)?.into_iter().rev().filter(|event| event.no < below);
+            if visit_all(events, &mut visit)?.is_break() {
                 return Ok(());
             }
         }
@@ -80,26 +72,25 @@ pub(super) fn events_from(
     appspace: AppspaceNo,
     first: EventNo,
     span: Span,
-    mut visit: impl FnMut(EventNo) -> rusqlite::Result<ControlFlow<()>>,
+    mut visit: impl FnMut(EventRef) -> rusqlite::Result<ControlFlow<()>>,
 ) -> rusqlite::Result<()> {
     let (tail, folds) = tail_events(shared, appspace, span, |no| no >= first);
     let mut find = conn.prepare_cached(
-        "SELECT event_no FROM event_runs WHERE fold_no = ?1 AND appspace_no = ?2 AND event_no >= ?3 ORDER BY event_no",
+        "SELECT first_no, block FROM event_runs WHERE fold_no = ?1 AND appspace_no = ?2 AND first_no >= \
+             (SELECT coalesce(max(first_no), 0) FROM event_runs \
+              WHERE fold_no = ?1 AND appspace_no = ?2 AND first_no <= ?3) \
+         ORDER BY first_no",
     )?;
     for fold in folds.iter().filter(|fold| fold.last >= first) {
         let mut rows = find.query(params![fold.no, appspace, first.0])?;
         while let Some(row) = rows.next()? {
-            if visit(EventNo(row.get(0)?))?.is_break() {
+            let events = events_at(row)?.into_iter().filter(|event| event.no >= first);
+            if visit_all(events, &mut visit)?.is_break() {
                 return Ok(());
             }
         }
     }
-    for event in tail {
-        if visit(event.no)?.is_break() {
-            return Ok(());
-        }
-    }
-    Ok(())
+    visit_all(tail, visit).map(drop)
 }
 
 /// Visits deliveries to a destination with numbers below `below`, newest event first.
@@ -115,24 +106,70 @@ pub(super) fn deliveries_below(
         let to_it = tail.deliveries.range(..below).rev().filter(|(_, to)| **to == destination).map(|(&no, _)| no);
         (to_it.take(SCAN_ROWS_MAX + 1).collect::<Vec<_>>(), tail.folds.clone())
     };
-    for no in tail {
-        if visit(no)?.is_break() {
+    if visit_all(tail, &mut visit)?.is_break() {
+        return Ok(());
+    }
+    let mut find = conn.prepare_cached(
+        "SELECT first_no, block FROM delivery_runs WHERE fold_no = ?1 AND destination_no = ?2 AND first_no < ?3 \
+         ORDER BY first_no DESC",
+    )?;
+    for fold in folds.iter().rev() {
+        let mut late = late_deliveries(conn, fold, destination, below)?.into_iter().peekable();
+        let mut rows = find.query(params![fold.no, destination, below.0])?;
+        while let Some(row) = rows.next()? {
+            for no in deliveries_at(row)?.into_iter().rev().filter(|&no| no < below) {
+                while let Some(newer) = late.next_if(|&late| late > no) {
+                    if visit(newer)?.is_break() {
+                        return Ok(());
+                    }
+                }
+                if visit(no)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        if visit_all(late, &mut visit)?.is_break() {
             return Ok(());
         }
     }
-    let mut find = conn.prepare_cached(
-        "SELECT delivery_no FROM delivery_runs WHERE fold_no = ?1 AND destination_no = ?2 AND delivery_no < ?3 \
-         ORDER BY delivery_no DESC",
-    )?;
-    for fold in folds.iter().rev() {
-        let mut rows = find.query(params![fold.no, destination, below.0])?;
-        while let Some(row) = rows.next()? {
-            if visit(DeliveryNo(row.get(0)?))?.is_break() {
-                return Ok(());
-            }
+    Ok(())
+}
+
+fn visit_all<T>(
+    all: impl IntoIterator<Item = T>,
+    mut visit: impl FnMut(T) -> rusqlite::Result<ControlFlow<()>>,
+) -> rusqlite::Result<ControlFlow<()>> {
+    for one in all {
+        if visit(one)?.is_break() {
+            return Ok(ControlFlow::Break(()));
         }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
+}
+
+fn events_at(row: &Row<'_>) -> rusqlite::Result<Vec<EventRef>> {
+    let block = row.get_ref(1)?.as_blob()?;
+    blocks::events(EventNo(row.get(0)?), block).ok_or_else(|| malformed(1, "block"))
+}
+
+fn deliveries_at(row: &Row<'_>) -> rusqlite::Result<Vec<DeliveryNo>> {
+    let block = row.get_ref(1)?.as_blob()?;
+    blocks::deliveries(DeliveryNo(row.get(0)?), block).ok_or_else(|| malformed(1, "block"))
+}
+
+/// Deliveries that were made after the fold of their events, newest event first; no more than a page looks at.
+fn late_deliveries(
+    conn: &Connection,
+    fold: &Fold,
+    destination: DestinationNo,
+    below: DeliveryNo,
+) -> rusqlite::Result<Vec<DeliveryNo>> {
+    let mut find = conn.prepare_cached(
+        "SELECT delivery_no FROM late_deliveries WHERE fold_no = ?1 AND destination_no = ?2 AND delivery_no < ?3 \
+         ORDER BY delivery_no DESC LIMIT ?4",
+    )?;
+    let range = params![fold.no, destination, below.0, sql_limit(SCAN_ROWS_MAX + 1)];
+    find.query_map(range, |row| row.get(0).map(DeliveryNo))?.collect()
 }
 
 /// Events of the tail, and the folds before them.
@@ -145,7 +182,7 @@ fn tail_events(
     let tail = shared.tail();
     let of_appspace = tail.events.iter().filter(|event| event.appspace == appspace && is_meant(event.no));
     let in_span = of_appspace.filter(|event| span.holds(event.received_at));
-    let events = in_span.map(|event| EventRef { no: event.no, event_type: event.event_type, source: event.source });
+    let events = in_span.map(TailEvent::entry);
     let folds = tail.folds.iter().filter(|fold| span.touches(fold)).copied();
     (events.collect(), folds.collect())
 }

@@ -13,6 +13,7 @@
 
 mod append;
 mod backup;
+mod blocks;
 mod catalog;
 mod checkpoint;
 mod chores;

@@ -84,10 +84,12 @@ pub(super) fn drop_empty_fold(tx: &mut Tx<'_>) -> rusqlite::Result<bool> {
     let oldest: Option<FoldNo> = tx.conn.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
     let Some(fold) = oldest else { return Ok(false) };
     let pieces = [
-        "DELETE FROM event_runs WHERE (fold_no, appspace_no, event_no) IN \
-         (SELECT fold_no, appspace_no, event_no FROM event_runs WHERE fold_no = ?1 LIMIT ?2)",
-        "DELETE FROM delivery_runs WHERE (fold_no, destination_no, delivery_no) IN \
-         (SELECT fold_no, destination_no, delivery_no FROM delivery_runs WHERE fold_no = ?1 LIMIT ?2)",
+        "DELETE FROM event_runs WHERE (fold_no, appspace_no, first_no) IN \
+         (SELECT fold_no, appspace_no, first_no FROM event_runs WHERE fold_no = ?1 LIMIT ?2)",
+        "DELETE FROM delivery_runs WHERE (fold_no, destination_no, first_no) IN \
+         (SELECT fold_no, destination_no, first_no FROM delivery_runs WHERE fold_no = ?1 LIMIT ?2)",
+        "DELETE FROM late_deliveries WHERE (fold_no, destination_no, delivery_no) IN \
+         (SELECT fold_no, destination_no, delivery_no FROM late_deliveries WHERE fold_no = ?1 LIMIT ?2)",
     ];
     let mut removed = 0;
     for sql in pieces {

@@ -76,7 +76,7 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> TxResult<T> + Send> Job for Call<T, F> {
 #[derive(Debug)]
 pub(super) struct CommitQueue {
     state: Mutex<State>,
-    wake: Condvar,
+    waker: Condvar,
     places: Arc<Semaphore>,
 }
 
@@ -85,6 +85,8 @@ struct State {
     appends: VecDeque<(Box<dyn Job>, usize)>,
     append_bytes: usize,
     commands: VecDeque<Box<dyn Job>>,
+    /// The writer sleeps and must be woken. It seldom does under load, and waking costs a system call.
+    is_writer_asleep: bool,
     /// Work for the writer itself waits, though no call does.
     is_woken: bool,
     /// Why nothing is taken any more.
@@ -100,7 +102,7 @@ pub(super) enum Round {
 
 impl CommitQueue {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::default(), wake: Condvar::new(), places: Arc::new(Semaphore::new(COMMANDS_MAX)) }
+        Self { state: Mutex::default(), waker: Condvar::new(), places: Arc::new(Semaphore::new(COMMANDS_MAX)) }
     }
 
     /// Queues an append of `bytes` of bodies, if there is room, and waits for its commit.
@@ -122,8 +124,8 @@ impl CommitQueue {
             }
             state.append_bytes += bytes;
             state.appends.push_back((Box::new(call), bytes));
+            self.wake(&mut state);
         }
-        self.wake.notify_one();
         answered(answer).await
     }
 
@@ -141,8 +143,8 @@ impl CommitQueue {
                 return Err(error.clone());
             }
             state.commands.push_back(Box::new(call));
+            self.wake(&mut state);
         }
-        self.wake.notify_one();
         answered(answer).await
     }
 
@@ -157,20 +159,24 @@ impl CommitQueue {
             if state.ended.is_some() {
                 return Round::End;
             }
-            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.is_writer_asleep = true;
+            state = self.waker.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.is_writer_asleep = false;
         }
     }
 
     /// Wakes the writer for work of its own.
     pub(super) fn poke(&self) {
-        self.lock().is_woken = true;
-        self.wake.notify_one();
+        let mut state = self.lock();
+        state.is_woken = true;
+        self.wake(&mut state);
     }
 
     /// Takes nothing more. What is queued is still committed.
     pub(super) fn close(&self) {
-        self.lock().ended.get_or_insert_with(failure::closed);
-        self.wake.notify_one();
+        let mut state = self.lock();
+        state.ended.get_or_insert_with(failure::closed);
+        self.wake(&mut state);
     }
 
     /// Takes nothing more and answers what is queued with the error.
@@ -179,9 +185,9 @@ impl CommitQueue {
             let mut state = self.lock();
             state.ended = Some(error.clone());
             state.append_bytes = 0;
+            self.wake(&mut state);
             (std::mem::take(&mut state.appends), std::mem::take(&mut state.commands))
         };
-        self.wake.notify_one();
         for job in commands.into_iter().chain(appends.into_iter().map(|(job, _)| job)) {
             job.answer(Err(error.clone()));
         }
@@ -194,6 +200,12 @@ impl CommitQueue {
     pub(super) fn len(&self) -> usize {
         let state = self.lock();
         state.appends.len() + state.commands.len()
+    }
+
+    fn wake(&self, state: &mut State) {
+        if std::mem::take(&mut state.is_writer_asleep) {
+            self.waker.notify_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -10,6 +10,7 @@ use domain::{AppspaceId, Event, EventId, ReplayId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::SqliteStore;
+use super::blocks::EventRef;
 use super::chores;
 use super::failure::{TxResult, not_found, unreadable};
 use super::ledger::{self, NewRow};
@@ -195,7 +196,7 @@ fn look(conn: &Connection, shared: &Shared, scan: &ReplayScan) -> rusqlite::Resu
     let destination = names::find(conn, Kind::Destination, &scan.destination.to_bytes())?;
     let first = scan.after.map_or(Ok(EventNo(0)), |after| first_after(conn, after))?;
     let span = Span { from: Some(scan.from), to: Some(scan.to) };
-    log::events_from(conn, shared, appspace, first, span, |no| {
+    log::events_from(conn, shared, appspace, first, span, |EventRef { no, .. }| {
         if found.len() == scan.limit {
             return Ok(ControlFlow::Break(()));
         }

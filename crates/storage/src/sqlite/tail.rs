@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use domain::Timestamp;
 
+use super::blocks::EventRef;
 use super::numbers::{AppspaceNo, DeliveryNo, DestinationNo, EventNo, FoldNo, SourceNo, TypeNo};
 
 /// What lists and folds need to know of an event.
@@ -18,6 +19,13 @@ pub(super) struct TailEvent {
     pub(super) source: SourceNo,
     pub(super) received_at: Timestamp,
     pub(super) fingerprint: u64,
+}
+
+impl TailEvent {
+    /// The same as a run knows it.
+    pub(super) fn entry(&self) -> EventRef {
+        EventRef { no: self.no, event_type: self.event_type, source: self.source }
+    }
 }
 
 /// A stretch of the log that has been sorted into runs.

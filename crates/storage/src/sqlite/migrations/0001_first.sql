@@ -109,7 +109,7 @@ CREATE TABLE due (
     PRIMARY KEY (destination_no, class, due_at, delivery_no)
 ) STRICT, WITHOUT ROWID;
 
--- A fold sorts a stretch of the log into the three tables below. Each fold is a run of its own at their right edge, so
+-- A fold sorts a stretch of the log into the tables below. Each fold is a run of its own at their right edge, so
 -- that ten thousand destinations cost no more pages than one.
 CREATE TABLE folds (
     no              INTEGER PRIMARY KEY,
@@ -118,16 +118,25 @@ CREATE TABLE folds (
     max_received_at INTEGER NOT NULL
 ) STRICT;
 
+-- A row is a block of entries; see blocks.rs.
 CREATE TABLE event_runs (
     fold_no     INTEGER NOT NULL,
     appspace_no INTEGER NOT NULL,
-    event_no    INTEGER NOT NULL,
-    type_no     INTEGER NOT NULL,
-    source_no   INTEGER NOT NULL,
-    PRIMARY KEY (fold_no, appspace_no, event_no)
+    first_no    INTEGER NOT NULL,
+    block       BLOB NOT NULL,
+    PRIMARY KEY (fold_no, appspace_no, first_no)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE delivery_runs (
+    fold_no        INTEGER NOT NULL,
+    destination_no INTEGER NOT NULL,
+    first_no       INTEGER NOT NULL,
+    block          BLOB NOT NULL,
+    PRIMARY KEY (fold_no, destination_no, first_no)
+) STRICT, WITHOUT ROWID;
+
+-- Deliveries that were made after the fold of their event: by replays and by people.
+CREATE TABLE late_deliveries (
     fold_no        INTEGER NOT NULL,
     destination_no INTEGER NOT NULL,
     delivery_no    INTEGER NOT NULL,
