@@ -89,7 +89,10 @@ impl Intake {
     }
 
     /// Takes in one signed webhook. When this returns `Ok`, the event and its deliveries are on disk.
-    pub async fn receive(&self, path: &str, headers: &HeaderMap, body: Bytes) -> Result<Receipt, Rejection> {
+    ///
+    /// The headers are taken, not borrowed: they lie in the read buffer of their connection, which can be used again as
+    /// soon as they are gone. They go before the wait for the disk, not after it.
+    pub async fn receive(&self, path: &str, headers: HeaderMap, body: Bytes) -> Result<Receipt, Rejection> {
         let received = self.try_receive(path, headers, body).await;
         self.count(received.as_ref().map(std::slice::from_ref));
         received
@@ -126,16 +129,16 @@ impl Intake {
         if let Err(error) = live.dialect.read(&headers, &body, &source.settings) {
             return Some(Err(error.into()));
         }
-        Some(self.receive(&source.id.to_string(), &headers, body).await)
+        Some(self.receive(&source.id.to_string(), headers, body).await)
     }
 
-    async fn try_receive(&self, path: &str, headers: &HeaderMap, body: Bytes) -> Result<Receipt, Rejection> {
+    async fn try_receive(&self, path: &str, headers: HeaderMap, body: Bytes) -> Result<Receipt, Rejection> {
         let live = self.registry.source_by_path(path).ok_or(Rejection::UnknownSource)?;
         if body.len() > BODY_BYTES_MAX {
             return Err(Rejection::TooLarge);
         }
         let now = self.clock.now();
-        let signed_id = match live.verifier.verify(headers, &body, now) {
+        let signed_id = match live.verifier.verify(&headers, &body, now) {
             Ok(verified) => {
                 live.note_match(verified.secret_index, now);
                 verified.id.map(str::to_owned)
@@ -146,13 +149,14 @@ impl Intake {
             }
         };
         let source = &live.source;
-        let mut envelope = match live.dialect.read(headers, &body, &source.settings) {
+        let mut envelope = match live.dialect.read(&headers, &body, &source.settings) {
             Ok(envelope) => envelope,
             Err(error) => {
                 self.quarantine(&live, body, now, &error).await?;
                 return Err(error.into());
             }
         };
+        drop(headers);
         // An id that the signature covers is worth more than one in the body.
         envelope.sender_id = signed_id.or(envelope.sender_id);
         let origin = Origin { id: source.id, name: source.name.as_str(), appspace: source.appspace };

@@ -9,6 +9,7 @@ use domain::event::BODY_BYTES_MAX;
 use futures_util::FutureExt as _;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use pipeline::intake::Receipt;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -60,12 +61,14 @@ pub(crate) async fn receive(State(state): State<ApiState>, request: Request) -> 
 }
 
 async fn receive_event(state: &ApiState, request: Request) -> Result<Receipt, Problem> {
-    let (parts, body) = request.into_parts();
+    let (Parts { uri, headers, .. }, body) = request.into_parts();
     // The name is the rest of the path: names and ids need no decoding.
-    let source = parts.uri.path().strip_prefix("/webhooks/").unwrap_or_default();
-    let body = read_body(&state.large_bodies, &parts.headers, body, BODY_BYTES_MAX).await;
+    let source = uri.path().strip_prefix("/webhooks/").unwrap_or_default().to_owned();
+    // Like the headers, it lies in the connection's read buffer.
+    drop(uri);
+    let body = read_body(&state.large_bodies, &headers, body, BODY_BYTES_MAX).await;
     let body = body.inspect_err(|problem| count(state, problem))?;
-    Ok(state.intake.receive(source, &parts.headers, body).await?)
+    Ok(state.intake.receive(&source, headers, body).await?)
 }
 
 /// Counts a body that was refused before the intake saw it.

@@ -101,7 +101,7 @@ impl House {
 
     /// Sends a signed webhook to `/webhooks/tolinku`.
     pub(crate) async fn send(&self, body: &str) -> Result<pipeline::intake::Receipt, pipeline::intake::Rejection> {
-        self.intake.receive("tolinku", &signed(Scheme::BodyHex, body), body.to_owned().into()).await
+        self.intake.receive("tolinku", signed(Scheme::BodyHex, body), body.to_owned().into()).await
     }
 
     pub(crate) async fn events(&self) -> Vec<Arc<Event>> {
