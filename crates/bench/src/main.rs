@@ -4,6 +4,7 @@
 
 mod bare;
 mod baseline;
+mod machine;
 mod prepare;
 mod report;
 mod rig;
@@ -65,6 +66,7 @@ fn main() -> Result<ExitCode> {
 fn measure(arguments: &Arguments) -> Result<ExitCode> {
     let rows = chosen(&arguments.rows)?;
     let rig = Rig::new(arguments.seconds)?;
+    eprintln!("{}", machine::describe(rig.dir())?);
     let mut lines = Vec::new();
     for row in rows {
         let names: Vec<_> = row.specs.iter().map(|spec| spec.name).collect();
