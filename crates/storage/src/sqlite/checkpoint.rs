@@ -2,7 +2,8 @@
 //!
 //! A checkpoint syncs the database, and inside a commit that sync would be in every sender's way. So a thread of its own
 //! does a passive one every [`PAUSE`], and only when the WAL has become large, and all of it has just been moved, the
-//! writer cuts it off between two commits, when nothing is left to copy.
+//! writer begins it anew between two commits, when nothing is left to copy. The file keeps its size: to overwrite what
+//! is there costs a sync far less than to make a file longer.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -14,11 +15,11 @@ use super::failure::{self, Reach};
 use super::shared::Shared;
 
 const PAUSE: Duration = Duration::from_millis(200);
-/// Beyond this the writer cuts the WAL off, in bytes.
+/// Beyond this the writer begins the WAL anew, in bytes.
 const WAL_BYTES_MAX: i64 = 64 * 1024 * 1024;
 const PAGE_BYTES: i64 = 4_096;
-/// How long the writer waits for readers when it cuts the WAL off. They are short; the next time will do as well.
-const TRUNCATE_PATIENCE: Duration = Duration::from_millis(20);
+/// How long the writer waits for readers when it begins the WAL anew. They are short; the next time will do as well.
+const RESTART_PATIENCE: Duration = Duration::from_millis(20);
 
 /// How far the WAL has been moved, in pages.
 struct Progress {
@@ -42,13 +43,13 @@ pub(super) fn run(conn: &Connection, shared: &Shared, stop: &Receiver<()>) {
     }
 }
 
-/// Cuts the WAL off if the checkpointer has asked for it.
-pub(super) fn truncate_if_asked(conn: &Connection, shared: &Shared) -> rusqlite::Result<()> {
+/// Begins the WAL anew if the checkpointer has asked for it.
+pub(super) fn restart_if_asked(conn: &Connection, shared: &Shared) -> rusqlite::Result<()> {
     if !shared.is_wal_large.swap(false, Relaxed) {
         return Ok(());
     }
-    conn.busy_timeout(TRUNCATE_PATIENCE)?;
-    let outcome = checkpoint(conn, "TRUNCATE");
+    conn.busy_timeout(RESTART_PATIENCE)?;
+    let outcome = checkpoint(conn, "RESTART");
     conn.busy_timeout(super::connection::BUSY_TIMEOUT)?;
     match outcome {
         Err(error) if failure::reach(&error) == Reach::Store => Err(error),

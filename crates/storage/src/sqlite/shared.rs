@@ -31,7 +31,7 @@ pub(super) struct Shared {
     pub(super) tail_rows_max: usize,
     /// The event that the present pass of retention has come to.
     pub(super) prune_at: AtomicI64,
-    /// The checkpointer asks the writer to cut the WAL off.
+    /// The checkpointer asks the writer to begin the WAL anew.
     pub(super) is_wal_large: AtomicBool,
     failure: watch::Sender<Option<Arc<str>>>,
     /// The next commit fails as if the disk had.

@@ -79,7 +79,7 @@ impl Writer {
                 Round::End => return Ok(()),
                 Round::Calls(group) => self.commit_group(group)?,
             }
-            checkpoint::truncate_if_asked(&self.conn, &shared)?;
+            checkpoint::restart_if_asked(&self.conn, &shared)?;
         }
     }
 
