@@ -52,7 +52,7 @@ fn test(root: &Path, quick: bool) -> Result<()> {
         }
     }
     // Last, so that the last lines a reader sees are the counts that cargo prints.
-    stages.run("tests", cargo(&["test", "--workspace"]))?;
+    stages.run("tests", cargo(&["test", "--workspace", "--no-fail-fast"]))?;
     stages.finish();
     Ok(())
 }
