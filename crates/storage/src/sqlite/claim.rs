@@ -18,6 +18,9 @@ use crate::{Claimed, Fence, Owned, Result};
 /// How often a claim reads ahead before it makes do with what there is; the next claim finds the rest.
 const ROUNDS_MAX: usize = 4;
 
+/// Fewer due rows than this in memory, and more on disk: time to read ahead.
+const LOW_ROWS: usize = 128;
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claim {
@@ -46,10 +49,10 @@ pub(super) struct Handover {
     claimed: Claimed,
 }
 
-/// Claims from memory alone; `None` if the disk has to be asked.
-pub(super) fn from_memory(shared: &Shared, claim: &Claim) -> Option<Claimed> {
+/// Claims from memory alone, and says whether it would be well to read ahead; `None` if the disk has to be asked.
+pub(super) fn from_memory(shared: &Shared, claim: &Claim) -> Option<(Claimed, bool)> {
     let mut lanes = shared.lanes();
-    let Some(destination) = lanes.find(claim.destination) else { return Some(Claimed::default()) };
+    let Some(destination) = lanes.find(claim.destination) else { return Some((Claimed::default(), false)) };
     let lane = lanes.lane(destination)?;
     if CLASSES.into_iter().any(|class| needs_read(lane, class, claim)) {
         return None;
@@ -59,8 +62,21 @@ pub(super) fn from_memory(shared: &Shared, claim: &Claim) -> Option<Claimed> {
         return None;
     }
     let (taken, next_due) = take(&mut lanes, destination, &chosen, claim);
+    let is_low =
+        lanes.lane(destination).is_some_and(|lane| CLASSES.into_iter().any(|class| is_low(lane, class, claim)));
     let work = taken.into_iter().filter_map(|taken| taken.into_owned(claim.destination, None)).collect();
-    Some(Claimed { work, next_due })
+    Some((Claimed { work, next_due }, is_low))
+}
+
+/// Reads what the next claims of a lane will take, before they come.
+pub(super) fn prefetch(conn: &Connection, shared: &Shared, claim: &Claim) -> Result<()> {
+    let Some(destination) = shared.lanes().find(claim.destination) else { return Ok(()) };
+    for class in CLASSES {
+        if shared.lanes().lane(destination).is_some_and(|lane| is_low(lane, class, claim)) {
+            refill::refill(conn, shared, destination, class)?;
+        }
+    }
+    Ok(())
 }
 
 /// Claims, reading what memory does not have. Runs on a blocking thread.
@@ -128,6 +144,13 @@ impl Drop for Handover {
 fn needs_read(lane: &Lane, class: Class, claim: &Claim) -> bool {
     lane.has_due_beyond(class, claim.now)
         && lane.due_of_window(class, claim.now).take(claim.limit).count() < claim.limit
+}
+
+/// Whether a class will soon have fewer in memory than are due, and nobody reads them yet.
+fn is_low(lane: &Lane, class: Class, claim: &Claim) -> bool {
+    lane.has_due_beyond(class, claim.now)
+        && !lane.is_being_read(class)
+        && lane.due_of_window(class, claim.now).nth(LOW_ROWS).is_none()
 }
 
 /// What a claim takes.

@@ -341,6 +341,10 @@ impl Lane {
         self.windows[class as usize].has_due_beyond(now)
     }
 
+    pub(super) fn is_being_read(&self, class: Class) -> bool {
+        self.windows[class as usize].is_being_read()
+    }
+
     /// When the next one that nobody has in hand is due.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let tail = self.tail.first_key_value().map(|(&(due_at, _), _)| due_at);

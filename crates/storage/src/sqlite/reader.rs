@@ -29,6 +29,18 @@ impl Readers {
     }
 }
 
+/// A connection in use; goes back however the read ends.
+struct Borrowed<'a> {
+    readers: &'a Readers,
+    conn: Option<Connection>,
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        lock(&self.readers.idle).extend(self.conn.take());
+    }
+}
+
 /// Runs a read on a blocking thread. It goes on to its end also when the caller is gone.
 pub(super) async fn read<T: Send + 'static>(
     shared: &Arc<Shared>,
@@ -40,9 +52,8 @@ pub(super) async fn read<T: Send + 'static>(
     let run = move || {
         let _place = place;
         let conn = lock(&shared.readers.idle).pop().ok_or_else(|| failure::failed("a reader is missing"))?;
-        let outcome = work(&conn, &shared);
-        lock(&shared.readers.idle).push(conn);
-        outcome
+        let borrowed = Borrowed { readers: &shared.readers, conn: Some(conn) };
+        borrowed.conn.as_ref().map_or_else(|| Err(failure::closed()), |conn| work(conn, &shared))
     };
     tokio::task::spawn_blocking(run).await.unwrap_or_else(|error| Err(failure::failed(&format!("a reader: {error}"))))
 }

@@ -13,32 +13,50 @@ use super::shared::Shared;
 use super::window::{KEY_MIN, Key, Waiting};
 use crate::Result;
 
-/// Reads the next rows of a window; returns whether there were any. Another read of the same window comes first.
+/// Reads the next rows of a window, or waits for another thread that does; returns whether there may be more to take.
 pub(super) fn refill(conn: &Connection, shared: &Shared, destination: DestinationNo, class: Class) -> Result<bool> {
-    // The list of folds is taken before the read begins, so that a fold that ends meanwhile is among what is noted.
-    let folds: Vec<FoldNo> = shared.tail().folds.iter().map(|fold| fold.no).collect();
-    let begun = shared.lanes().lane_mut(destination).and_then(|lane| {
+    let (after, limit) = {
+        let mut lanes = shared.lanes();
+        let Some(lane) = lanes.lane_mut(destination) else { return Ok(false) };
         let window = lane.window(class);
-        window.begin_read().map(|after| (after, window.rows_to_read()))
-    });
-    let Some((after, limit)) = begun else { return Ok(false) };
+        match window.begin_read() {
+            Some(after) => (after, window.rows_to_read()),
+            None if window.is_being_read() => {
+                drop(shared.read_ended.wait(lanes));
+                return Ok(true);
+            }
+            None => return Ok(false),
+        }
+    };
+    let reading = Reading { shared, destination, class };
     let read = reader::in_snapshot(conn, |conn| {
         let nos = match class {
-            Class::Fresh => fresh_after(conn, shared, destination, after, &folds, limit)?,
+            Class::Fresh => fresh_after(conn, shared, destination, after, limit)?,
             Class::Retry | Class::Replay => due_after(conn, destination, class, after, limit)?,
         };
         waiting_of(conn, shared, &nos, limit)
     });
-    let mut lanes = shared.lanes();
-    let Ok((rows, next_due)) = read.map_err(|error| failure::unreadable(&error)) else {
-        if let Some(lane) = lanes.lane_mut(destination) {
-            lane.window(class).abandon_read();
-        }
-        return Err(failure::failed("a read failed"));
-    };
+    let (rows, next_due) = read.map_err(|error| failure::unreadable(&error))?;
     let is_any = !rows.is_empty();
-    lanes.end_read(destination, class, rows, next_due);
+    shared.lanes().end_read(destination, class, rows, next_due);
+    drop(reading);
     Ok(is_any)
+}
+
+/// A read under way. However it ends, whoever waits for it goes on.
+struct Reading<'a> {
+    shared: &'a Shared,
+    destination: DestinationNo,
+    class: Class,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if let Some(lane) = self.shared.lanes().lane_mut(self.destination) {
+            lane.window(self.class).abandon_read();
+        }
+        self.shared.read_ended.notify_all();
+    }
 }
 
 /// The deliveries in `due` after a key, and one more than fits.
@@ -63,16 +81,21 @@ fn fresh_after(
     shared: &Shared,
     destination: DestinationNo,
     after: Key,
-    folds: &[FoldNo],
     limit: usize,
 ) -> rusqlite::Result<Vec<DeliveryNo>> {
-    let first = if after == KEY_MIN { None } else { shared.tail().fold_of(after.1.event()) };
+    // The list of folds is taken after the read has begun: a fold that ends later is among what is noted.
+    let folds: Vec<FoldNo> = {
+        let tail = shared.tail();
+        let first = if after == KEY_MIN { None } else { tail.fold_of(after.1.event()) };
+        let all = tail.folds.iter().map(|fold| fold.no);
+        all.filter(|&fold| first.is_none_or(|first| fold >= first)).collect()
+    };
     let mut find = conn.prepare_cached(
         "SELECT delivery_no FROM fresh WHERE fold_no = ?1 AND destination_no = ?2 AND delivery_no > ?3 \
          ORDER BY delivery_no LIMIT ?4",
     )?;
     let mut nos = Vec::new();
-    for &fold in folds.iter().filter(|&&fold| first.is_none_or(|first| fold >= first)) {
+    for fold in folds {
         let key = params![fold, destination, after.1.0, sql_limit(limit + 1 - nos.len())];
         for no in find.query_map(key, |row| row.get(0).map(DeliveryNo))? {
             nos.push(no?);

@@ -1,7 +1,7 @@
 //! What the writer, the checkpointer, the readers and the callers share.
 
 use std::sync::atomic::{AtomicBool, AtomicI64};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
@@ -21,6 +21,8 @@ use crate::{Result, WorkSignal};
 pub(super) struct Shared {
     tail: RwLock<Tail>,
     lanes: Mutex<Lanes>,
+    /// A read of what lies behind a window has ended.
+    pub(super) read_ended: Condvar,
     pub(super) queue: CommitQueue,
     pub(super) readers: Readers,
     pub(super) signal: Arc<WorkSignal>,
@@ -55,6 +57,7 @@ impl Shared {
         Self {
             tail: RwLock::new(parts.tail),
             lanes: Mutex::new(parts.lanes),
+            read_ended: Condvar::new(),
             queue: CommitQueue::new(),
             readers: parts.readers,
             signal: Arc::default(),

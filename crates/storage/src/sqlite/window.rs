@@ -176,12 +176,13 @@ impl Window {
         if self.room.is_scarce() { ROWS_MAX_WHEN_SCARCE } else { REFILL_ROWS }
     }
 
+    pub(super) fn is_being_read(&self) -> bool {
+        self.noted.is_some()
+    }
+
     /// Begins a read of what follows the returned key, unless one is under way or there is nothing.
     pub(super) fn begin_read(&mut self) -> Option<Key> {
-        let beyond = self.beyond?;
-        if self.noted.is_some() {
-            return None;
-        }
+        let beyond = self.beyond.filter(|_| !self.is_being_read())?;
         self.noted = Some(HashMap::new());
         Some(beyond.bound)
     }
@@ -209,7 +210,7 @@ impl Window {
         }
     }
 
-    /// Ends a read that failed.
+    /// Ends a read, if it has not ended yet, without having learnt anything.
     pub(super) fn abandon_read(&mut self) {
         self.noted = None;
     }

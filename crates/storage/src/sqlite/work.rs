@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{DeliveryId, DestinationId, Timestamp};
+use rusqlite::Connection;
 
 use super::SqliteStore;
 use super::claim::{self, Claim};
 use super::reader;
 use super::settle;
+use super::shared::Shared;
 use crate::{Claimed, Fence, Lane, NewEvent, Result, Settled, Settlement, Work, WorkSignal};
 
 #[async_trait]
@@ -22,7 +24,13 @@ impl Work for SqliteStore {
     ) -> Result<Claimed> {
         self.shared.check_open()?;
         let claim = Claim { destination, now, limit, lease_until };
-        if let Some(claimed) = claim::from_memory(&self.shared, &claim) {
+        if let Some((claimed, is_low)) = claim::from_memory(&self.shared, &claim) {
+            if is_low {
+                // Beside the caller: it has what it asked for. A read that fails will fail again where it matters.
+                let shared = self.shared.clone();
+                let ahead = move |conn: &Connection, shared: &Shared| claim::prefetch(conn, shared, &claim);
+                drop(tokio::spawn(async move { reader::read(&shared, ahead).await }));
+            }
             return Ok(claimed);
         }
         let shared = self.shared.clone();
