@@ -27,6 +27,7 @@ mod events;
 mod failure;
 mod fingerprints;
 mod fold;
+mod headroom;
 mod kept;
 mod lanes;
 mod ledger;
@@ -62,7 +63,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use backup::{BackupError, backup};
 pub use failure::FailureWatch;
-pub use options::{DATABASE_FILE, LOCK_FILE, OpenError, SqliteOptions};
+pub use options::{DATABASE_FILE, HEADROOM_FILE, LOCK_FILE, OpenError, SqliteOptions};
 pub use vault::Vault;
 
 use open::Threads;

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use super::connection;
 use super::dedupe::Dedupe;
+use super::headroom::Headroom;
 use super::kept::Budget;
 use super::load;
 use super::lock::DirLock;
@@ -65,7 +66,8 @@ pub(super) fn open(options: SqliteOptions) -> Result<(Arc<Shared>, Threads), Ope
     };
     let checkpointer =
         spawn("checkpointer", Box::new(move || checkpoint::run(&checkpoint_conn, &for_checkpointer, &stop)))?;
-    let writer = spawn("writer", Box::new(move || writer::run(conn, state)))?;
+    let headroom = Headroom::keep(&options.data_dir, options.headroom_bytes);
+    let writer = spawn("writer", Box::new(move || writer::run(conn, state, headroom)))?;
     Ok((shared, Threads { writer, checkpointer, stop_checkpointer }))
 }
 

@@ -10,6 +10,8 @@ use crate::DEDUPE_WINDOW_DEFAULT;
 pub const DATABASE_FILE: &str = "afterclick.db";
 /// The file inside the data directory that a running store holds locked.
 pub const LOCK_FILE: &str = "lock";
+/// The file inside the data directory that keeps room back on the disk.
+pub const HEADROOM_FILE: &str = "headroom";
 
 /// What may be set of a [`super::SqliteStore`].
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct SqliteOptions {
     pub tail_rows_max: usize,
     /// How many bytes of bodies are kept in memory for deliveries that wait.
     pub kept_bytes_max: usize,
+    /// Room kept back on the disk, so that outcomes can still be recorded when it is full.
+    pub headroom_bytes: u64,
 }
 
 impl SqliteOptions {
@@ -36,6 +40,7 @@ impl SqliteOptions {
             dedupe_window: DEDUPE_WINDOW_DEFAULT,
             tail_rows_max: 65_536,
             kept_bytes_max: 8 * 1024 * 1024,
+            headroom_bytes: 8 * 1024 * 1024,
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn refill(conn: &Connection, shared: &Shared, destination: Destinatio
             None => return Ok(false),
         }
     };
-    let reading = Reading { shared, destination, class };
+    let mut reading = Reading { shared, destination, class, is_ended: false };
     let read = reader::in_snapshot(conn, |conn| {
         let nos = match class {
             Class::Fresh => fresh_after(conn, shared, destination, after, limit)?,
@@ -39,7 +39,7 @@ pub(super) fn refill(conn: &Connection, shared: &Shared, destination: Destinatio
     let (rows, next_due) = read.map_err(|error| failure::unreadable(&error))?;
     let is_any = !rows.is_empty();
     shared.lanes().end_read(destination, class, rows, next_due);
-    drop(reading);
+    reading.is_ended = true;
     Ok(is_any)
 }
 
@@ -48,11 +48,15 @@ struct Reading<'a> {
     shared: &'a Shared,
     destination: DestinationNo,
     class: Class,
+    /// The window has learnt what was read, and another read may be under way by now.
+    is_ended: bool,
 }
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        if let Some(lane) = self.shared.lanes().lane_mut(self.destination) {
+        if !self.is_ended
+            && let Some(lane) = self.shared.lanes().lane_mut(self.destination)
+        {
             lane.window(self.class).abandon_read();
         }
         self.shared.read_ended.notify_all();

@@ -210,7 +210,7 @@ impl Window {
         }
     }
 
-    /// Ends a read, if it has not ended yet, without having learnt anything.
+    /// Ends a read that failed.
     pub(super) fn abandon_read(&mut self) {
         self.noted = None;
     }

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use super::checkpoint;
 use super::failure::{self, Reach};
 use super::fold::FoldWork;
+use super::headroom::Headroom;
 use super::queue::{Job, Round};
 use super::shared::Shared;
 use super::transaction::{Tx, WriterState};
@@ -27,6 +28,7 @@ type Group = Vec<Box<dyn Job>>;
 pub(super) struct Writer {
     pub(super) conn: Connection,
     pub(super) state: WriterState,
+    headroom: Headroom,
     /// No step of a fold is made before this.
     fold_rests_until: Option<Instant>,
 }
@@ -54,9 +56,9 @@ impl From<rusqlite::Error> for Fatal {
 }
 
 /// Runs the writer until the queue has ended. However it ends, no caller is left waiting.
-pub(super) fn run(conn: Connection, state: WriterState) {
+pub(super) fn run(conn: Connection, state: WriterState, headroom: Headroom) {
     let shared = state.shared.clone();
-    let mut writer = Writer { conn, state, fold_rests_until: None };
+    let mut writer = Writer { conn, state, headroom, fold_rests_until: None };
     let reason = match catch_unwind(AssertUnwindSafe(|| writer.serve())) {
         Ok(Ok(())) => return,
         Ok(Err(Fatal(reason))) => reason,
@@ -84,59 +86,63 @@ impl Writer {
     }
 
     /// Commits a group as one, or, if that is not to be, each call for itself.
-    fn commit_group(&mut self, mut group: Group) -> Result<(), Fatal> {
+    fn commit_group(&mut self, group: Group) -> Result<(), Fatal> {
         if group.is_empty() && !self.folds_now() {
             return Ok(());
         }
-        let void = match self.attempt(&mut group) {
-            Ok(()) => {
-                answer_all(group, &Ok(()));
-                return Ok(());
-            }
-            Err(void) => void,
-        };
-        self.roll_back(&mut group)?;
+        if !self.headroom.is_whole() {
+            return self.commit_little(group, &failure::disk_full());
+        }
+        let Some((group, void)) = self.commit_whole(group)? else { return Ok(()) };
         match void {
-            Void::Sql(error) if failure::reach(&error) == Reach::Store => {
-                answer_all(group, &Err(failure::answer(&error)));
-                Err(error.into())
+            Void::Sql(error) if failure::reach(&error) == Reach::DiskFull => {
+                self.headroom.give_up();
+                self.commit_little(group, &failure::answer(&error))
             }
-            Void::Sql(error) if failure::reach(&error) != Reach::Call => self.commit_little(group, &error),
-            Void::Sql(_) | Void::RefusedLate => group.into_iter().try_for_each(|job| self.commit_alone(job)),
+            Void::Sql(error) if failure::reach(&error) == Reach::Locked => {
+                self.commit_little(group, &failure::answer(&error))
+            }
+            Void::Sql(_) | Void::RefusedLate => self.commit_each(group),
         }
     }
 
     /// The disk is full: intake must wait, but outcomes may still fit.
-    fn commit_little(&mut self, group: Group, error: &rusqlite::Error) -> Result<(), Fatal> {
+    fn commit_little(&mut self, group: Group, refusal: &StoreError) -> Result<(), Fatal> {
         self.fold_rests_until = Some(Instant::now() + FOLD_REST);
+        let (intake, rest): (Group, Group) = group.into_iter().partition(|job| job.is_intake());
+        answer_all(intake, &Err(refusal.clone()));
+        match self.commit_whole(rest)? {
+            None => Ok(()),
+            Some((rest, _)) => self.commit_each(rest),
+        }
+    }
+
+    fn commit_each(&mut self, group: Group) -> Result<(), Fatal> {
         for job in group {
-            if job.is_intake() {
-                job.answer(Err(failure::answer(error)));
-            } else {
-                self.commit_alone(job)?;
+            match self.commit_whole(vec![job])? {
+                None => {}
+                // What it was refused with is its answer.
+                Some((job, Void::RefusedLate)) => answer_all(job, &Ok(())),
+                Some((job, Void::Sql(error))) => answer_all(job, &Err(failure::answer(&error))),
             }
         }
         Ok(())
     }
 
-    fn commit_alone(&mut self, job: Box<dyn Job>) -> Result<(), Fatal> {
-        let mut group = vec![job];
-        let outcome = match self.attempt(&mut group) {
-            Ok(()) => {
-                answer_all(group, &Ok(()));
-                return Ok(());
-            }
-            // What it was refused with is its answer.
-            Err(Void::RefusedLate) => Ok(()),
-            Err(Void::Sql(error)) => Err(error),
-        };
-        self.roll_back(&mut group)?;
-        let answer = outcome.as_ref().map_err(failure::answer).copied();
-        answer_all(group, &answer);
-        match outcome {
-            Err(error) if failure::reach(&error) == Reach::Store => Err(error.into()),
-            _ => Ok(()),
+    /// Commits a group in one transaction and answers it; gives it back if it was rolled back.
+    fn commit_whole(&mut self, mut group: Group) -> Result<Option<(Group, Void)>, Fatal> {
+        if let Err(void) = self.attempt(&mut group) {
+            self.roll_back(&mut group)?;
+            return match void {
+                Void::Sql(error) if failure::reach(&error) == Reach::Store => {
+                    answer_all(group, &Err(failure::answer(&error)));
+                    Err(error.into())
+                }
+                void => Ok(Some((group, void))),
+            };
         }
+        answer_all(group, &Ok(()));
+        Ok(None)
     }
 
     /// One transaction. After an error the caller rolls back.

@@ -8,6 +8,7 @@ use domain::{Event, Verdict};
 
 use super::kit::OnDisk;
 use crate::conformance::kit::{at, change, settlement};
+use crate::sqlite::HEADROOM_FILE;
 use crate::sqlite::queue::APPENDS_MAX;
 use crate::sqlite::transaction::Tx;
 use crate::{Append, BusyReason, EventLog as _, NewEvent, OnKnown, Settled, StoreError, Upkeep as _, Work as _};
@@ -47,6 +48,29 @@ async fn a_full_disk_refuses_intake_and_recovers_by_itself() {
     for new in &refused {
         assert!(kit.has(new).await);
     }
+}
+
+#[tokio::test]
+async fn while_no_room_can_be_kept_back_outcomes_go_on_and_intake_waits() {
+    let (mut kit, probe) = OnDisk::kit(|options| options).await;
+    let a = kit.destination("a").await;
+    let owed = kit.owe(0, 2, a).await;
+    let work = kit.claim(a, 10, 2).await;
+    let event = kit.event(20, &[a]);
+
+    probe.execute("PRAGMA max_page_count = 1").await;
+    let refused = large(&kit.event(1, &[a]), "new.type");
+    kit.try_append(vec![refused], OnKnown::Count).await.unwrap_err();
+    // The room was given up, and what lies in its place now keeps it from being had back.
+    std::fs::create_dir(probe.dir().join(HEADROOM_FILE)).unwrap();
+    probe.execute("PRAGMA max_page_count = 1000000").await;
+
+    let busy = kit.try_append(vec![event.clone()], OnKnown::Count).await.unwrap_err();
+    assert!(matches!(busy, StoreError::Busy { reason: BusyReason::DiskFull, .. }), "{busy}");
+    for owned in &work {
+        assert_eq!(kit.settle(owned, 30, &Verdict::Delivered).await, Settled::Done);
+    }
+    assert_eq!(kit.state(owed[1]).await, domain::delivery::State::Delivered);
 }
 
 #[tokio::test]

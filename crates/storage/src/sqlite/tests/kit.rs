@@ -21,7 +21,7 @@ pub(super) type Change = fn(SqliteOptions) -> SqliteOptions;
 
 /// Options for a directory.
 pub(super) fn options(dir: &Path) -> SqliteOptions {
-    SqliteOptions::new(dir, Vault::new(vec![KEY]))
+    SqliteOptions { headroom_bytes: 10_000, ..SqliteOptions::new(dir, Vault::new(vec![KEY])) }
 }
 
 /// The store as a [`Backend`].
