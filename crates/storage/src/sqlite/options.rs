@@ -40,7 +40,7 @@ impl SqliteOptions {
             dedupe_window: DEDUPE_WINDOW_DEFAULT,
             tail_rows_max: 65_536,
             kept_bytes_max: 8 * 1024 * 1024,
-            headroom_bytes: 8 * 1024 * 1024,
+            headroom_bytes: 4 * 1024 * 1024,
         }
     }
 }
