@@ -48,8 +48,23 @@ pub(super) fn restart_if_asked(conn: &Connection, shared: &Shared) -> rusqlite::
     if !shared.is_wal_large.swap(false, Relaxed) {
         return Ok(());
     }
+    restart(conn)
+}
+
+/// Moves all of the WAL and begins it anew.
+pub(super) fn restart(conn: &Connection) -> rusqlite::Result<()> {
+    patiently(conn, "RESTART")
+}
+
+/// Moves all of the WAL and gives its room back: for a disk that is full.
+pub(super) fn truncate(conn: &Connection) -> rusqlite::Result<()> {
+    patiently(conn, "TRUNCATE")
+}
+
+/// A checkpoint by the writer, which waits for readers only a little. What cannot be done now is put off.
+fn patiently(conn: &Connection, mode: &str) -> rusqlite::Result<()> {
     conn.busy_timeout(RESTART_PATIENCE)?;
-    let outcome = checkpoint(conn, "RESTART");
+    let outcome = checkpoint(conn, mode);
     conn.busy_timeout(super::connection::BUSY_TIMEOUT)?;
     match outcome {
         Err(error) if failure::reach(&error) == Reach::Store => Err(error),

@@ -1,8 +1,8 @@
 //! Room kept back on the disk, so that a full one stops intake but not deliveries.
 //!
 //! A file lies beside the database. When a commit finds the disk full, the file is removed, and what it held
-//! is for outcomes alone: intake is refused until the file could be made again. That is also how the end of the trouble
-//! is noticed, without anybody's help.
+//! is for outcomes alone: intake is refused until the file could be made again with as much room to spare. That is also
+//! how the end of the trouble is noticed, without anybody's help.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -27,15 +27,16 @@ pub(super) struct Headroom {
 impl Headroom {
     /// Keeps room back in a data directory, if there is any.
     pub(super) fn keep(data_dir: &Path, bytes: u64) -> Self {
-        let mut headroom = Self { path: data_dir.join(HEADROOM_FILE), bytes, is_kept: false, failed_at: None };
-        headroom.is_whole();
-        headroom
+        let path = data_dir.join(HEADROOM_FILE);
+        let is_kept = make(&path, bytes, bytes).is_ok();
+        Self { path, bytes, is_kept, failed_at: None }
     }
 
     /// Whether the room is kept back. If it was given up, tries to have it back, now and then.
     pub(super) fn is_whole(&mut self) -> bool {
         if !self.is_kept && self.failed_at.is_none_or(|at| at.elapsed() >= PAUSE) {
-            match make(&self.path, self.bytes) {
+            // Twice as much, or intake would fill the disk again at once and starve the outcomes.
+            match make(&self.path, self.bytes, 2 * self.bytes) {
                 Ok(()) => (self.is_kept, self.failed_at) = (true, None),
                 Err(error) => {
                     tracing::warn!(%error, "no room can be kept back on the disk; intake is refused");
@@ -57,20 +58,21 @@ impl Headroom {
     }
 }
 
-/// Writes the file unless it is there. Zeros, not a hole: a hole holds no room. It need not last, so it is not synced.
-fn make(path: &Path, bytes: u64) -> io::Result<()> {
+/// Makes the file unless it is there, if there is room for `needed` bytes. It is made of zeros, because a hole holds no
+/// room. It need not last, so it is not synced.
+fn make(path: &Path, bytes: u64, needed: u64) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|file| file.len() == bytes) {
         return Ok(());
     }
     let mut file = File::create(path)?;
     let chunk = [0; CHUNK_BYTES];
-    let mut left = bytes;
+    let mut left = needed;
     while left > 0 {
         let now = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
         file.write_all(&chunk[..now])?;
         left -= now as u64;
     }
-    Ok(())
+    file.set_len(bytes)
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 
 use domain::delivery::{Class, Standing, State};
-use domain::{DeliveryId, DestinationId, Timestamp};
+use domain::{DestinationId, Timestamp};
 
+use super::leases::Lease;
 use super::numbers::{DeliveryNo, DestinationNo, EventNo};
 use super::window::{Room, Waiting, Window};
 use crate::Fence;
@@ -25,13 +26,13 @@ pub(super) const TAIL_KEY_MIN: TailKey = (Timestamp::from_millis(i64::MIN), Deli
 /// Every lane and every lease.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    by_id: HashMap<DestinationId, DestinationNo>,
-    by_no: HashMap<DestinationNo, Lane>,
-    leases: HashMap<Fence, Lease>,
-    fences: HashMap<DeliveryNo, Fence>,
-    last_fence: u64,
+    pub(super) by_id: HashMap<DestinationId, DestinationNo>,
+    pub(super) by_no: HashMap<DestinationNo, Lane>,
+    pub(super) leases: HashMap<Fence, Lease>,
+    pub(super) fences: HashMap<DeliveryNo, Fence>,
+    pub(super) last_fence: u64,
     /// Fresh deliveries of events up to here have rows in `fresh`; later ones are only in memory.
-    folded_to: EventNo,
+    pub(super) folded_to: EventNo,
     room: Room,
 }
 
@@ -46,19 +47,9 @@ pub(super) struct Lane {
     /// Fresh ones of the tail: all of them, by age.
     pub(super) tail: BTreeMap<TailKey, Waiting>,
     windows: [Window; 3],
-    leased: HashSet<Fence>,
+    pub(super) leased: HashSet<Fence>,
     /// Places given out so far: decides whose turn it is.
     pub(super) places: u64,
-}
-
-/// Who owns a delivery, and for how long.
-#[derive(Debug)]
-pub(super) struct Lease {
-    pub(super) destination: DestinationNo,
-    pub(super) waiting: Waiting,
-    pub(super) until: Timestamp,
-    /// The open transaction ends this lease: nobody else may touch it until that is committed or rolled back.
-    is_ending: bool,
 }
 
 impl Lanes {
@@ -110,8 +101,6 @@ impl Lanes {
     pub(super) fn iter(&self) -> impl Iterator<Item = (DestinationNo, &Lane)> {
         self.by_no.iter().map(|(&no, lane)| (no, lane))
     }
-
-    // -- what the writer brings after a commit ---------------------------------------------------------------------
 
     /// A new pending delivery.
     pub(super) fn owe(&mut self, destination: DestinationNo, waiting: Waiting) {
@@ -185,93 +174,6 @@ impl Lanes {
                 }
             }
         }
-    }
-
-    // -- leases ----------------------------------------------------------------------------------------------------
-
-    pub(super) fn lease(&mut self, destination: DestinationNo, waiting: Waiting, until: Timestamp) -> Fence {
-        self.last_fence += 1;
-        let fence = Fence(self.last_fence);
-        self.fences.insert(waiting.no, fence);
-        if let Some(lane) = self.by_no.get_mut(&destination) {
-            lane.leased.insert(fence);
-        }
-        self.leases.insert(fence, Lease { destination, waiting, until, is_ending: false });
-        fence
-    }
-
-    pub(super) fn is_leased(&self, no: DeliveryNo) -> bool {
-        self.fences.contains_key(&no)
-    }
-
-    /// The lease of a delivery, for the transaction that ends it; `None` if the fence does not own it any more.
-    pub(super) fn begin_end(&mut self, id: DeliveryId, fence: Fence) -> Option<&Lease> {
-        let lease = self.leases.get_mut(&fence)?;
-        let owns = lease.waiting.event_id == id.event && lease.waiting.no.ordinal() == id.ordinal;
-        if !owns || lease.is_ending {
-            return None;
-        }
-        lease.is_ending = true;
-        Some(lease)
-    }
-
-    /// The same for a delivery that is called off while somebody may have it in hand.
-    pub(super) fn begin_end_of(&mut self, no: DeliveryNo) -> Option<Fence> {
-        let fence = *self.fences.get(&no)?;
-        let lease = self.leases.get_mut(&fence)?;
-        (!std::mem::replace(&mut lease.is_ending, true)).then_some(fence)
-    }
-
-    /// The same for all of a destination.
-    pub(super) fn begin_end_all(&mut self, destination: DestinationNo) -> Vec<Fence> {
-        let leased = self.by_no.get(&destination).into_iter().flat_map(|lane| &lane.leased).copied();
-        let mut begun = Vec::new();
-        for fence in leased {
-            if let Some(lease) = self.leases.get_mut(&fence)
-                && !std::mem::replace(&mut lease.is_ending, true)
-            {
-                begun.push(fence);
-            }
-        }
-        begun
-    }
-
-    /// The transaction was rolled back: the lease goes on.
-    pub(super) fn undo_end(&mut self, fence: Fence) {
-        if let Some(lease) = self.leases.get_mut(&fence) {
-            lease.is_ending = false;
-        }
-    }
-
-    /// Gives back one delivery that was not tried.
-    pub(super) fn release(&mut self, id: DeliveryId, fence: Fence) -> Option<DestinationId> {
-        let lease = self.leases.get(&fence)?;
-        let owns = lease.waiting.event_id == id.event && lease.waiting.no.ordinal() == id.ordinal;
-        if owns && !lease.is_ending { self.give_back(fence) } else { None }
-    }
-
-    /// Gives back what was leased until before `now`.
-    pub(super) fn rescue(&mut self, now: Timestamp) -> (usize, Vec<DestinationId>) {
-        let ended = self.leases.iter().filter(|(_, lease)| lease.until < now && !lease.is_ending);
-        let ended: Vec<Fence> = ended.map(|(&fence, _)| fence).collect();
-        let lanes = ended.iter().filter_map(|&fence| self.give_back(fence)).collect();
-        (ended.len(), lanes)
-    }
-
-    fn give_back(&mut self, fence: Fence) -> Option<DestinationId> {
-        let lease = self.end_lease(fence)?;
-        let lane = self.by_no.get_mut(&lease.destination)?;
-        lane.wait(lease.waiting, self.folded_to);
-        Some(lane.destination)
-    }
-
-    fn end_lease(&mut self, fence: Fence) -> Option<Lease> {
-        let lease = self.leases.remove(&fence)?;
-        self.fences.remove(&lease.waiting.no);
-        if let Some(lane) = self.by_no.get_mut(&lease.destination) {
-            lane.leased.remove(&fence);
-        }
-        Some(lease)
     }
 
     /// The next fresh deliveries of the tail that are pending, for a fold: up to `limit` that wait, after `after`, and

@@ -30,6 +30,7 @@ mod fold;
 mod headroom;
 mod kept;
 mod lanes;
+mod leases;
 mod ledger;
 mod load;
 mod lock;

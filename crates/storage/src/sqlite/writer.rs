@@ -18,6 +18,8 @@ use super::shared::Shared;
 use super::transaction::{Tx, WriterState};
 use crate::StoreError;
 
+/// How often the WAL is to give its room back on a full disk.
+const TRUNCATE_PAUSE: Duration = Duration::from_secs(1);
 /// How long a fold rests after the disk was full.
 const FOLD_REST: Duration = Duration::from_secs(5);
 
@@ -29,6 +31,8 @@ pub(super) struct Writer {
     pub(super) conn: Connection,
     pub(super) state: WriterState,
     headroom: Headroom,
+    /// When the WAL was last to give its room back.
+    truncated_at: Option<Instant>,
     /// No step of a fold is made before this.
     fold_rests_until: Option<Instant>,
 }
@@ -58,7 +62,7 @@ impl From<rusqlite::Error> for Fatal {
 /// Runs the writer until the queue has ended. However it ends, no caller is left waiting.
 pub(super) fn run(conn: Connection, state: WriterState, headroom: Headroom) {
     let shared = state.shared.clone();
-    let mut writer = Writer { conn, state, headroom, fold_rests_until: None };
+    let mut writer = Writer { conn, state, headroom, truncated_at: None, fold_rests_until: None };
     let reason = match catch_unwind(AssertUnwindSafe(|| writer.serve())) {
         Ok(Ok(())) => return,
         Ok(Err(Fatal(reason))) => reason,
@@ -96,7 +100,7 @@ impl Writer {
         let Some((group, void)) = self.commit_whole(group)? else { return Ok(()) };
         match void {
             Void::Sql(error) if failure::reach(&error) == Reach::DiskFull => {
-                self.headroom.give_up();
+                self.make_room()?;
                 self.commit_little(group, &failure::answer(&error))
             }
             Void::Sql(error) if failure::reach(&error) == Reach::Locked => {
@@ -111,10 +115,27 @@ impl Writer {
         self.fold_rests_until = Some(Instant::now() + FOLD_REST);
         let (intake, rest): (Group, Group) = group.into_iter().partition(|job| job.is_intake());
         answer_all(intake, &Err(refusal.clone()));
-        match self.commit_whole(rest)? {
-            None => Ok(()),
-            Some((rest, _)) => self.commit_each(rest),
+        if rest.is_empty() {
+            return Ok(());
         }
+        let Some((rest, void)) = self.commit_whole(rest)? else {
+            // The WAL must not grow into the little room that is left: it is moved and begun anew each time.
+            return Ok(checkpoint::restart(&self.conn)?);
+        };
+        if matches!(&void, Void::Sql(error) if failure::reach(error) == Reach::DiskFull) {
+            self.make_room()?;
+        }
+        self.commit_each(rest)
+    }
+
+    /// Gives up the headroom, so that the WAL can be moved into the database, and with it the room that the WAL takes.
+    fn make_room(&mut self) -> Result<(), Fatal> {
+        self.headroom.give_up();
+        if self.truncated_at.is_some_and(|at| at.elapsed() < TRUNCATE_PAUSE) {
+            return Ok(());
+        }
+        self.truncated_at = Some(Instant::now());
+        Ok(checkpoint::truncate(&self.conn)?)
     }
 
     fn commit_each(&mut self, group: Group) -> Result<(), Fatal> {
