@@ -108,8 +108,7 @@ fn delete_destination(tx: &mut Tx<'_>, id: DestinationId, now: Timestamp) -> TxR
     tx.conn.prepare_cached("DELETE FROM destinations WHERE id = ?1")?.execute([id.to_bytes()])?;
     tx.state.names.remove_destination(id);
     // What workers have in hand turns stale at once.
-    let ending = tx.state.shared.lanes().begin_end_all(no);
-    tx.ends(ending);
+    tx.closes(no);
     tx.change(Change::LaneClosed { no });
     replays::fail_all_of(tx, no, now)?;
     chores::add(tx, chores::Kind::DeletedDestination, no)?;

@@ -95,7 +95,8 @@ impl Lanes {
 
     /// The lane of a destination that is in the catalog.
     pub(super) fn find(&self, destination: DestinationId) -> Option<DestinationNo> {
-        self.by_id.get(&destination).copied()
+        let no = *self.by_id.get(&destination)?;
+        self.by_no.get(&no).is_some_and(|lane| !lane.is_closed).then_some(no)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (DestinationNo, &Lane)> {

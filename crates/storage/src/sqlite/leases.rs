@@ -54,11 +54,12 @@ impl Lanes {
         (!std::mem::replace(&mut lease.is_ending, true)).then_some(fence)
     }
 
-    /// The same for all of a destination.
-    pub(super) fn begin_end_all(&mut self, destination: DestinationNo) -> Vec<Fence> {
-        let leased = self.by_no.get(&destination).into_iter().flat_map(|lane| &lane.leased).copied();
+    /// The same for all of a destination that is deleted. From now on nothing is claimed from it.
+    pub(super) fn begin_close(&mut self, destination: DestinationNo) -> Vec<Fence> {
+        let Some(lane) = self.by_no.get_mut(&destination) else { return Vec::new() };
+        lane.is_closed = true;
         let mut begun = Vec::new();
-        for fence in leased {
+        for &fence in &lane.leased {
             if let Some(lease) = self.leases.get_mut(&fence)
                 && !std::mem::replace(&mut lease.is_ending, true)
             {
@@ -66,6 +67,13 @@ impl Lanes {
             }
         }
         begun
+    }
+
+    /// The transaction was rolled back: the destination is still there.
+    pub(super) fn undo_close(&mut self, destination: DestinationNo) {
+        if let Some(lane) = self.by_no.get_mut(&destination) {
+            lane.is_closed = false;
+        }
     }
 
     /// The transaction was rolled back: the lease goes on.

@@ -1,8 +1,8 @@
 //! One open transaction: what it has written, and what must become true in memory once it is committed.
 //!
 //! Work inside a transaction never touches the shared memory directly. It leaves [`Change`]s, which are applied after the
-//! commit and forgotten after a rollback. Only two things are done at once and undone by a rollback: leases are marked
-//! as ending, and names are interned.
+//! commit and forgotten after a rollback. Only three things are done at once and undone by a rollback: leases are marked
+//! as ending, lanes as closed, and names are interned.
 
 use std::sync::Arc;
 
@@ -80,6 +80,8 @@ pub(super) struct WriterState {
     changes: Vec<Change>,
     /// Leases that the open transaction ends.
     ending: Vec<Fence>,
+    /// Lanes that the open transaction closes.
+    closing: Vec<DestinationNo>,
     /// The fold's part of the open transaction.
     fold_step: Option<FoldStep>,
 }
@@ -104,6 +106,7 @@ impl WriterState {
             committed_event_no: last_event_no,
             changes: Vec::new(),
             ending: Vec::new(),
+            closing: Vec::new(),
             fold_step: None,
         }
     }
@@ -114,6 +117,7 @@ impl WriterState {
         self.dedupe.committed();
         self.committed_event_no = self.last_event_no;
         self.ending.clear();
+        self.closing.clear();
         if let (Some(step), Some(fold)) = (self.fold_step.take(), &mut self.fold)
             && fold.advance(step)
         {
@@ -149,6 +153,9 @@ impl WriterState {
             let mut lanes = self.shared.lanes();
             for fence in self.ending.drain(..) {
                 lanes.undo_end(fence);
+            }
+            for destination in self.closing.drain(..) {
+                lanes.undo_close(destination);
             }
         }
         self.names.rolled_back(conn)
@@ -187,6 +194,13 @@ impl<'w> Tx<'w> {
     /// Notes that the transaction ends a lease, so that a rollback can undo the mark.
     pub(super) fn ends(&mut self, fences: impl IntoIterator<Item = Fence>) {
         self.state.ending.extend(fences);
+    }
+
+    /// Closes the lane of a destination that is deleted; what workers have in hand turns stale at once.
+    pub(super) fn closes(&mut self, destination: DestinationNo) {
+        let ending = self.state.shared.lanes().begin_close(destination);
+        self.ends(ending);
+        self.state.closing.push(destination);
     }
 
     /// The fold whose run holds, or is just being given, the rows of an event.
