@@ -178,6 +178,11 @@ impl Gates {
         if destination.breaker { self.breaker.record(Vote::of(verdict, answered), now) } else { None }
     }
 
+    /// Attempts on the wire.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     /// Whether the breaker of this destination is open or on probation.
     pub fn is_tripped(&self) -> bool {
         self.breaker.is_tripped()

@@ -26,6 +26,12 @@ use crate::registry::LiveDestination;
 
 /// A lease with less than this left is given back instead of tried.
 const LEASE_LEFT_MIN: Duration = Duration::from_secs(ATTEMPT_MAX.as_secs() + 10);
+/// Up to this concurrency a slot is free again when the outcome of its attempt is on disk, so that a crash repeats at most
+/// as many sends as there are slots. A lane that is given more is meant to be fast: its wires are busy while a group of
+/// outcomes is being committed.
+const STRICT_CONCURRENCY_MAX: usize = 16;
+/// How many attempts such a lane may have under way, on the wire or waiting to be on disk, for each wire.
+const OUTCOMES_PER_WIRE: usize = 5;
 /// How long a lane is left alone whose attempt could not begin.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -100,7 +106,7 @@ impl Desk {
         let live = self.engine.registry.destination(self.id).filter(|_| !self.engine.is_stopping())?;
         let now = Instant::now();
         let mut papers = self.papers();
-        if papers.ready.is_empty() || papers.is_pausing || papers.unsettled >= unsettled_max(&live) {
+        if papers.ready.is_empty() || papers.is_pausing || papers.unsettled + self.lane.gates().in_flight() >= in_flight_max(&live) {
             return None;
         }
         if !matches!(self.admit(&live, now), Admission::Open { start, .. } if start > 0) {
@@ -167,7 +173,7 @@ impl Desk {
 
     /// Whether there are so few unsettled outcomes that claiming more makes sense.
     pub(crate) fn is_keeping_up(&self, live: &LiveDestination) -> bool {
-        self.papers().unsettled < unsettled_max(live)
+        self.papers().unsettled < in_flight_max(live)
     }
 
     /// What happened besides since the last time.
@@ -287,8 +293,8 @@ impl Desk {
     }
 }
 
-/// Outcomes that may be unsettled when an attempt starts: as many as may be on the wire. A crash can repeat both, so it
-/// repeats at most twice the concurrency.
-fn unsettled_max(live: &LiveDestination) -> usize {
-    usize::from(live.destination.concurrency)
+/// Attempts of a lane that may be on the wire or over and not yet on disk: what a crash can repeat.
+fn in_flight_max(live: &LiveDestination) -> usize {
+    let concurrency = usize::from(live.destination.concurrency);
+    if concurrency <= STRICT_CONCURRENCY_MAX { concurrency } else { concurrency * OUTCOMES_PER_WIRE }
 }
