@@ -49,10 +49,10 @@ pub(super) struct Handover {
     claimed: Claimed,
 }
 
-/// Claims from memory alone, and says whether it would be well to read ahead; `None` if the disk has to be asked.
-pub(super) fn from_memory(shared: &Shared, claim: &Claim) -> Option<(Claimed, bool)> {
+/// Claims from memory alone, and says what it would be well to read ahead; `None` if the disk has to be asked.
+pub(super) fn from_memory(shared: &Arc<Shared>, claim: &Claim) -> Option<(Claimed, Option<Ahead>)> {
     let mut lanes = shared.lanes();
-    let Some(destination) = lanes.find(claim.destination) else { return Some((Claimed::default(), false)) };
+    let Some(destination) = lanes.find(claim.destination) else { return Some((Claimed::default(), None)) };
     let lane = lanes.lane(destination)?;
     if CLASSES.into_iter().any(|class| needs_read(lane, class, claim)) {
         return None;
@@ -62,21 +62,44 @@ pub(super) fn from_memory(shared: &Shared, claim: &Claim) -> Option<(Claimed, bo
         return None;
     }
     let (taken, next_due) = take(&mut lanes, destination, &chosen, claim);
-    let is_low =
-        lanes.lane(destination).is_some_and(|lane| CLASSES.into_iter().any(|class| is_low(lane, class, claim)));
-    let work = taken.into_iter().filter_map(|taken| taken.into_owned(claim.destination, None)).collect();
-    Some((Claimed { work, next_due }, is_low))
-}
-
-/// Reads what the next claims of a lane will take, before they come.
-pub(super) fn prefetch(conn: &Connection, shared: &Shared, claim: &Claim) -> Result<()> {
-    let Some(destination) = shared.lanes().find(claim.destination) else { return Ok(()) };
-    for class in CLASSES {
-        if shared.lanes().lane(destination).is_some_and(|lane| is_low(lane, class, claim)) {
-            refill::refill(conn, shared, destination, class)?;
+    let mut low = Vec::new();
+    if let Some(lane) = lanes.lane_mut(destination) {
+        low.extend(CLASSES.into_iter().filter(|&class| is_low(lane, class, claim)));
+        for &class in &low {
+            lane.window(class).is_ahead_asked = true;
         }
     }
-    Ok(())
+    drop(lanes);
+    let ahead = (!low.is_empty()).then(|| Ahead { shared: shared.clone(), destination, classes: low });
+    let work = taken.into_iter().filter_map(|taken| taken.into_owned(claim.destination, None)).collect();
+    Some((Claimed { work, next_due }, ahead))
+}
+
+/// What the next claims of a lane will take, to be read before they come. It is asked for once at a time.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    shared: Arc<Shared>,
+    destination: DestinationNo,
+    classes: Vec<Class>,
+}
+
+impl Ahead {
+    pub(super) fn read(self, conn: &Connection) -> Result<()> {
+        for &class in &self.classes {
+            refill::refill(conn, &self.shared, self.destination, class)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        if let Some(lane) = self.shared.lanes().lane_mut(self.destination) {
+            for &class in &self.classes {
+                lane.window(class).is_ahead_asked = false;
+            }
+        }
+    }
 }
 
 /// Claims, reading what memory does not have. Runs on a blocking thread.
@@ -146,10 +169,10 @@ fn needs_read(lane: &Lane, class: Class, claim: &Claim) -> bool {
         && lane.due_of_window(class, claim.now).take(claim.limit).count() < claim.limit
 }
 
-/// Whether a class will soon have fewer in memory than are due, and nobody reads them yet.
+/// Whether a class will soon have fewer in memory than are due, and nobody is about to read them.
 fn is_low(lane: &Lane, class: Class, claim: &Claim) -> bool {
     lane.has_due_beyond(class, claim.now)
-        && !lane.is_being_read(class)
+        && !lane.is_read_coming(class)
         && lane.due_of_window(class, claim.now).nth(LOW_ROWS).is_none()
 }
 

@@ -244,8 +244,10 @@ impl Lane {
         self.windows[class as usize].has_due_beyond(now)
     }
 
-    pub(super) fn is_being_read(&self, class: Class) -> bool {
-        self.windows[class as usize].is_being_read()
+    /// Whether somebody reads what lies behind a window, or is about to.
+    pub(super) fn is_read_coming(&self, class: Class) -> bool {
+        let window = &self.windows[class as usize];
+        window.is_ahead_asked || window.is_being_read()
     }
 
     /// When the next one that nobody has in hand is due.

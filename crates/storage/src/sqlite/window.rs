@@ -97,6 +97,8 @@ pub(super) struct Window {
     beyond: Option<Beyond>,
     /// What changed since a read began, by delivery: where it waits now, or `None` if it does not wait any more.
     noted: Option<HashMap<DeliveryNo, Option<Waiting>>>,
+    /// Somebody is on the way to read ahead.
+    pub(super) is_ahead_asked: bool,
 }
 
 /// What is on disk only.
@@ -111,7 +113,7 @@ struct Beyond {
 impl Window {
     /// An empty window with nothing behind it.
     pub(super) fn new(room: Room) -> Self {
-        Self { rows: BTreeMap::new(), room, beyond: None, noted: None }
+        Self { rows: BTreeMap::new(), room, beyond: None, noted: None, is_ahead_asked: false }
     }
 
     /// There are rows on disk, of which nothing has been read yet.

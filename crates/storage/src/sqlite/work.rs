@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{DeliveryId, DestinationId, Timestamp};
-use rusqlite::Connection;
 
 use super::SqliteStore;
 use super::claim::{self, Claim};
 use super::reader;
 use super::settle;
-use super::shared::Shared;
 use crate::{Claimed, Fence, Lane, NewEvent, Result, Settled, Settlement, Work, WorkSignal};
 
 #[async_trait]
@@ -24,12 +22,12 @@ impl Work for SqliteStore {
     ) -> Result<Claimed> {
         self.shared.check_open()?;
         let claim = Claim { destination, now, limit, lease_until };
-        if let Some((claimed, is_low)) = claim::from_memory(&self.shared, &claim) {
-            if is_low {
+        if let Some((claimed, ahead)) = claim::from_memory(&self.shared, &claim) {
+            if let Some(ahead) = ahead {
                 // Beside the caller: it has what it asked for. A read that fails will fail again where it matters.
                 let shared = self.shared.clone();
-                let ahead = move |conn: &Connection, shared: &Shared| claim::prefetch(conn, shared, &claim);
-                drop(tokio::spawn(async move { reader::read(&shared, ahead).await }));
+                let read = async move { reader::read(&shared, |conn, _| ahead.read(conn)).await };
+                drop(tokio::spawn(read));
             }
             return Ok(claimed);
         }
