@@ -12,7 +12,7 @@ use bench::sink::{Sink, Watch};
 
 use crate::stats::median;
 
-/// Rounds of every comparison. An odd number, so that the median is a round that happened.
+/// Rounds of a comparison unless it needs more. An odd number, so that the median is a round that happened.
 pub(crate) const ROUNDS: usize = 5;
 /// The generator is the limit when its thread does nothing else than generate.
 const GENERATOR_BUSY_MAX: f64 = 0.95;
@@ -95,9 +95,10 @@ impl Arrivals {
     }
 }
 
-/// Measures two sides in turn with the same input: one unmeasured round, then [`ROUNDS`] of which every second begins
+/// Measures two sides in turn with the same input: one unmeasured round, then `rounds` of which every second begins
 /// with the other side.
 pub(crate) fn alternate<I, A, B>(
+    rounds: usize,
     input: impl Fn() -> I,
     mut first: impl FnMut(&I) -> Result<A>,
     mut second: impl FnMut(&I) -> Result<B>,
@@ -106,7 +107,7 @@ pub(crate) fn alternate<I, A, B>(
     first(&warm_up)?;
     second(&warm_up)?;
     let (mut firsts, mut seconds) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let input = input();
         if round % 2 == 0 {
             firsts.push(first(&input)?);

@@ -12,7 +12,7 @@ use bench::sink::{Answer, Sink};
 use crate::prepare;
 use crate::rig::{self, Rig};
 use crate::rows::Finding;
-use crate::side::{Arrivals, Side, alternate, ratio};
+use crate::side::{Arrivals, ROUNDS, Side, alternate, ratio};
 
 pub(crate) const IN_FLIGHT: usize = 64;
 /// Backlog for each measured second: more than can be delivered in one.
@@ -26,6 +26,7 @@ pub(crate) fn run(rig: &Rig) -> Result<Finding> {
     let count = rig.count(BACKLOG_PER_SECOND);
     let stores = Cell::new(0);
     let (delivered, sent) = alternate(
+        ROUNDS,
         || reserve(count),
         |first| {
             stores.set(stores.get() + 1);

@@ -12,7 +12,7 @@ use crate::prepare;
 use crate::rig::{self, REQUESTS_PER_SECOND_MAX, Rig};
 use crate::rows::Finding;
 use crate::rows::ingest::CONNECTIONS;
-use crate::side::{alternate, ratio, saturate};
+use crate::side::{ROUNDS, alternate, ratio, saturate};
 
 const APPSPACES: usize = 1_000;
 const TYPES: [&str; 10] = [
@@ -47,6 +47,7 @@ pub(crate) fn run(rig: &Rig) -> Result<Finding> {
         (Arc::new(spread), Arc::new(single))
     };
     let (spread, single) = alternate(
+        ROUNDS,
         requests,
         |(spread, _)| saturate(&many, spread, CONNECTIONS, rig.window()),
         |(_, single)| saturate(&one, single, CONNECTIONS, rig.window()),

@@ -12,7 +12,7 @@ use crate::prepare;
 use crate::rig::{self, Rig};
 use crate::rows::Finding;
 use crate::rows::ingest::CONNECTIONS;
-use crate::side::{alternate, ratio, saturate};
+use crate::side::{ROUNDS, alternate, ratio, saturate};
 
 const STORED: usize = 5_000_000;
 /// Just inside the dedupe window of seven days, so that every old event still counts.
@@ -26,6 +26,7 @@ pub(crate) fn run(rig: &Rig) -> Result<Finding> {
     prepare::fill(&old.data_dir, STORED, SPREAD)?;
     let stores = Cell::new(0);
     let (aged, fresh) = alternate(
+        ROUNDS,
         || rig.requests(),
         |requests| {
             let server = Server::start(&old)?;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::rig::{self, Rig};
 use crate::rows::Finding;
-use crate::side::{alternate, ratio, saturate};
+use crate::side::{ROUNDS, alternate, ratio, saturate};
 
 const CONNECTIONS: usize = 512;
 const PRELOAD_C: &str = include_str!("../../preload/slow_sync.c");
@@ -19,6 +19,7 @@ pub(crate) fn run(rig: &Rig) -> Result<Finding> {
     let slow = rig::paused_server(&plan)?;
     let quick = rig::paused_server(&rig.plan(&scratch, "quick", &rig::paused_config()))?;
     let (slowed, undisturbed) = alternate(
+        ROUNDS,
         || rig.requests(),
         |requests| saturate(&slow, requests, CONNECTIONS, rig.window()),
         |requests| saturate(&quick, requests, CONNECTIONS, rig.window()),

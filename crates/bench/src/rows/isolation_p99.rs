@@ -16,6 +16,8 @@ use crate::rows::Finding;
 use crate::side::alternate;
 use crate::stats::{median, percentile};
 
+/// A p99 of a few seconds hangs on one slow sync, so it takes more rounds for the median to stand still.
+const ROUNDS: usize = 11;
 const HEALTHY: usize = 9;
 const CONCURRENCY: usize = 8;
 const EVENTS_PER_SECOND: usize = 1_000;
@@ -32,7 +34,8 @@ pub(crate) fn run(rig: &Rig) -> Result<Finding> {
     let disturbed = Server::start(&rig.plan(&scratch, "disturbed", &with_mute))?;
     let undisturbed = Server::start(&rig.plan(&scratch, "undisturbed", &alone))?;
 
-    let (with, without) = alternate(|| (), |()| p99_ms(rig, &disturbed, &sink), |()| p99_ms(rig, &undisturbed, &sink))?;
+    let (with, without) =
+        alternate(ROUNDS, || (), |()| p99_ms(rig, &disturbed, &sink), |()| p99_ms(rig, &undisturbed, &sink))?;
     eprintln!("    p99 of each round in ms: with {with:.2?}, without {without:.2?}");
     let (with, without) = (median(&with).context("no round")?, median(&without).context("no round")?);
     Ok(Finding::Values(vec![with / without]))

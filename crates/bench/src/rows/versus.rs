@@ -9,7 +9,7 @@ use crate::baseline::{self, Redis, is_present};
 use crate::rig::{self, Rig};
 use crate::rows::Finding;
 use crate::rows::ingest::CONNECTIONS;
-use crate::side::{Side, alternate, closed, ratio, saturate};
+use crate::side::{ROUNDS, Side, alternate, closed, ratio, saturate};
 
 /// Against a receiver that verifies and answers, and keeps nothing.
 pub(crate) fn express(rig: &Rig) -> Result<Finding> {
@@ -35,6 +35,7 @@ fn against(rig: &Rig, name: &str, theirs: &Server, their_cpu: impl Fn() -> Durat
     let scratch = rig.scratch()?;
     let ours = rig::paused_server(&rig.plan(&scratch, "store", &rig::paused_config()))?;
     let (durable, written) = alternate(
+        ROUNDS,
         || rig.requests(),
         |requests| saturate(&ours, requests, CONNECTIONS, rig.window()),
         |requests| {

@@ -16,7 +16,7 @@ use crate::rig::{self, Rig};
 use crate::rows::Finding;
 use crate::rows::delivery::{IN_FLIGHT, bare_client};
 use crate::rows::ingest::CONNECTIONS;
-use crate::side::{Side, alternate, describe, saturate};
+use crate::side::{ROUNDS, Side, alternate, describe, saturate};
 
 /// How many events the generator may be ahead of the receiver.
 const AHEAD_MAX: u64 = 2_000;
@@ -30,6 +30,7 @@ pub(crate) fn run(rig: &Rig) -> Result<Finding> {
     let server = Server::start(&rig.plan(&scratch, "store", &config))?;
     let bare = rig.bare_server()?;
     let (halves, whole) = alternate(
+        ROUNDS,
         || rig.requests(),
         |requests| {
             let count = rig.count(BARE_PER_SECOND);
