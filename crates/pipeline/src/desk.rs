@@ -106,7 +106,10 @@ impl Desk {
         let live = self.engine.registry.destination(self.id).filter(|_| !self.engine.is_stopping())?;
         let now = Instant::now();
         let mut papers = self.papers();
-        if papers.ready.is_empty() || papers.is_pausing || papers.unsettled + self.lane.gates().in_flight() >= in_flight_max(&live) {
+        if papers.ready.is_empty()
+            || papers.is_pausing
+            || papers.unsettled + self.lane.gates().in_flight() >= in_flight_max(&live)
+        {
             return None;
         }
         if !matches!(self.admit(&live, now), Admission::Open { start, .. } if start > 0) {
