@@ -13,6 +13,7 @@ use super::numbers::{DeliveryNo, DestinationNo};
 use super::refill;
 use super::rows;
 use super::shared::Shared;
+use super::window::Waiting;
 use crate::{Claimed, Fence, Owned, Result};
 
 /// How often a claim reads ahead before it makes do with what there is; the next claim finds the rest.
@@ -62,15 +63,11 @@ pub(super) fn from_memory(shared: &Arc<Shared>, claim: &Claim) -> Option<(Claime
         return None;
     }
     let (taken, next_due) = take(&mut lanes, destination, &chosen, claim);
-    let mut low = Vec::new();
-    if let Some(lane) = lanes.lane_mut(destination) {
-        low.extend(CLASSES.into_iter().filter(|&class| is_low(lane, class, claim)));
-        for &class in &low {
-            lane.window(class).is_ahead_asked = true;
-        }
-    }
-    drop(lanes);
-    let ahead = (!low.is_empty()).then(|| Ahead { shared: shared.clone(), destination, classes: low });
+    let ahead =
+        lanes.lane_mut(destination).filter(|lane| !lane.is_ahead_asked && wants_more(lane, claim)).map(|lane| {
+            lane.is_ahead_asked = true;
+            Ahead { shared: shared.clone(), destination, claim: *claim }
+        });
     let work = taken.into_iter().filter_map(|taken| taken.into_owned(claim.destination, None)).collect();
     Some((Claimed { work, next_due }, ahead))
 }
@@ -80,13 +77,33 @@ pub(super) fn from_memory(shared: &Arc<Shared>, claim: &Claim) -> Option<(Claime
 pub(super) struct Ahead {
     shared: Arc<Shared>,
     destination: DestinationNo,
-    classes: Vec<Class>,
+    claim: Claim,
 }
 
 impl Ahead {
     pub(super) fn read(self, conn: &Connection) -> Result<()> {
-        for &class in &self.classes {
-            refill::refill(conn, &self.shared, self.destination, class)?;
+        for class in CLASSES {
+            let is_low =
+                self.shared.lanes().lane(self.destination).is_some_and(|lane| is_low(lane, class, &self.claim));
+            if is_low {
+                refill::refill(conn, &self.shared, self.destination, class)?;
+            }
+        }
+        self.read_events(conn)
+    }
+
+    /// Rows of the tail may have come when there was no room for their events.
+    fn read_events(&self, conn: &Connection) -> Result<()> {
+        let missing: Vec<Chosen> = match self.shared.lanes().lane(self.destination) {
+            Some(lane) => CLASSES.into_iter().flat_map(|class| without_event(lane, class, &self.claim)).collect(),
+            None => Vec::new(),
+        };
+        for chosen in missing {
+            let event = rows::event(conn, chosen.no.event()).map_err(|error| failure::unreadable(&error))?;
+            let Some(kept) = event.and_then(|event| self.shared.budget_ahead.keep(&event)) else { return Ok(()) };
+            if let Some(lane) = self.shared.lanes().lane_mut(self.destination) {
+                lane.give_event(chosen.no, &chosen.standing, kept);
+            }
         }
         Ok(())
     }
@@ -95,11 +112,20 @@ impl Ahead {
 impl Drop for Ahead {
     fn drop(&mut self) {
         if let Some(lane) = self.shared.lanes().lane_mut(self.destination) {
-            for &class in &self.classes {
-                lane.window(class).is_ahead_asked = false;
-            }
+            lane.is_ahead_asked = false;
         }
     }
+}
+
+fn wants_more(lane: &Lane, claim: &Claim) -> bool {
+    let soon = |class| lane.due(class, claim.now).take(LOW_ROWS);
+    CLASSES.into_iter().any(|class| is_low(lane, class, claim) || soon(class).any(|waiting| waiting.event.is_none()))
+}
+
+/// The next ones of a class whose event is not in memory.
+fn without_event(lane: &Lane, class: Class, claim: &Claim) -> Vec<Chosen> {
+    let soon = lane.due(class, claim.now).take(2 * LOW_ROWS).filter(|waiting| waiting.event.is_none());
+    soon.map(Chosen::of).collect()
 }
 
 /// Claims, reading what memory does not have. Runs on a blocking thread.
@@ -172,7 +198,7 @@ fn needs_read(lane: &Lane, class: Class, claim: &Claim) -> bool {
 /// Whether a class will soon have fewer in memory than are due, and nobody is about to read them.
 fn is_low(lane: &Lane, class: Class, claim: &Claim) -> bool {
     lane.has_due_beyond(class, claim.now)
-        && !lane.is_read_coming(class)
+        && !lane.is_being_read(class)
         && lane.due_of_window(class, claim.now).nth(LOW_ROWS).is_none()
 }
 
@@ -184,12 +210,17 @@ struct Chosen {
     has_event: bool,
 }
 
+impl Chosen {
+    fn of(waiting: &Waiting) -> Self {
+        Self { no: waiting.no, standing: waiting.standing(), has_event: waiting.event.is_some() }
+    }
+}
+
 /// Up to `limit` due deliveries, place by place, each to the class whose turn it is.
 fn choose(lane: &Lane, now: Timestamp, limit: usize) -> Vec<Chosen> {
     let mut due = CLASSES.map(|class| {
         let due = lane.due(class, now).take(limit);
-        due.map(|waiting| Chosen { no: waiting.no, standing: waiting.standing(), has_event: waiting.event.is_some() })
-            .collect::<VecDeque<Chosen>>()
+        due.map(Chosen::of).collect::<VecDeque<Chosen>>()
     });
     let mut chosen = Vec::with_capacity(limit.min(due.iter().map(VecDeque::len).sum()));
     while chosen.len() < limit {

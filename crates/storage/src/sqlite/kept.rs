@@ -1,4 +1,4 @@
-//! Events kept in memory for deliveries that wait, within one budget for the whole store.
+//! Events kept in memory for deliveries that wait, within budgets for the whole store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,6 +25,11 @@ pub(super) struct Kept {
 impl Budget {
     pub(super) fn new(bytes_max: usize) -> Self {
         Self { used: Arc::default(), bytes_max }
+    }
+
+    /// An empty one of the same size.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.bytes_max)
     }
 
     /// Whether it is worth reading an event ahead.

@@ -10,6 +10,7 @@ use std::ops::Bound;
 use domain::delivery::{Class, Standing, State};
 use domain::{DestinationId, Timestamp};
 
+use super::kept::Kept;
 use super::leases::Lease;
 use super::numbers::{DeliveryNo, DestinationNo, EventNo};
 use super::window::{Room, Waiting, Window};
@@ -22,6 +23,9 @@ pub(super) type TailKey = (Timestamp, DeliveryNo);
 
 /// Before every fresh delivery of the tail.
 pub(super) const TAIL_KEY_MIN: TailKey = (Timestamp::from_millis(i64::MIN), DeliveryNo(i64::MIN));
+
+/// Most events that arrivals of one lane keep in memory.
+const KEPT_PER_LANE_MAX: usize = 4_096;
 
 /// Every lane and every lease.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ pub(super) struct Lane {
     pub(super) tail: BTreeMap<TailKey, Waiting>,
     windows: [Window; 3],
     pub(super) leased: HashSet<Fence>,
+    /// Somebody is on the way to read what the next claims will take.
+    pub(super) is_ahead_asked: bool,
     /// Places given out so far: decides whose turn it is.
     pub(super) places: u64,
 }
@@ -104,8 +110,11 @@ impl Lanes {
     }
 
     /// A new pending delivery.
-    pub(super) fn owe(&mut self, destination: DestinationNo, waiting: Waiting) {
+    pub(super) fn owe(&mut self, destination: DestinationNo, mut waiting: Waiting) {
         if let Some(lane) = self.by_no.get_mut(&destination) {
+            if lane.is_deep() {
+                waiting.event = None;
+            }
             lane.pending += 1;
             lane.wait(waiting, self.folded_to);
         }
@@ -217,6 +226,7 @@ impl Lane {
             tail: BTreeMap::new(),
             windows: std::array::from_fn(|_| Window::new(room.clone())),
             leased: HashSet::new(),
+            is_ahead_asked: false,
             places: 0,
         }
     }
@@ -244,10 +254,23 @@ impl Lane {
         self.windows[class as usize].has_due_beyond(now)
     }
 
-    /// Whether somebody reads what lies behind a window, or is about to.
-    pub(super) fn is_read_coming(&self, class: Class) -> bool {
-        let window = &self.windows[class as usize];
-        window.is_ahead_asked || window.is_being_read()
+    pub(super) fn is_being_read(&self, class: Class) -> bool {
+        self.windows[class as usize].is_being_read()
+    }
+
+    /// Whether what arrives now will wait so long that its event need not stay in memory.
+    fn is_deep(&self) -> bool {
+        self.tail.len() >= KEPT_PER_LANE_MAX || self.windows[Class::Fresh as usize].has_beyond()
+    }
+
+    /// Puts an event that was read ahead beside the delivery that waits for it, if that still waits.
+    pub(super) fn give_event(&mut self, no: DeliveryNo, standing: &Standing, kept: Kept) {
+        let of_tail = self.tail.get_mut(&(standing.due_at, no)).filter(|_| standing.class == Class::Fresh);
+        let key = super::window::key_of(standing.class, standing.due_at, no);
+        let window = &mut self.windows[standing.class as usize];
+        if let Some(waiting) = of_tail.or_else(|| window.get_mut(key)) {
+            waiting.event.get_or_insert(kept);
+        }
     }
 
     /// When the next one that nobody has in hand is due.

@@ -122,8 +122,8 @@ fn waiting_of(
     let mut found = Vec::with_capacity(nos.len());
     for &no in nos {
         let Some(row) = rows::delivery_row(conn, no)? else { continue };
-        let event = if shared.budget.has_room() { rows::event(conn, no.event())? } else { None };
-        let kept = event.and_then(|event| shared.budget.keep(&event));
+        let event = if shared.budget_ahead.has_room() { rows::event(conn, no.event())? } else { None };
+        let kept = event.and_then(|event| shared.budget_ahead.keep(&event));
         let replay = row.replay.map(Box::new);
         found.push(ledger::waiting(no, row.event_id, &row.standing, row.created_at, replay, kept));
     }

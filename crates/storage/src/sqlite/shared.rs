@@ -26,7 +26,10 @@ pub(super) struct Shared {
     pub(super) queue: CommitQueue,
     pub(super) readers: Readers,
     pub(super) signal: Arc<WorkSignal>,
+    /// For events that arrive.
     pub(super) budget: Budget,
+    /// For events that are read ahead. Its own, so that arrivals of a lane that is far behind cannot take it.
+    pub(super) budget_ahead: Budget,
     pub(super) counters: Counters,
     pub(super) vault: Vault,
     pub(super) dir_lock: DirLock,
@@ -61,6 +64,7 @@ impl Shared {
             queue: CommitQueue::new(),
             readers: parts.readers,
             signal: Arc::default(),
+            budget_ahead: parts.budget.another(),
             budget: parts.budget,
             counters: Counters::default(),
             vault: parts.vault,

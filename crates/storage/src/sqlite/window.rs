@@ -97,8 +97,6 @@ pub(super) struct Window {
     beyond: Option<Beyond>,
     /// What changed since a read began, by delivery: where it waits now, or `None` if it does not wait any more.
     noted: Option<HashMap<DeliveryNo, Option<Waiting>>>,
-    /// Somebody is on the way to read ahead.
-    pub(super) is_ahead_asked: bool,
 }
 
 /// What is on disk only.
@@ -113,7 +111,7 @@ struct Beyond {
 impl Window {
     /// An empty window with nothing behind it.
     pub(super) fn new(room: Room) -> Self {
-        Self { rows: BTreeMap::new(), room, beyond: None, noted: None, is_ahead_asked: false }
+        Self { rows: BTreeMap::new(), room, beyond: None, noted: None }
     }
 
     /// There are rows on disk, of which nothing has been read yet.
@@ -162,6 +160,14 @@ impl Window {
     /// Whether a read could bring in more that is due.
     pub(super) fn has_due_beyond(&self, now: Timestamp) -> bool {
         self.beyond.is_some_and(|beyond| beyond.due_at <= now)
+    }
+
+    pub(super) fn has_beyond(&self) -> bool {
+        self.beyond.is_some()
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Waiting> {
+        self.rows.get_mut(&key)
     }
 
     pub(super) fn next_due(&self) -> Option<Timestamp> {
