@@ -1,0 +1,3 @@
+//! Each peer does what it is for: something goes in, and the same comes out.
+
+mod clickhouse;
