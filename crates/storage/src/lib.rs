@@ -14,6 +14,7 @@
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod memory;
+mod memos;
 pub mod page;
 pub mod signal;
 pub mod sqlite;
@@ -32,13 +33,14 @@ use domain::{
     Appspace, AppspaceId, DeliveryId, Destination, DestinationId, EventId, KeyId, ReplayId, Source, SourceId, Timestamp,
 };
 
+pub use memos::{MEMO_KEY_BYTES_MAX, MEMO_VALUE_BYTES_MAX, MEMOS_PER_CALL_MAX, Memo, Memos};
 pub use page::{Page, PageRequest};
 pub use signal::WorkSignal;
 
 /// Everything a store does.
-pub trait Store: EventLog + Work + DeliveryLog + Catalog + Replays + Upkeep + Send + Sync {}
+pub trait Store: EventLog + Work + DeliveryLog + Catalog + Replays + Memos + Upkeep + Send + Sync {}
 
-impl<T: EventLog + Work + DeliveryLog + Catalog + Replays + Upkeep + Send + Sync> Store for T {}
+impl<T: EventLog + Work + DeliveryLog + Catalog + Replays + Memos + Upkeep + Send + Sync> Store for T {}
 
 /// Why a store did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -399,8 +401,8 @@ pub trait Catalog {
     async fn put_destination(&self, destination: Destination, events: Vec<NewEvent>) -> Result<()>;
 
     /// Deletes a destination: nothing of it is claimed or created from now on, what workers have in hand turns stale,
-    /// its running replays fail, and its open and dead deliveries become cancelled, at once or by and by through
-    /// [`Upkeep::tidy`]. The log stays, the name is free.
+    /// its running replays fail, its open and dead deliveries become cancelled and its memos are forgotten, at once or
+    /// by and by through [`Upkeep::tidy`]. The log stays, the name is free.
     async fn delete_destination(&self, id: DestinationId, now: Timestamp) -> Result<()>;
 
     async fn put_key(&self, key: Key) -> Result<()>;
@@ -481,7 +483,8 @@ pub trait Upkeep {
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<Pruned>;
 
     /// Does a bounded piece of work that was put off: folding indexes, cancelling deliveries of deleted destinations
-    /// and cancelled replays. Returns whether more is left.
+    /// and cancelled replays, forgetting memos that are over or whose destination was deleted. Returns whether more is
+    /// left.
     async fn tidy(&self, now: Timestamp) -> Result<bool>;
 
     /// Whether the store can commit: what `/readyz` answers with.

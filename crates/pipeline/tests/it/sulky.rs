@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use domain::attempt::Attempt;
 use domain::delivery::Delivery;
 use domain::key::Key;
@@ -156,6 +157,26 @@ impl Replays for Sulky {
     }
     async fn cancel_replay(&self, appspace: AppspaceId, id: ReplayId, now: Timestamp) -> Result<Replay> {
         self.store.cancel_replay(appspace, id, now).await
+    }
+}
+
+#[async_trait]
+impl Memos for Sulky {
+    async fn remember(&self, of: DestinationId, changes: Vec<Memo>, now: Timestamp) -> Result<Vec<Option<Bytes>>> {
+        self.store.remember(of, changes, now).await
+    }
+    async fn recall(&self, of: DestinationId, keys: Vec<String>, now: Timestamp) -> Result<Vec<Option<Bytes>>> {
+        self.store.recall(of, keys, now).await
+    }
+    async fn recall_all(
+        &self,
+        of: DestinationId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<(String, Bytes)>> {
+        self.store.recall_all(of, prefix, after, limit, now).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::delivery::{Delivery, Standing, State};
-use domain::destination::CONCURRENCY_DEFAULT;
+use domain::destination::{BatchWish, CONCURRENCY_DEFAULT};
 use domain::event::{DedupeKey, TimeMark};
 use domain::replay::{Replay, ReplayState, Select};
 use domain::retry::RetryPolicy;
@@ -16,7 +16,7 @@ use domain::subscription::Subscriptions;
 use domain::verdict::FailureReason;
 use domain::{
     Appspace, AppspaceId, Attempt, DeliveryId, Destination, DestinationId, Event, EventId, ReplayId, Settings,
-    SourceId, Timestamp, Verdict,
+    SourceId, Timestamp, Verdict, Volume,
 };
 
 use super::Backend;
@@ -219,6 +219,8 @@ impl Kit {
             retry: RetryPolicy::Tolinku,
             concurrency: CONCURRENCY_DEFAULT,
             rate: None,
+            batch: BatchWish::default(),
+            volume: Volume::default(),
             breaker: true,
             settings: Settings::default(),
             paused: None,
@@ -342,8 +344,9 @@ pub fn settlement(owned: &Owned, secs: i64, verdict: &Verdict) -> Settlement {
 
 fn attempt(number: u32, secs: i64, verdict: &Verdict) -> Attempt {
     let reason = match verdict {
-        Verdict::Retry { reason, .. } | Verdict::Reject { reason } => Some(*reason),
-        Verdict::Delivered | Verdict::Pause { .. } => None,
+        Verdict::Retry { reason, .. } | Verdict::Reject { reason, .. } => Some(*reason),
+        Verdict::Skip { .. } => Some(FailureReason::NotApplicable),
+        Verdict::Delivered | Verdict::Wait { .. } | Verdict::Pause { .. } => None,
     };
     Attempt {
         number,
@@ -358,12 +361,17 @@ fn attempt(number: u32, secs: i64, verdict: &Verdict) -> Attempt {
 
 /// A verdict that waits for the next try.
 pub fn fail() -> Verdict {
-    Verdict::Retry { after: None, reason: FailureReason::ServerError }
+    Verdict::retry(FailureReason::ServerError)
 }
 
 /// A verdict that makes a dead letter.
 pub fn reject(reason: FailureReason) -> Verdict {
-    Verdict::Reject { reason }
+    Verdict::Reject { reason, message: None }
+}
+
+/// A verdict that finds nothing in the event for the destination.
+pub fn skip() -> Verdict {
+    Verdict::skip("no address")
 }
 
 pub fn first_step(id: ReplayId, secs: i64, events: &[EventId]) -> ReplayStep {

@@ -18,6 +18,7 @@ mod events;
 mod isolation;
 pub mod kit;
 mod leases;
+mod memos;
 mod random;
 mod replays;
 mod settle;
@@ -208,6 +209,18 @@ macro_rules! each_conformance_case {
                 a_cancelled_replay_stops_and_takes_back_what_is_open
                 a_replay_that_is_done_is_cancelled_only_while_it_owes
                 a_replay_to_a_destination_that_is_gone_makes_nothing
+            }
+            memos {
+                what_is_remembered_is_recalled_after_a_restart
+                a_change_says_what_it_found
+                changes_of_one_call_see_each_other
+                a_claim_is_won_once
+                a_memo_that_is_over_counts_as_absent
+                what_is_over_is_removed_by_and_by
+                memos_are_listed_by_prefix_and_in_pages
+                what_is_beyond_the_limits_is_refused_whole
+                each_destination_has_memos_of_its_own
+                nothing_is_remembered_of_a_destination_that_is_gone
             }
             upkeep {
                 retention_removes_what_is_old_and_done

@@ -13,7 +13,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use super::kit::{Kit, STEPS_MAX, at, change, fail, first_step, reject, settlement, whole};
 use super::{Backend, Memory, block_on};
 use crate::page::PAGE_LIMIT_MAX;
-use crate::{DeadLetterQuery, DeliveryQuery, EventQuery, NewDelivery, NewEvent, Owned, ReplayScan, ReplayStep};
+use crate::{DeadLetterQuery, DeliveryQuery, EventQuery, Memo, NewDelivery, NewEvent, Owned, ReplayScan, ReplayStep};
 
 /// Walks per run.
 const WALKS: u32 = 24;
@@ -54,6 +54,7 @@ enum Step {
     StartReplay { destination: u8, select: u8 },
     AdvanceReplay(u8),
     CancelReplay(u8),
+    Remember { destination: u8, changes: Vec<(u8, u8)> },
     Prune { age_secs: u16 },
     Tidy,
     Reopen,
@@ -79,6 +80,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<(u8, u8)>().prop_map(|(destination, select)| Step::StartReplay { destination, select }),
         2 => any::<u8>().prop_map(Step::AdvanceReplay),
         1 => any::<u8>().prop_map(Step::CancelReplay),
+        2 => (any::<u8>(), vec(any::<(u8, u8)>(), 0..4))
+            .prop_map(|(destination, changes)| Step::Remember { destination, changes }),
         1 => (0_u16..2_000).prop_map(|age_secs| Step::Prune { age_secs }),
         1 => Just(Step::Tidy),
         1 => Just(Step::Reopen),
@@ -135,6 +138,7 @@ impl Walker {
             Step::Retry(_) | Step::Cancel(_) | Step::Resend(_) | Step::Redrive { .. } => self.intervene(step).await,
             Step::ReplaceDestination(n) => self.replace_destination(*n).await,
             Step::StartReplay { .. } | Step::AdvanceReplay(_) | Step::CancelReplay(_) => self.replay(step).await,
+            Step::Remember { destination, changes } => self.remember(*destination, changes).await,
             Step::Prune { age_secs } => self.kit.prune(secs - i64::from(*age_secs), 3).await.to_string(),
             Step::Tidy => {
                 self.kit.tidy(secs).await;
@@ -260,6 +264,21 @@ impl Walker {
         }
     }
 
+    /// Some changes to a few keys, of which some end by themselves.
+    async fn remember(&self, destination: u8, changes: &[(u8, u8)]) -> String {
+        let Some(destination) = pick(&self.destinations, destination) else { return String::new() };
+        let changes = changes.iter().map(|&(n, value)| {
+            let (key, value) = (format!("k{}", n % 5), vec![value].into());
+            let expires_at = (n > 100).then(|| at(self.now_secs + i64::from(n)));
+            match n % 7 {
+                0 => Memo::Forget { key },
+                1..4 => Memo::Put { key, value, expires_at },
+                _ => Memo::PutIfAbsent { key, value, expires_at },
+            }
+        });
+        format!("{:?}", self.kit.store().remember(destination, changes.collect(), at(self.now_secs)).await)
+    }
+
     async fn advance_replay(&self, id: ReplayId) -> String {
         let running = self.kit.store().running_replays().await.expect("replays");
         let Some((replay, cursor)) = running.into_iter().find(|(replay, _)| replay.id == id) else {
@@ -305,6 +324,7 @@ impl Walker {
             let query = DeliveryQuery { destination: Some(*destination), ..kit.all_deliveries() };
             let pending = DeliveryQuery { state: Some(State::Pending), ..query.clone() };
             note(format!("{:?}", (kit.list_deliveries(&query).await, kit.list_deliveries(&pending).await)));
+            note(format!("{:?}", kit.store().recall_all(*destination, "k", None, 10, at(self.now_secs)).await));
         }
         let tests = Some(test_type());
         let events = EventQuery { event_type: tests.clone(), to: Some(at(self.now_secs - 9)), ..kit.all_events() };

@@ -215,7 +215,7 @@ pub(super) async fn a_cancelled_replay_stops_and_takes_back_what_is_open(mut kit
             State::Cancelled => open += 1,
             State::Delivered => assert_eq!(id, work[1].id),
             State::Dead => assert_eq!(id, work[2].id),
-            State::Pending => panic!("{id} is still owed"),
+            state => panic!("{id} is {}", state.code()),
         }
     }
     assert_eq!(open, 698);

@@ -174,7 +174,7 @@ pub(super) async fn workers_that_share_a_lane_do_each_delivery_once(mut kit: Kit
 
 impl Kit {
     /// The store for a task of its own; to be dropped before the store is opened again.
-    fn share(&self) -> Arc<dyn crate::Store> {
+    pub(super) fn share(&self) -> Arc<dyn crate::Store> {
         self.store.clone().expect("the store is open")
     }
 }

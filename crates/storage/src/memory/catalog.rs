@@ -74,6 +74,7 @@ impl State {
         self.fail_replays(id, now);
         self.cancel_all(now, |row| row.destination == id);
         self.lanes.remove(&id);
+        self.forget_all_of(id);
         Ok(())
     }
 }

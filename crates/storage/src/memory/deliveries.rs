@@ -184,7 +184,7 @@ impl State {
                 row.dead_no = Some(dead_no);
                 self.dead.insert(dead_no, no);
             }
-            DeliveryState::Delivered | DeliveryState::Cancelled => {}
+            DeliveryState::Delivered | DeliveryState::Cancelled | DeliveryState::Skipped => {}
         }
         self.leases.remove(&no);
     }

@@ -9,6 +9,7 @@
 mod catalog;
 mod deliveries;
 mod events;
+mod memos;
 mod replays;
 mod upkeep;
 mod work;
@@ -25,6 +26,7 @@ use domain::{
 use crate::{DEDUPE_WINDOW_DEFAULT, Quarantined, Result, StoreError, WorkSignal};
 use deliveries::DeliveryRow;
 use events::EventRow;
+use memos::Kept;
 use replays::ReplayRow;
 use work::{Lane, Lease};
 
@@ -122,6 +124,7 @@ struct State {
     deleted: BTreeSet<DestinationId>,
     keys: BTreeMap<KeyId, Key>,
     replays: BTreeMap<u64, ReplayRow>,
+    memos: BTreeMap<(DestinationId, String), Kept>,
 }
 
 impl State {
@@ -146,6 +149,7 @@ impl State {
             deleted: BTreeSet::new(),
             keys: BTreeMap::new(),
             replays: BTreeMap::new(),
+            memos: BTreeMap::new(),
         }
     }
 

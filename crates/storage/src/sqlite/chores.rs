@@ -1,4 +1,4 @@
-//! Chores: cancelling what a deleted destination or a cancelled replay has left, a bounded piece at a time.
+//! Chores: clearing up what a deleted destination or a cancelled replay has left, a bounded piece at a time.
 //!
 //! A chore is a row that is written in the same step as what causes it, so a restart does not forget it.
 
@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::deliveries;
 use super::failure::TxResult;
 use super::lanes::TAIL_KEY_MIN;
+use super::memos;
 use super::numbers::{DeliveryNo, DestinationNo, EventNo, sql_limit};
 use super::rows;
 use super::transaction::{Change, Tx};
@@ -62,12 +63,15 @@ pub(super) fn step(tx: &mut Tx<'_>, now: Timestamp) -> TxResult<bool> {
     Ok(true)
 }
 
-/// First what is pending, wherever it waits, then the dead, from the cursor on. Nothing new can come: the destination
-/// is not in the catalog.
+/// First what is pending, wherever it waits, then what is remembered, then the dead, from the cursor on. Nothing new can
+/// come: the destination is not in the catalog.
 fn step_destination(tx: &mut Tx<'_>, chore: &Chore, now: Timestamp) -> TxResult<Option<i64>> {
     let pending = pending_of(tx, chore.subject)?;
     if !pending.is_empty() {
         cancel_all(tx, &pending, now)?;
+        return Ok(Some(chore.cursor));
+    }
+    if memos::forget_some_of(tx, chore.subject)? {
         return Ok(Some(chore.cursor));
     }
     let sql = "SELECT no, delivery_no, destination_no FROM dead WHERE no > ?1 ORDER BY no LIMIT ?2";

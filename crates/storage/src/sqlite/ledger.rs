@@ -138,7 +138,7 @@ fn leave(tx: &Tx<'_>, row: &DeliveryRow) -> rusqlite::Result<()> {
         (State::Dead, _) => {
             tx.conn.prepare_cached("DELETE FROM dead WHERE no = ?1")?.execute([row.dead_no])?;
         }
-        (State::Delivered | State::Cancelled, _) => {}
+        (State::Delivered | State::Cancelled | State::Skipped, _) => {}
     }
     Ok(())
 }
@@ -172,7 +172,7 @@ fn enter(
             let dead = params![appspace, destination, no.0, reason, now.as_millis()];
             return tx.conn.prepare_cached(sql)?.insert(dead).map(Some);
         }
-        (State::Delivered | State::Cancelled, _) => {}
+        (State::Delivered | State::Cancelled | State::Skipped, _) => {}
     }
     Ok(None)
 }

@@ -35,6 +35,7 @@ mod ledger;
 mod load;
 mod lock;
 mod log;
+mod memos;
 mod names;
 mod numbers;
 mod open;

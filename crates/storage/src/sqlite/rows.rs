@@ -183,6 +183,7 @@ pub(super) const fn state_code(state: State) -> i64 {
         State::Delivered => 1,
         State::Dead => 2,
         State::Cancelled => 3,
+        State::Skipped => 4,
     }
 }
 
@@ -209,6 +210,7 @@ fn state_at(row: &Row<'_>, at: usize) -> rusqlite::Result<State> {
         1 => State::Delivered,
         2 => State::Dead,
         3 => State::Cancelled,
+        4 => State::Skipped,
         _ => return Err(malformed(at, "state")),
     })
 }

@@ -8,7 +8,7 @@ use super::options::OpenError;
 const APPLICATION_ID: i64 = 0x4143_4C4B;
 
 /// All migrations; the schema version is how many of them a database has seen.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_memos.sql")];
 
 /// The schema version that this program writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::memos;
 use super::options::OpenError;
 use super::rows::malformed;
 use super::vault::{SealedRow, Unsealable, Vault};
@@ -56,25 +57,30 @@ pub(super) fn join<T: DeserializeOwned>(
 /// Checks at a start that everything opens, and seals anew what an older key has sealed.
 pub(super) fn check(conn: &Connection, vault: &Vault) -> Result<(), OpenError> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    check_key(conn, vault)?;
+    let is_new_key = check_key(conn, vault)?;
     for table in TABLES {
         reseal(conn, vault, table)?;
+    }
+    if is_new_key {
+        // There may be many, so they are not looked at on every start.
+        memos::reseal(conn, vault)?;
     }
     conn.execute_batch("COMMIT")?;
     Ok(())
 }
 
-fn check_key(conn: &Connection, vault: &Vault) -> Result<(), OpenError> {
+/// Returns whether this is the first start with the key that seals now.
+fn check_key(conn: &Connection, vault: &Vault) -> Result<bool, OpenError> {
     let found = conn.query_row("SELECT value FROM meta WHERE key = 'vault'", [], |row| row.get::<_, Vec<u8>>(0));
     match found {
         Ok(sealed) if vault.open(CHECK, &sealed).is_err() => return Err(OpenError::WrongKey),
-        Ok(sealed) if vault.is_current(&sealed) => return Ok(()),
+        Ok(sealed) if vault.is_current(&sealed) => return Ok(false),
         Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => {}
         Err(error) => return Err(error.into()),
     }
     let sealed = vault.seal(CHECK, b"afterclick");
     conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('vault', ?1)", [sealed])?;
-    Ok(())
+    Ok(true)
 }
 
 fn reseal(conn: &Connection, vault: &Vault, table: &'static str) -> Result<(), OpenError> {

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use super::SqliteStore;
 use super::chores;
 use super::failure::{self, TxResult};
+use super::memos;
 use super::numbers::{EventNo, sql_limit};
 use super::prune;
 use super::transaction::Tx;
@@ -36,6 +37,7 @@ impl Upkeep for SqliteStore {
                 chores::step(tx, now)?,
                 prune::drop_empty_fold(tx)?,
                 forget_fingerprints(tx)?,
+                memos::forget_expired(tx, now)?,
                 give_back_pages(tx.conn)?,
             ];
             Ok(more.contains(&true))

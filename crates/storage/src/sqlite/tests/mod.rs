@@ -5,5 +5,6 @@ mod conformance;
 mod crash;
 mod faults;
 mod kit;
+mod memos;
 mod open;
 mod secrets;
