@@ -1,13 +1,17 @@
 //! ClickHouse 18.16 as Debian ships it: the oldest server that the connector must please, over its real HTTP interface.
 
+use std::fmt::Write as _;
+
 use anyhow::{Result, bail};
 
 use crate::http::{self, percent_encode};
 use crate::needs::{Needs, Package, find_program};
 use crate::process::{Room, Server, free_port};
 
-pub(crate) static NEEDS: Needs =
-    Needs { name: "clickhouse", packages: &[Package::Debian { package: "clickhouse-server", program: "clickhouse-server" }] };
+pub(crate) static NEEDS: Needs = Needs {
+    name: "clickhouse",
+    packages: &[Package::Debian { package: "clickhouse-server", program: "clickhouse-server" }],
+};
 
 /// A server with one user, who needs a password.
 pub struct ClickHouse {
@@ -33,7 +37,23 @@ impl ClickHouse {
     /// Runs a statement in [`Self::DATABASE`] as the user; an error is the server's own text (`Code: N, …`).
     pub fn query(&self, sql: &str) -> Result<String> {
         let target = format!("/?database={}", percent_encode(Self::DATABASE));
-        statement(self.port, &target, sql)
+        statement(self.port, &target, sql.as_bytes())
+    }
+
+    /// Sends rows as the body and the statement beside the settings in the query string, as clients that insert do.
+    pub fn insert(&self, sql: &str, settings: &[(&str, &str)], rows: &[u8]) -> Result<String> {
+        let mut target = format!("/?database={}&query={}", percent_encode(Self::DATABASE), percent_encode(sql));
+        for (name, value) in settings {
+            write!(target, "&{name}={}", percent_encode(value))?;
+        }
+        statement(self.port, &target, rows)
+    }
+
+    /// A server that has been launched, once it answers.
+    pub(crate) fn ready(port: u16, mut server: Server) -> Result<Self> {
+        server.wait_for(|| statement(port, "/", b"SELECT 1").ok())?;
+        statement(port, "/", format!("CREATE DATABASE {}", Self::DATABASE).as_bytes())?;
+        Ok(Self { port, _server: server })
     }
 
     fn try_start() -> Result<Self> {
@@ -46,16 +66,13 @@ impl ClickHouse {
         let program = find_program("clickhouse-server").expect("looked for before");
         let mut command = room.command(&program, "KILL");
         command.arg("--config-file=config.xml");
-        let mut server = room.launch(command)?;
-        server.wait_for(|| statement(port, "/", "SELECT 1").ok())?;
-        statement(port, "/", &format!("CREATE DATABASE {}", Self::DATABASE))?;
-        Ok(Self { port, _server: server })
+        Self::ready(port, room.launch(command)?)
     }
 }
 
-fn statement(port: u16, target: &str, sql: &str) -> Result<String> {
+fn statement(port: u16, target: &str, body: &[u8]) -> Result<String> {
     let login = [("X-ClickHouse-User", ClickHouse::USER), ("X-ClickHouse-Key", ClickHouse::PASSWORD)];
-    let answer = http::request("POST", port, target, &login, sql.as_bytes())?;
+    let answer = http::request("POST", port, target, &login, body)?;
     if answer.status != 200 {
         bail!("{}", answer.text());
     }

@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_in_words() {
-        let packages = &[Package::Debian { package: "none", program: "no-such-program" }, Package::Python("no-such==1")];
+        let packages =
+            &[Package::Debian { package: "none", program: "no-such-program" }, Package::Python("no-such==1")];
         let needs = Needs { name: "nothing", packages };
         assert_eq!(needs.missing(), ["`no-such-program` (Debian package `none`)", "Python's `no-such==1`"]);
     }

@@ -97,6 +97,16 @@ impl Server {
         }
     }
 
+    /// The port that a script says it listens on, as `port N` on a line of its own.
+    pub(crate) fn announced_port(&mut self) -> Result<u16> {
+        let log = self.room.log.clone();
+        self.wait_for(|| {
+            let text = std::fs::read_to_string(&log).ok()?;
+            let (complete, _) = text.rsplit_once('\n')?;
+            complete.lines().find_map(|line| line.strip_prefix("port ")?.parse().ok())
+        })
+    }
+
     fn log_tail(&self) -> String {
         let mut text = Vec::new();
         let read = File::open(&self.room.log).and_then(|mut file| {

@@ -1,3 +1,5 @@
 //! Each peer does what it is for: something goes in, and the same comes out.
 
+mod chdb;
 mod clickhouse;
+mod postgres;
