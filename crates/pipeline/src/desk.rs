@@ -49,7 +49,7 @@ struct Papers {
     ready: VecDeque<(Owned, Instant)>,
     /// The lane wants to hear when no more than these are left.
     low_water: usize,
-    outcomes: Outcomes,
+    outcomes: Vec<Settlement>,
     /// Outcomes that are not yet in the store, those on the desk included.
     unsettled: usize,
     /// The lane could hand outcomes to the store at once.
@@ -57,13 +57,6 @@ struct Papers {
     /// A verdict has asked for a pause that the registry does not show yet.
     is_pausing: bool,
     asides: Vec<Aside>,
-}
-
-/// Outcomes for the store, and the operational events that they cause.
-#[derive(Default)]
-pub(crate) struct Outcomes {
-    pub(crate) settlements: Vec<Settlement>,
-    pub(crate) events: Vec<NewEvent>,
 }
 
 /// Something that happened besides, for the lane's task to see to.
@@ -163,10 +156,10 @@ impl Desk {
     }
 
     /// Takes the outcomes, if the store can take them; else they gather until it can.
-    pub(crate) fn take_outcomes(&self, can_settle: bool) -> Option<Outcomes> {
+    pub(crate) fn take_outcomes(&self, can_settle: bool) -> Option<Vec<Settlement>> {
         let mut papers = self.papers();
         papers.can_settle = can_settle;
-        (can_settle && !papers.outcomes.settlements.is_empty()).then(|| std::mem::take(&mut papers.outcomes))
+        (can_settle && !papers.outcomes.is_empty()).then(|| std::mem::take(&mut papers.outcomes))
     }
 
     /// So many outcomes have been dealt with by the store.
@@ -206,13 +199,13 @@ impl Desk {
         let death = live.as_deref().and_then(|live| self.death(live, owned, standing));
         let mut papers = self.papers();
         papers.unsettled += 1;
-        papers.outcomes.events.extend(death);
-        papers.outcomes.settlements.push(Settlement {
+        papers.outcomes.push(Settlement {
             id: owned.id,
             fence: owned.fence,
             attempt: outcome.attempt,
             standing,
             now: outcome.ended_at,
+            news: death,
         });
         if let Some(news) = news {
             self.tell(&mut papers, Aside::News(news));
@@ -276,6 +269,7 @@ impl Desk {
             (Verdict::Pause { .. }, _) => OutcomeLabel::Paused,
             (_, State::Delivered) => OutcomeLabel::Delivered,
             (_, State::Dead) => OutcomeLabel::Dead,
+            (_, State::Skipped) => OutcomeLabel::Skipped,
             (_, State::Pending | State::Cancelled) => OutcomeLabel::Retry,
         };
         self.engine.metrics.attempt(label, outcome.attempt.reason, outcome.took);

@@ -247,9 +247,9 @@ pub trait Work {
     ) -> Result<Claimed>;
 
     /// Records outcomes, all in one durable step together with the operational events they cause. A settlement whose
-    /// fence no longer owns the delivery changes nothing and is reported as stale; the events are stored all the same.
+    /// fence no longer owns the delivery changes nothing and is reported as stale; its event is not stored.
     /// A lease that is over still owns its delivery until [`Work::rescue`] takes it away: late news is news.
-    async fn settle(&self, settlements: Vec<Settlement>, events: Vec<NewEvent>) -> Result<Vec<Settled>>;
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>>;
 
     /// Gives back deliveries that were claimed and not tried; they keep their place. Stale fences are ignored.
     async fn release(&self, leases: Vec<(DeliveryId, Fence)>) -> Result<()>;
@@ -295,6 +295,8 @@ pub struct Settlement {
     /// Where the delivery stands now, from [`Standing::after`].
     pub standing: Standing,
     pub now: Timestamp,
+    /// The operational event that the outcome causes.
+    pub news: Option<NewEvent>,
 }
 
 /// Whether a settlement took.

@@ -37,11 +37,11 @@ impl Work for Sulky {
     async fn claim(&self, of: DestinationId, now: Timestamp, limit: usize, until: Timestamp) -> Result<Claimed> {
         self.store.claim(of, now, limit, until).await
     }
-    async fn settle(&self, settlements: Vec<Settlement>, events: Vec<NewEvent>) -> Result<Vec<Settled>> {
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
         if self.sulks.load(Ordering::SeqCst) {
             return Err(StoreError::Busy { reason: BusyReason::QueueFull, retry_after: Duration::from_secs(1) });
         }
-        self.store.settle(settlements, events).await
+        self.store.settle(settlements).await
     }
     async fn release(&self, leases: Vec<(DeliveryId, Fence)>) -> Result<()> {
         self.store.release(leases).await

@@ -162,6 +162,8 @@ macro_rules! each_conformance_case {
                 attempts_are_kept_in_order_with_all_they_say
                 every_reason_and_state_survives_a_restart
                 outcomes_and_their_operational_events_are_one_step
+                a_stale_settlement_stores_no_operational_event
+                outcomes_whose_operational_event_is_refused_change_nothing
                 a_stale_settlement_does_not_hinder_the_others
                 a_lease_settles_once
                 what_never_was_cannot_be_settled

@@ -198,9 +198,12 @@ impl Walker {
                     2 => fail(),
                     _ => reject(FailureReason::ClientError),
                 };
-                let settlements = take(count).iter().map(|owned| settlement(owned, secs, &verdict)).collect();
-                let news = if outcome < 20 { vec![self.kit.event(secs, &self.destinations)] } else { Vec::new() };
-                format!("{:?}", self.kit.store().settle(settlements, news).await)
+                let mut settlements: Vec<_> =
+                    take(count).iter().map(|owned| settlement(owned, secs, &verdict)).collect();
+                if let Some(last) = settlements.last_mut().filter(|_| outcome < 50) {
+                    last.news = Some(self.kit.event(secs, &self.destinations));
+                }
+                format!("{:?}", self.kit.store().settle(settlements).await)
             }
             Step::Release(count) => {
                 let leases = take(count).iter().map(|owned| (owned.id, owned.fence)).collect();

@@ -5,7 +5,9 @@ use domain::verdict::{FailureReason, PauseReason};
 use domain::{Attempt, DeliveryId, Verdict};
 
 use super::kit::{Kit, at, fail, ids, reject, settlement};
-use crate::{DeliverySummary, Fence, PageRequest, Settled, Settlement};
+use crate::{
+    DELIVERIES_PER_EVENT_MAX, DeliverySummary, Fence, NewDelivery, PageRequest, Settled, Settlement, StoreError,
+};
 
 pub(super) async fn a_delivered_one_is_done_for_good(mut kit: Kit) {
     let a = kit.destination("a").await;
@@ -67,7 +69,7 @@ pub(super) async fn attempts_are_kept_in_order_with_all_they_say(mut kit: Kit) {
         settlement.attempt.reply = reply.map(str::to_owned);
         settlement.attempt.duration_ms = u32::MAX - 1;
         expected.push(settlement.attempt.clone());
-        kit.store().settle(vec![settlement], Vec::new()).await.expect("settle");
+        kit.store().settle(vec![settlement]).await.expect("settle");
         assert_eq!(kit.delivery(owed[0]).await.1, expected);
         kit.reopen().await;
     }
@@ -95,13 +97,55 @@ pub(super) async fn outcomes_and_their_operational_events_are_one_step(mut kit: 
     kit.owe(0, 1, a).await;
     let work = kit.claim(a, 1, 1).await;
     let news = kit.event(2, &[watcher]);
-    let again = kit.again(&news, 2);
-    let dead = settlement(&work[0], 2, &reject(FailureReason::Gone));
-    assert_eq!(kit.store().settle(vec![dead], vec![news.clone(), again]).await.expect("settle"), [Settled::Done]);
+    let dead = Settlement { news: Some(news.clone()), ..settlement(&work[0], 2, &reject(FailureReason::Gone)) };
+    assert_eq!(kit.store().settle(vec![dead]).await.expect("settle"), [Settled::Done]);
     kit.reopen().await;
     assert!(kit.has(&news).await);
     assert_eq!(kit.due(watcher, 3).await, [DeliveryId { event: news.event.id, ordinal: 0 }]);
     assert_eq!(kit.state(work[0].id).await, State::Dead);
+}
+
+pub(super) async fn a_stale_settlement_stores_no_operational_event(mut kit: Kit) {
+    let [a, watcher] = [kit.destination("a").await, kit.destination("watcher").await];
+    kit.owe(0, 3, a).await;
+    let work = kit.claim(a, 3, 3).await;
+    kit.store().cancel(kit.app, work[0].id, at(4)).await.expect("cancel");
+    let mut news = Vec::new();
+    let mut settlements = Vec::new();
+    // The third one is brought twice.
+    for owned in work.iter().chain(&work[2..]) {
+        news.push(kit.event(5, &[watcher]));
+        let dead = settlement(owned, 5, &reject(FailureReason::Gone));
+        settlements.push(Settlement { news: news.last().cloned(), ..dead });
+    }
+    let settled = kit.store().settle(settlements).await.expect("settle");
+    assert_eq!(settled, [Settled::Stale, Settled::Done, Settled::Done, Settled::Stale]);
+    for _ in 0..2 {
+        let mut has = Vec::new();
+        for new in &news {
+            has.push(kit.has(new).await);
+        }
+        assert_eq!(has, [false, true, true, false]);
+        kit.reopen().await;
+    }
+    assert_eq!(kit.due(watcher, 6).await.len(), 2);
+}
+
+pub(super) async fn outcomes_whose_operational_event_is_refused_change_nothing(mut kit: Kit) {
+    let a = kit.destination("a").await;
+    let owed = kit.owe(0, 2, a).await;
+    let work = kit.claim(a, 2, 2).await;
+    let mut settlements: Vec<_> = work.iter().map(|owned| settlement(owned, 3, &Verdict::Delivered)).collect();
+    let mut news = kit.event(3, &[]);
+    news.deliveries = vec![NewDelivery::to(a); DELIVERIES_PER_EVENT_MAX + 1];
+    settlements[1].news = Some(news.clone());
+    let refused = kit.store().settle(settlements.clone()).await;
+    assert!(matches!(refused, Err(StoreError::Limit(_))), "{refused:?}");
+    assert!(!kit.has(&news).await);
+    assert_eq!((kit.state(owed[0]).await, kit.delivery(owed[0]).await.1.len()), (State::Pending, 0));
+    // The leases go on.
+    settlements[1].news = None;
+    assert_eq!(kit.store().settle(settlements).await.expect("settle"), [Settled::Done, Settled::Done]);
 }
 
 pub(super) async fn a_stale_settlement_does_not_hinder_the_others(mut kit: Kit) {
@@ -111,8 +155,7 @@ pub(super) async fn a_stale_settlement_does_not_hinder_the_others(mut kit: Kit) 
     kit.store().cancel(kit.app, owed[1], at(6)).await.expect("cancel");
     let mut settlements: Vec<_> = work.iter().map(|owned| settlement(owned, 7, &Verdict::Delivered)).collect();
     settlements[2].fence = Fence(work[2].fence.0 + 1_000_000);
-    let news = kit.event(7, &[]);
-    let settled = kit.store().settle(settlements, vec![news.clone()]).await.expect("settle");
+    let settled = kit.store().settle(settlements).await.expect("settle");
     assert_eq!(settled, [Settled::Done, Settled::Stale, Settled::Stale, Settled::Done]);
     kit.reopen().await;
     let mut states = Vec::new();
@@ -121,7 +164,6 @@ pub(super) async fn a_stale_settlement_does_not_hinder_the_others(mut kit: Kit) 
     }
     let expected = [(State::Delivered, 1), (State::Cancelled, 0), (State::Pending, 0), (State::Delivered, 1)];
     assert_eq!(states, expected);
-    assert!(kit.has(&news).await);
 }
 
 pub(super) async fn a_lease_settles_once(mut kit: Kit) {
@@ -129,7 +171,7 @@ pub(super) async fn a_lease_settles_once(mut kit: Kit) {
     let owed = kit.owe(0, 1, a).await;
     let work = kit.claim(a, 1, 1).await;
     let twice = vec![settlement(&work[0], 2, &fail()), settlement(&work[0], 2, &Verdict::Delivered)];
-    assert_eq!(kit.store().settle(twice, Vec::new()).await.expect("settle"), [Settled::Done, Settled::Stale]);
+    assert_eq!(kit.store().settle(twice).await.expect("settle"), [Settled::Done, Settled::Stale]);
     assert_eq!(kit.settle(&work[0], 3, &Verdict::Delivered).await, Settled::Stale);
     let (delivery, attempts) = kit.delivery(owed[0]).await;
     assert_eq!((delivery.standing.state, attempts.len()), (State::Pending, 1));
@@ -145,7 +187,7 @@ pub(super) async fn what_never_was_cannot_be_settled(mut kit: Kit) {
         Settlement { id: DeliveryId { event: ghost, ordinal: 0 }, ..real.clone() },
         Settlement { id: DeliveryId { ordinal: 9, ..real.id }, ..real },
     ];
-    let settled = kit.store().settle(settlements, Vec::new()).await.expect("settle");
+    let settled = kit.store().settle(settlements).await.expect("settle");
     assert_eq!(settled, [Settled::Stale, Settled::Stale]);
 }
 
@@ -157,7 +199,7 @@ pub(super) async fn hundreds_of_outcomes_fit_into_one_step(mut kit: Kit) {
     let verdicts = [Verdict::Delivered, fail(), reject(FailureReason::Dns)];
     let settlements =
         work.iter().zip(verdicts.iter().cycle()).map(|(owned, verdict)| settlement(owned, 1_000, verdict));
-    let settled = kit.store().settle(settlements.collect(), Vec::new()).await.expect("settle");
+    let settled = kit.store().settle(settlements.collect()).await.expect("settle");
     assert!(settled.len() == 600 && settled.iter().all(|settled| *settled == Settled::Done));
     kit.reopen().await;
     let retries: Vec<_> = owed.iter().copied().skip(1).step_by(3).collect();

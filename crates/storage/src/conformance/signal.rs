@@ -5,7 +5,8 @@ use std::time::Duration;
 use domain::verdict::FailureReason;
 use domain::{DestinationId, Verdict};
 
-use super::kit::{Kit, at, fail, reject};
+use super::kit::{Kit, at, fail, reject, settlement};
+use crate::Settlement;
 
 /// How long a mark may take before it counts as missing. Nothing here waits for it but a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -80,8 +81,11 @@ pub(super) async fn what_a_person_sets_going_is_marked(mut kit: Kit) {
 
 pub(super) async fn operational_events_mark_their_destinations(mut kit: Kit) {
     let [a, watcher] = [kit.destination("a").await, kit.destination("watcher").await];
-    let news = kit.event(1, &[watcher]);
-    kit.store().settle(Vec::new(), vec![news]).await.expect("settle");
+    kit.owe(0, 1, a).await;
+    let work = kit.claim(a, 1, 1).await;
+    let news = Some(kit.event(1, &[watcher]));
+    let outcome = Settlement { news, ..settlement(&work[0], 1, &Verdict::Delivered) };
+    kit.store().settle(vec![outcome]).await.expect("settle");
     expect_mark(&kit, watcher).await;
     let changed = domain::Destination { id: a, ..kit.new_destination("a") };
     let news = kit.event(2, &[watcher]);

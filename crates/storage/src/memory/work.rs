@@ -8,7 +8,7 @@ use domain::delivery::{Class, Standing};
 use domain::{DeliveryId, DestinationId, Timestamp};
 
 use super::{DeliveryNo, MemoryStore, State};
-use crate::{Claimed, Fence, NewEvent, OnKnown, Owned, Result, Settled, Settlement, Work, WorkSignal};
+use crate::{Claimed, Fence, OnKnown, Owned, Result, Settled, Settlement, Work, WorkSignal};
 
 /// A delivery that waits, in the order in which its class is claimed.
 type Waiting = (Class, Timestamp, DeliveryNo);
@@ -44,11 +44,13 @@ impl Work for MemoryStore {
         Ok(self.open()?.claim(destination, now, limit, lease_until))
     }
 
-    async fn settle(&self, settlements: Vec<Settlement>, events: Vec<NewEvent>) -> Result<Vec<Settled>> {
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
         let mut state = self.commit()?;
         // The only step that can be refused goes first.
-        state.append(events, OnKnown::Count)?;
-        Ok(settlements.into_iter().map(|settlement| state.settle(settlement)).collect())
+        for settlement in &settlements {
+            state.check_append(settlement.news.as_slice(), OnKnown::Count)?;
+        }
+        settlements.into_iter().map(|settlement| state.settle(settlement)).collect()
     }
 
     async fn release(&self, leases: Vec<(DeliveryId, Fence)>) -> Result<()> {
@@ -120,14 +122,15 @@ impl State {
         self.leases.get(&no).is_some_and(|lease| lease.fence == fence).then_some(no)
     }
 
-    fn settle(&mut self, settlement: Settlement) -> Settled {
-        let Some(no) = self.owned(settlement.id, settlement.fence) else { return Settled::Stale };
+    fn settle(&mut self, settlement: Settlement) -> Result<Settled> {
+        let Some(no) = self.owned(settlement.id, settlement.fence) else { return Ok(Settled::Stale) };
         if let Some(row) = self.deliveries.get_mut(&no) {
             row.attempts.push(settlement.attempt);
         }
         self.leases.remove(&no);
         self.change(no, settlement.standing, settlement.now);
-        Settled::Done
+        self.append(settlement.news.into_iter().collect(), OnKnown::Count)?;
+        Ok(Settled::Done)
     }
 
     fn give_back(&mut self, no: DeliveryNo) {

@@ -12,12 +12,14 @@ use super::numbers::{DeliveryNo, DestinationNo};
 use super::rows::{self, DeliveryRow};
 use super::transaction::{Change, Tx};
 use super::window::Waiting;
-use crate::{NewEvent, OnKnown, Settled, Settlement};
+use crate::{OnKnown, Settled, Settlement};
 
 /// Records outcomes and stores the events they cause.
-pub(super) fn settle(tx: &mut Tx<'_>, settlements: &[Settlement], events: &[NewEvent]) -> TxResult<Vec<Settled>> {
+pub(super) fn settle(tx: &mut Tx<'_>, settlements: &[Settlement]) -> TxResult<Vec<Settled>> {
     // The only step that can be refused goes first.
-    append::append(tx, events, OnKnown::Count)?;
+    for settlement in settlements {
+        append::check(tx, settlement.news.as_slice(), OnKnown::Count)?;
+    }
     settlements.iter().map(|settlement| settle_one(tx, settlement)).collect()
 }
 
@@ -32,6 +34,7 @@ fn settle_one(tx: &mut Tx<'_>, settlement: &Settlement) -> TxResult<Settled> {
     let row = row_of(tx, destination, &waiting, settlement.standing.state)?;
     ledger::change(tx, &row, &settlement.standing, settlement.now)?;
     tx.change(Change::Settled { fence: settlement.fence, standing: settlement.standing });
+    append::append(tx, settlement.news.as_slice(), OnKnown::Count)?;
     Ok(Settled::Done)
 }
 

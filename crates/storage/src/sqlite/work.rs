@@ -9,7 +9,7 @@ use super::SqliteStore;
 use super::claim::{self, Claim};
 use super::reader;
 use super::settle;
-use crate::{Claimed, Fence, Lane, NewEvent, Result, Settled, Settlement, Work, WorkSignal};
+use crate::{Claimed, Fence, Lane, Result, Settled, Settlement, Work, WorkSignal};
 
 #[async_trait]
 impl Work for SqliteStore {
@@ -36,8 +36,8 @@ impl Work for SqliteStore {
         Ok(handover.take())
     }
 
-    async fn settle(&self, settlements: Vec<Settlement>, events: Vec<NewEvent>) -> Result<Vec<Settled>> {
-        self.shared.queue.command(move |tx| settle::settle(tx, &settlements, &events)).await
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
+        self.shared.queue.command(move |tx| settle::settle(tx, &settlements)).await
     }
 
     async fn release(&self, leases: Vec<(DeliveryId, Fence)>) -> Result<()> {
