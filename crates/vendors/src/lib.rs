@@ -1,0 +1,22 @@
+//! Simulators of the vendors that Afterclick delivers to, badness included.
+
+pub mod answer;
+pub mod book;
+pub mod bucket;
+pub mod faults;
+mod http1;
+#[cfg(test)]
+mod probe;
+pub mod request;
+pub mod simulator;
+
+pub mod discord;
+pub mod segment;
+pub mod slack;
+pub mod teams;
+
+pub use answer::Answer;
+pub use book::{Book, Entry, Received};
+pub use faults::{Fault, Faults};
+pub use request::Request;
+pub use simulator::{Simulator, Vendor};
