@@ -76,10 +76,6 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn directory(&self) -> &Path {
-        &self.room.path
-    }
-
     /// Asks until there is an answer, the server is gone, or it has taken too long.
     pub(crate) fn wait_for<T>(&mut self, mut ask: impl FnMut() -> Option<T>) -> Result<T> {
         let started = Instant::now();

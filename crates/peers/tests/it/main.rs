@@ -3,3 +3,4 @@
 mod chdb;
 mod clickhouse;
 mod postgres;
+mod smtp;
