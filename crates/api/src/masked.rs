@@ -44,7 +44,7 @@ pub(crate) fn secrets(fields: &[Field], settings: &Settings) -> Vec<String> {
     let mut secrets = Vec::new();
     for (name, value) in &settings.0 {
         match (kind_of(fields, name), value) {
-            (FieldKind::Secret, Value::String(text)) => secrets.push(text.clone()),
+            (FieldKind::Secret | FieldKind::SecretUrl, Value::String(text)) => secrets.push(text.clone()),
             (FieldKind::Map, Value::Object(map)) => {
                 secrets.extend(map.values().filter_map(Value::as_str).map(str::to_owned));
             }
@@ -73,7 +73,7 @@ fn kind_of(fields: &[Field], name: &str) -> FieldKind {
 fn shown_value(kind: FieldKind, value: &Value) -> Value {
     match (kind, value) {
         (FieldKind::Secret, Value::String(text)) => Value::from(Secret::new(text.as_str()).masked()),
-        (FieldKind::Secret, _) => Value::from(MASK),
+        (FieldKind::Secret | FieldKind::SecretUrl, _) => Value::from(MASK),
         (FieldKind::Map, Value::Object(map)) => {
             Value::Object(map.keys().map(|key| (key.clone(), Value::from(MASK))).collect())
         }
@@ -92,10 +92,10 @@ mod tests {
     use super::*;
 
     const FIELDS: &[Field] = &[
-        Field { name: "url", kind: FieldKind::Url, required: true, help: "" },
-        Field { name: "secret", kind: FieldKind::Secret, required: true, help: "" },
-        Field { name: "headers", kind: FieldKind::Map, required: false, help: "" },
-        Field { name: "text", kind: FieldKind::Text, required: false, help: "" },
+        Field::required("url", FieldKind::Url, ""),
+        Field::required("secret", FieldKind::Secret, ""),
+        Field::optional("headers", FieldKind::Map, ""),
+        Field::optional("text", FieldKind::Text, ""),
     ];
 
     fn settings(value: Value) -> Settings {

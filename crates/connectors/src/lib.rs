@@ -16,4 +16,4 @@ pub fn by_name(name: &str) -> Option<&'static dyn Connector> {
 }
 
 #[cfg(test)]
-mod snapshots;
+mod kit;

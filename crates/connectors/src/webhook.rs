@@ -5,55 +5,51 @@ mod secrets;
 mod url;
 
 use domain::connector::{
-    Batch, Call, Connector, Field, FieldKind, HttpCall, Item, Manifest, Progress, Reply, SettingsError, Step,
+    Batch, BatchLimits, Call, Category, Connector, Field, FieldKind, HttpCall, Item, Manifest, Outlet, Progress,
+    REPLY_BYTES_DEFAULT, Reply, SettingsError, Step,
 };
-use domain::signature::{Scheme, Signer};
+use domain::signature::Scheme;
 use domain::verdict::{FailureReason, PauseReason};
-use domain::{Secret, Settings, Timestamp, Verdict, retry_after};
+use domain::{Settings, Timestamp, Verdict, retry_after};
 
 use self::secrets::Secrets;
 
-/// Speaks to a receiver of webhooks.
+/// Speaks to receivers of webhooks.
 pub(crate) struct Webhook;
 
 static MANIFEST: Manifest = Manifest {
     name: "webhook",
     title: "Webhook",
     summary: "Every event, byte for byte as it was received, in a signed POST to a URL of yours.",
+    category: Category::Webhook,
+    notes: "The body is never rendered again, so a signature over it stays good. Whatever the setting `scheme` says, the \
+            three headers of [Standard Webhooks](https://www.standardwebhooks.com) are sent too; `webhook-id` is the id \
+            of the event and the same on every try.",
     fields: &[
-        Field { name: "url", kind: FieldKind::Url, required: true, help: "the URL that takes the events" },
-        Field {
-            name: "secret",
-            kind: FieldKind::Secret,
-            required: true,
-            help: "what signs the requests; `whsec_` and the base64 of 32 random bytes fits every scheme",
-        },
-        Field {
-            name: "previous_secret",
-            kind: FieldKind::Secret,
-            required: false,
-            help: "the secret before this one, which also signs until it expires",
-        },
-        Field {
-            name: "previous_secret_expires_at",
-            kind: FieldKind::Integer { min: 0, max: Timestamp::MAX.as_millis() },
-            required: false,
-            help: "when the previous secret stops signing, in milliseconds since 1970",
-        },
-        Field {
-            name: "scheme",
-            kind: FieldKind::Choice { of: Scheme::NAMES },
-            required: false,
-            help: "how `X-Webhook-Signature` is made; `body-hex` by default",
-        },
-        Field {
-            name: "headers",
-            kind: FieldKind::Map,
-            required: false,
-            help: "headers to send along, for example `Authorization`",
-        },
+        Field::required("url", FieldKind::Url, "the URL that takes the events"),
+        Field::required(
+            "secret",
+            FieldKind::Secret,
+            "what signs the requests; `whsec_` and the base64 of 32 random bytes fits every scheme",
+        ),
+        Field::optional(
+            "previous_secret",
+            FieldKind::Secret,
+            "the secret before this one, which also signs until it expires",
+        ),
+        Field::optional(
+            "previous_secret_expires_at",
+            FieldKind::Integer { min: 0, max: Timestamp::MAX.as_millis() },
+            "when the previous secret stops signing, in milliseconds since 1970",
+        ),
+        Field::optional("scheme", FieldKind::Choice { of: Scheme::NAMES }, "how `X-Webhook-Signature` is made")
+            .or("body-hex"),
+        Field::optional("headers", FieldKind::Map, "headers to send along, for example `Authorization`"),
     ],
-    batch_items_max: 1,
+    events: &["*"],
+    batch: BatchLimits::ONE,
+    rate: None,
+    provisions: false,
 };
 
 impl Connector for Webhook {
@@ -61,39 +57,52 @@ impl Connector for Webhook {
         &MANIFEST
     }
 
-    fn validate(&self, settings: &Settings) -> Result<(), SettingsError> {
-        url::parse(settings.text("url").unwrap_or_default()).map_err(|message| SettingsError::new("url", message))?;
+    fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
+        let url = settings.text("url").unwrap_or_default();
+        url::parse(url).map_err(|message| SettingsError::new("url", message))?;
         headers::validate(settings)?;
-        let scheme = scheme_of(settings);
-        for name in ["secret", "previous_secret"] {
-            if let Some(secret) = settings.text(name) {
-                Signer::new(scheme, &Secret::from(secret))
-                    .map_err(|error| SettingsError::new(name, format!("is refused: {error}")))?;
-            }
-        }
-        if settings.text("previous_secret").is_some() != settings.integer("previous_secret_expires_at").is_some() {
-            return Err(SettingsError::new(
-                "previous_secret_expires_at",
-                "goes with `previous_secret`; give both or neither",
-            ));
-        }
-        Ok(())
+        let scheme = settings.text("scheme").and_then(Scheme::from_name).unwrap_or_default();
+        Ok(Box::new(Receiver {
+            url: url.to_owned(),
+            secrets: Secrets::read(scheme, settings)?,
+            headers: headers::custom(settings).collect(),
+        }))
     }
+}
 
-    fn prepare(&self, batch: &Batch<'_>, settings: &Settings) -> Step {
-        // `batch_items_max` is 1; anything else is the engine's mistake, and the one verdict that loses nothing is to retry.
-        let [item] = batch.items else {
-            let retry = Verdict::Retry { after: None, reason: FailureReason::Unprocessable };
-            return Step::Settle(vec![retry; batch.items.len()]);
-        };
-        match call(item, batch.now, settings) {
-            Ok(call) => Step::Send(Call::Http(call)),
-            Err(message) => Step::Settle(vec![Verdict::Pause { reason: PauseReason::Misconfigured, message }]),
+/// One receiver.
+struct Receiver {
+    url: String,
+    secrets: Secrets,
+    headers: Vec<(String, String)>,
+}
+
+impl Outlet for Receiver {
+    fn prepare(&self, batch: &Batch<'_>, _: &mut Progress) -> Step {
+        match batch.items {
+            [item] => Step::Send(Call::Http(self.call(item, batch.now))),
+            // The manifest says one at a time; anything else is the engine's mistake, and halves come down to one.
+            _ => Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) },
         }
     }
 
-    fn advance(&self, batch: &Batch<'_>, _: &Settings, _: &mut Progress, reply: &Reply) -> Step {
-        Step::Settle(vec![verdict(reply); batch.items.len()])
+    fn advance(&self, batch: &Batch<'_>, _: &mut Progress, reply: &Reply) -> Step {
+        Step::settle_all(batch, &verdict(reply))
+    }
+}
+
+impl Receiver {
+    fn call(&self, item: &Item<'_>, now: Timestamp) -> HttpCall {
+        let event = item.event;
+        let mut headers = vec![
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+            ("User-Agent".to_owned(), USER_AGENT.to_owned()),
+            ("X-Webhook-Event".to_owned(), event.event_type.to_string()),
+        ];
+        headers.extend(self.secrets.headers(&event.id.to_string(), now, &event.body));
+        headers.extend(self.headers.iter().cloned());
+        let (url, body) = (self.url.clone(), event.body.clone());
+        HttpCall { method: "POST", url, headers, body, reply_bytes_max: REPLY_BYTES_DEFAULT }
     }
 }
 
@@ -109,32 +118,12 @@ fn verdict(reply: &Reply) -> Verdict {
         status => Verdict::Retry {
             after: reply.header("retry-after").and_then(|value| retry_after::parse(value, reply.received_at)),
             reason: FailureReason::of_status(status),
+            message: None,
         },
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-
-fn call(item: &Item<'_>, now: Timestamp, settings: &Settings) -> Result<HttpCall, String> {
-    // Checked when it was saved; the transport parses it once and not on each attempt.
-    let url = settings.text("url").unwrap_or_default().to_owned();
-    let event = item.event;
-    let mut headers = vec![
-        ("Content-Type".to_owned(), "application/json".to_owned()),
-        ("User-Agent".to_owned(), USER_AGENT.to_owned()),
-        ("X-Webhook-Event".to_owned(), event.event_type.to_string()),
-    ];
-    let signed = Secrets::of(settings, now).headers(scheme_of(settings), &event.id.to_string(), now, &event.body);
-    headers.extend(signed.map_err(|error| format!("setting `secret` is refused: {error}"))?);
-    headers.extend(headers::custom(settings));
-    Ok(HttpCall { method: "POST", url, headers, body: event.body.clone() })
-}
-
 const USER_AGENT: &str = concat!("Afterclick/", env!("CARGO_PKG_VERSION"));
-
-fn scheme_of(settings: &Settings) -> Scheme {
-    settings.text("scheme").and_then(Scheme::from_name).unwrap_or_default()
-}
 
 #[cfg(test)]
 mod tests;

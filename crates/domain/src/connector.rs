@@ -3,163 +3,84 @@
 //! A connector is sans-I/O. It opens no socket, sleeps, retries, reads no storage and no clock; the engine does, so one
 //! retry loop, one address guard, one deadline and one log serve every vendor, and "what would be sent?" is the same
 //! function call.
+//!
+//! [`Connector::open`] reads a destination's settings once, templates compiled, and gives back an [`Outlet`]: from then
+//! on that is what the engine talks to. One exchange is [`Outlet::prepare`], then a call, then [`Outlet::advance`], and so
+//! on until there is a verdict for every item.
 
-use bytes::Bytes;
-use serde::Serialize;
+mod batch;
+mod call;
+mod manifest;
+mod progress;
+mod provision;
+mod token;
 
-use crate::event::Event;
-use crate::id::DeliveryId;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::verdict::Verdict;
+
+pub use batch::{Batch, Item};
+pub use call::{
+    Call, HttpCall, MailCall, MailServer, MailTls, REPLY_BYTES_DEFAULT, REPLY_BYTES_MAX, Reply, Shown, SqlCall,
+    SqlServer,
+};
+pub(crate) use manifest::check_fields;
+pub use manifest::{BatchLimits, Category, Field, FieldKind, Manifest, Rate, SettingsError};
+pub use progress::Progress;
+pub use provision::Action;
+pub use token::Token;
 
 /// The code that speaks one vendor's language.
 pub trait Connector: Send + Sync {
     /// What the vendor is called, which settings it takes, how much fits into one batch.
     fn manifest(&self) -> &'static Manifest;
 
-    /// Checks what the manifest cannot say. Called after the manifest's own checks passed.
-    fn validate(&self, settings: &Settings) -> Result<(), SettingsError>;
+    /// Reads the settings of one destination. Called after [`Manifest::check`] passed; refuses what the manifest cannot
+    /// say.
+    fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError>;
+}
 
+/// A connector with the settings of one destination. It keeps no state between calls: everything that must be
+/// remembered is in the [`Progress`] of an exchange or kept by the engine.
+pub trait Outlet: Send + Sync {
     /// What to do first for a batch: a call, or verdicts at once.
-    fn prepare(&self, batch: &Batch<'_>, settings: &Settings) -> Step;
+    fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step;
 
     /// What to do after a reply: the next call of a multi-step exchange, or one verdict per item.
-    fn advance(&self, batch: &Batch<'_>, settings: &Settings, progress: &mut Progress, reply: &Reply) -> Step;
-}
+    fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step;
 
-/// What the dashboard form, the listing, the validation, the masking and the reference page derive from.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Manifest {
-    /// Lower case, the word in `connector = "…"`.
-    pub name: &'static str,
-    /// For a person.
-    pub title: &'static str,
-    /// One sentence: what reaches the vendor.
-    pub summary: &'static str,
-    pub fields: &'static [Field],
-    /// Most events in one call.
-    pub batch_items_max: usize,
-}
-
-impl Manifest {
-    /// The field with this name.
-    pub fn field(&self, name: &str) -> Option<&'static Field> {
-        self.fields.iter().find(|field| field.name == name)
+    /// The call that fetches a token, for a vendor that wants one. The engine makes it before [`Outlet::prepare`], keeps
+    /// the token for as long as it is good and hands it on in [`Batch::token`]; one call at a time per destination.
+    fn authorize(&self, _now: Timestamp) -> Option<HttpCall> {
+        None
     }
 
-    /// Whether the member `name` of the settings must never be shown. Unknown members count as secret, and so do the
-    /// values of a map: headers carry credentials.
-    pub fn is_secret(&self, name: &str) -> bool {
-        self.field(name).is_none_or(|field| matches!(field.kind, FieldKind::Secret | FieldKind::Map))
+    /// Reads the reply to [`Outlet::authorize`]: a token, or what the refusal means for the deliveries.
+    fn token(&self, reply: &Reply) -> Result<Token, Verdict> {
+        Err(Verdict::unauthorized(format!("the token was refused with {}", reply.status)))
     }
 
-    /// Checks settings against the fields: nothing unknown, nothing missing, everything of its kind.
-    pub fn check(&self, settings: &Settings) -> Result<(), SettingsError> {
-        check_fields(self.name, self.fields, settings)
-    }
-}
-
-/// Checks settings against the fields of `owner`: nothing unknown, nothing missing, everything of its kind.
-pub(crate) fn check_fields(owner: &str, fields: &[Field], settings: &Settings) -> Result<(), SettingsError> {
-    for (name, value) in &settings.0 {
-        let Some(field) = fields.iter().find(|field| field.name == name) else {
-            let known: Vec<_> = fields.iter().map(|field| format!("`{}`", field.name)).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(SettingsError::new(name, format!("is not a setting of `{owner}`; it has {known}")));
-        };
-        field.kind.check(value).map_err(|message| SettingsError::new(name, message))?;
-    }
-    match fields.iter().find(|field| field.required && !settings.0.contains_key(field.name)) {
-        Some(field) => Err(SettingsError::new(field.name, format!("is missing; {}", field.help))),
-        None => Ok(()),
-    }
-}
-
-/// One setting of a connector.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Field {
-    pub name: &'static str,
-    pub kind: FieldKind,
-    pub required: bool,
-    /// For a person: what to put here, as the end of a sentence.
-    pub help: &'static str,
-}
-
-/// What a setting holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "type")]
-pub enum FieldKind {
-    /// A text.
-    Text,
-    /// A text that is never shown.
-    Secret,
-    /// An absolute URL. Shown without its query: chat webhooks carry their token in the path, so such a connector
-    /// declares its URL as [`FieldKind::Secret`].
-    Url,
-    /// One of these texts.
-    Choice { of: &'static [&'static str] },
-    /// A whole number in this range.
-    Integer { min: i64, max: i64 },
-    /// An object of texts, whose values are never shown.
-    Map,
-}
-
-impl FieldKind {
-    fn check(self, value: &serde_json::Value) -> Result<(), String> {
-        let fits = match self {
-            Self::Text | Self::Secret | Self::Url => value.is_string(),
-            Self::Choice { of } => value.as_str().is_some_and(|text| of.contains(&text)),
-            Self::Integer { min, max } => value.as_i64().is_some_and(|number| (min..=max).contains(&number)),
-            Self::Map => value.as_object().is_some_and(|map| map.values().all(serde_json::Value::is_string)),
-        };
-        if fits { Ok(()) } else { Err(format!("must be {}", self.describe())) }
+    /// Subjects whose remote ids the exchange will ask for with [`Progress::bound`]. The engine looks them up before.
+    fn subjects(&self, _batch: &Batch<'_>) -> Vec<String> {
+        Vec::new()
     }
 
-    /// What fits, for a person: `a text`, `one of …`.
-    pub fn describe(self) -> String {
-        match self {
-            Self::Text | Self::Secret => "a text".to_owned(),
-            Self::Url => "a URL".to_owned(),
-            Self::Choice { of } => {
-                format!("one of {}", of.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(", "))
-            }
-            Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
-            Self::Map => "an object of texts".to_owned(),
-        }
+    /// The calls whose replies [`Outlet::plan`] needs to see what is there already. They change nothing. `None` if there
+    /// is nothing that the destination needs to have made for it.
+    fn survey(&self) -> Option<Vec<Call>> {
+        None
     }
-}
 
-/// A setting that is wrong, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("setting `{field}` {message}")]
-pub struct SettingsError {
-    pub field: String,
-    pub message: String,
-}
-
-impl SettingsError {
-    /// `message` continues the sentence "setting `field` …".
-    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+    /// What has to be made, given the replies of the survey in order; empty if everything is there. Never removes
+    /// anything. The error is for a person: why nothing can be planned, and what to do.
+    fn plan(&self, _replies: &[Reply]) -> Result<Vec<Action>, String> {
+        Ok(Vec::new())
     }
-}
 
-/// What a connector is given: one or more deliveries to one destination.
-#[derive(Debug, Clone, Copy)]
-pub struct Batch<'a> {
-    pub items: &'a [Item<'a>],
-    /// The time to sign with.
-    pub now: Timestamp,
-}
-
-/// One delivery of a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct Item<'a> {
-    pub event: &'a Event,
-    pub delivery: DeliveryId,
-    /// 1 for the first try.
-    pub attempt: u32,
+    /// Whether the reply to an [`Action`] says that it was done. The error is for a person.
+    fn is_done(&self, reply: &Reply) -> Result<(), String> {
+        if reply.is_success() { Ok(()) } else { Err(format!("it was answered with {}", reply.status)) }
+    }
 }
 
 /// What the engine is to do next.
@@ -167,61 +88,23 @@ pub struct Item<'a> {
 pub enum Step {
     /// Make this call and come back with the reply.
     Send(Call),
+    /// Make this call if no earlier try can have made it, and come back with the reply: for vendors without an idempotency
+    /// key, where a repetition would be a second message to a person. `key` names the message among those of the event.
+    /// Whether it is on its way is on disk before it is; a try whose outcome is unknown is never repeated by itself.
+    SendOnce { key: String, call: Call },
     /// Done: one verdict per item, in order.
     Settle(Vec<Verdict>),
+    /// The batch was refused whole and nobody says for which item: each half is tried for itself. A batch of one gets
+    /// `alone`.
+    Split { alone: Verdict },
+    /// The token was refused: get a new one and begin again. If a new one is refused too, the destination is paused with
+    /// this message.
+    Reauthorize { message: String },
 }
 
-/// Data for one of the transports.
-#[derive(Debug, Clone)]
-pub enum Call {
-    Http(HttpCall),
-}
-
-/// An HTTP request to make.
-#[derive(Clone)]
-pub struct HttpCall {
-    /// An upper-case method.
-    pub method: &'static str,
-    /// An absolute URL.
-    pub url: String,
-    /// Names and values, in order. `Host` and `Content-Length` are the transport's.
-    pub headers: Vec<(String, String)>,
-    pub body: Bytes,
-}
-
-impl std::fmt::Debug for HttpCall {
-    /// Headers and URLs carry credentials, so neither is printed.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "HttpCall({}, {} bytes)", self.method, self.body.len())
+impl Step {
+    /// One verdict for every item of a batch.
+    pub fn settle_all(batch: &Batch<'_>, verdict: &Verdict) -> Self {
+        Self::Settle(vec![verdict.clone(); batch.items.len()])
     }
-}
-
-/// What came back from a call. A call that got no reply at all is judged by the engine, not by the connector.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    pub status: u16,
-    /// Lower-case names and values as received; those that are not visible ASCII are left out.
-    pub headers: Vec<(String, String)>,
-    /// The beginning of the body, as far as the transport reads.
-    pub body: Bytes,
-    /// When it arrived.
-    pub received_at: Timestamp,
-}
-
-impl Reply {
-    /// The first header of this lower-case name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
-    }
-
-    /// Whether the status is 200 to 299.
-    pub fn is_success(&self) -> bool {
-        (200..=299).contains(&self.status)
-    }
-}
-
-/// Where a multi-step exchange stands: how many replies it has had.
-#[derive(Debug, Clone, Default)]
-pub struct Progress {
-    pub replies: u32,
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  pending(due_at) ──claim──▶ leased ──settle──▶ delivered
-//!        ▲                      │  │
+//!        ▲                      │  ├──────────▶ skipped
 //!        │◀───retry / hold──────┘  ├──────────▶ dead ──redrive──▶ pending
 //!        └─────lease expired───────┘
 //!  pending | dead ──cancel──▶ cancelled
@@ -33,6 +33,8 @@ pub enum State {
     Dead,
     /// A person, or the deletion of the destination, called it off.
     Cancelled,
+    /// There was nothing in the event for the destination.
+    Skipped,
 }
 
 impl State {
@@ -43,6 +45,7 @@ impl State {
             Self::Delivered => "delivered",
             Self::Dead => "dead",
             Self::Cancelled => "cancelled",
+            Self::Skipped => "skipped",
         }
     }
 
@@ -51,6 +54,9 @@ impl State {
         matches!(self, Self::Pending | Self::Dead)
     }
 }
+
+/// After so many attempts a delivery is not made to wait again, whatever the destination asks for.
+pub const WAITS_MAX: u32 = 1_000;
 
 /// Which queue of its lane a pending delivery stands in. Fresh ones never wait behind the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -92,15 +98,21 @@ impl Standing {
 
     /// After an attempt ended with `verdict` at `now`. `jitter` is a random number in `0.0..1.0`.
     ///
-    /// A verdict that pauses spends no attempt of the schedule: the delivery is due at once and held by its lane.
+    /// A verdict that pauses or waits spends no attempt of the schedule; one that pauses leaves the delivery due at once,
+    /// held by its lane.
     #[must_use]
     pub fn after(self, verdict: &Verdict, policy: &RetryPolicy, now: Timestamp, jitter: f64) -> Self {
         let tried = Self { attempts: self.attempts.saturating_add(1), ..self };
         match verdict {
             Verdict::Delivered => Self { state: State::Delivered, reason: None, ..tried },
+            Verdict::Skip { .. } => Self { state: State::Skipped, reason: None, ..tried },
+            Verdict::Wait { after, .. } if tried.attempts < WAITS_MAX => {
+                Self { due_at: now + *after, class: tried.class_when_waiting(), ..tried }
+            }
+            Verdict::Wait { .. } => Self { state: State::Dead, reason: Some(FailureReason::Throttled), ..tried },
             Verdict::Pause { .. } => Self { due_at: now, class: tried.class_when_waiting(), ..tried },
-            Verdict::Reject { reason } => Self { state: State::Dead, reason: Some(*reason), ..tried },
-            Verdict::Retry { after, reason } => {
+            Verdict::Reject { reason, .. } => Self { state: State::Dead, reason: Some(*reason), ..tried },
+            Verdict::Retry { after, reason, .. } => {
                 let spent = tried.spent.saturating_add(1);
                 match policy.wait_after(spent, jitter) {
                     None => Self { state: State::Dead, spent, reason: Some(*reason), ..tried },
@@ -120,7 +132,9 @@ impl Standing {
             State::Dead => {
                 Ok(Self { state: State::Pending, class: Class::Retry, spent: 0, due_at: now, reason: None, ..self })
             }
-            State::Delivered | State::Cancelled => Err(IllegalTransition { from: self.state, action: "retried" }),
+            State::Delivered | State::Cancelled | State::Skipped => {
+                Err(IllegalTransition { from: self.state, action: "retried" })
+            }
         }
     }
 
@@ -128,7 +142,9 @@ impl Standing {
     pub fn cancel(self) -> Result<Self, IllegalTransition> {
         match self.state {
             State::Pending | State::Dead => Ok(Self { state: State::Cancelled, reason: None, ..self }),
-            State::Delivered | State::Cancelled => Err(IllegalTransition { from: self.state, action: "cancelled" }),
+            State::Delivered | State::Cancelled | State::Skipped => {
+                Err(IllegalTransition { from: self.state, action: "cancelled" })
+            }
         }
     }
 

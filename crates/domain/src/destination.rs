@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::connector::BatchLimits;
 use crate::id::{AppspaceId, DestinationId};
 use crate::name::Name;
 use crate::retry::RetryPolicy;
@@ -10,6 +11,7 @@ use crate::source::Managed;
 use crate::subscription::Subscriptions;
 use crate::time::Timestamp;
 use crate::verdict::PauseReason;
+use crate::volume::Volume;
 
 /// How many requests may be on the wire to one destination unless it says otherwise.
 pub const CONCURRENCY_DEFAULT: u16 = 8;
@@ -35,6 +37,12 @@ pub struct Destination {
     /// Requests on the wire at once, 1 to [`CONCURRENCY_MAX`].
     pub concurrency: u16,
     pub rate: Option<RateLimit>,
+    /// How much goes into one batch, if not what the connector says.
+    #[serde(default, skip_serializing_if = "BatchWish::is_default")]
+    pub batch: BatchWish,
+    /// How much of what matches it wants.
+    #[serde(default, skip_serializing_if = "Volume::is_everything")]
+    pub volume: Volume,
     /// Whether its breaker may open.
     pub breaker: bool,
     pub settings: Settings,
@@ -43,6 +51,37 @@ pub struct Destination {
     pub managed: Managed,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+/// Longest wait for a batch to fill, in milliseconds (15 minutes).
+pub const LINGER_MS_MAX: u64 = 15 * 60 * 1_000;
+
+/// What a destination wants of its batches; what is not said is the connector's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchWish {
+    /// Most events in one batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<u32>,
+    /// How long the first event of a batch waits for others, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linger_ms: Option<u64>,
+}
+
+impl BatchWish {
+    /// Whether nothing is said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The limits that hold: the connector's, with what is said in their place.
+    pub fn over(&self, limits: BatchLimits) -> BatchLimits {
+        BatchLimits {
+            items: self.items.map_or(limits.items, |items| (items as usize).clamp(1, limits.items_max)),
+            linger_ms: self.linger_ms.unwrap_or(limits.linger_ms).min(LINGER_MS_MAX),
+            ..limits
+        }
+    }
 }
 
 /// Most requests per second to a destination.

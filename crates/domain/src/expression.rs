@@ -59,12 +59,28 @@ impl EventValue {
 }
 
 /// A condition on an event, compiled once.
-pub struct Filter {
-    compiled: minijinja::Expression<'static, 'static>,
-}
+#[derive(Debug)]
+pub struct Filter(Expression);
 
 impl Filter {
     /// Compiles an expression such as `data.revenue >= 100 and data.currency == "EUR"`.
+    pub fn compile(source: &str) -> Result<Self, ExpressionError> {
+        Expression::compile(source).map(Self)
+    }
+
+    /// Whether the condition holds. Truth is Jinja's: undefined, `none`, `false`, zero and anything empty are not true.
+    pub fn evaluate(&self, event: &EventValue) -> Result<bool, ExpressionError> {
+        Ok(self.0.value(event)?.is_true())
+    }
+}
+
+/// A single value out of an event, compiled once.
+pub struct Expression {
+    compiled: minijinja::Expression<'static, 'static>,
+}
+
+impl Expression {
+    /// Compiles an expression such as `data.revenue * 100`.
     pub fn compile(source: &str) -> Result<Self, ExpressionError> {
         static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Escape::None));
 
@@ -74,16 +90,32 @@ impl Filter {
         Ok(Self { compiled })
     }
 
-    /// Whether the condition holds. Truth is Jinja's: undefined, `none`, `false`, zero and anything empty are not true.
-    pub fn evaluate(&self, event: &EventValue) -> Result<bool, ExpressionError> {
-        let value = self.compiled.eval(event.root()?).map_err(|e| ExpressionError::from_engine(&e))?;
-        Ok(value.is_true())
+    /// The source of the expression in a text that is `{{ … }}` and nothing else.
+    pub fn sole_in(text: &str) -> Option<&str> {
+        let inside = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+        let inside = inside.strip_prefix('-').unwrap_or(inside);
+        let inside = inside.strip_suffix('-').unwrap_or(inside).trim();
+        // `{{ a }} and {{ b }}` begins and ends the same way, and its middle is no expression.
+        check::is_expression(inside).then_some(inside)
+    }
+
+    /// The value for an event, `null` if it is undefined.
+    pub fn evaluate(&self, event: &EventValue) -> Result<serde_json::Value, ExpressionError> {
+        let text = escape::json(&self.value(event)?).map_err(|e| ExpressionError::from_engine(&e))?;
+        if text.len() > OUTPUT_BYTES_MAX {
+            return Err(ExpressionError::new(too_long()));
+        }
+        serde_json::from_str(&text).map_err(|_| ExpressionError::new("the value cannot be written as JSON"))
+    }
+
+    fn value(&self, event: &EventValue) -> Result<Value, ExpressionError> {
+        self.compiled.eval(event.root()?).map_err(|e| ExpressionError::from_engine(&e))
     }
 }
 
-impl std::fmt::Debug for Filter {
+impl std::fmt::Debug for Expression {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Filter")
+        f.write_str("Expression")
     }
 }
 

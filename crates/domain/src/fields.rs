@@ -31,6 +31,8 @@ pub struct Fields<'d> {
     pub campaign: Text<'d>,
     pub channel: Text<'d>,
     pub medium: Text<'d>,
+    pub term: Text<'d>,
+    pub content: Text<'d>,
     pub referrer: Text<'d>,
 
     // Who and with what.
@@ -41,10 +43,27 @@ pub struct Fields<'d> {
     pub platform: Text<'d>,
     pub device_type: Text<'d>,
     pub os: Text<'d>,
+    pub os_version: Text<'d>,
     pub browser: Text<'d>,
     pub app_version: Text<'d>,
     pub user_id: Text<'d>,
     pub email: Text<'d>,
+    pub name: Text<'d>,
+    pub phone: Text<'d>,
+    /// An id that an app or site made for somebody who is not signed in.
+    pub anonymous_id: Text<'d>,
+    pub install_id: Text<'d>,
+    pub click_id: Text<'d>,
+
+    // What ad platforms call a click, and whether the person agreed to being counted by them.
+    pub gclid: Text<'d>,
+    pub gbraid: Text<'d>,
+    pub wbraid: Text<'d>,
+    pub fbclid: Text<'d>,
+    /// The value of Meta's cookie `_fbc`, and of `_fbp`.
+    pub fbc: Text<'d>,
+    pub fbp: Text<'d>,
+    pub consent: Option<bool>,
 
     // How an install was matched to a click.
     pub match_method: Text<'d>,
@@ -68,6 +87,21 @@ pub struct Fields<'d> {
     pub coupon_code: Text<'d>,
 }
 
+/// The person or device that an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject {
+    /// `user`, `email`, `install` or `click`.
+    pub kind: &'static str,
+    pub value: String,
+}
+
+impl std::fmt::Display for Subject {
+    /// As a key: `user:42`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.kind, self.value)
+    }
+}
+
 impl<'d> Fields<'d> {
     /// Reads the `data` of an event. What is no object has no fields.
     pub fn of(data: &'d Value) -> Self {
@@ -83,6 +117,8 @@ impl<'d> Fields<'d> {
             campaign: text(&["campaign", "utm_campaign"]),
             channel: text(&["channel", "source", "utm_source"]),
             medium: text(&["medium", "utm_medium"]),
+            term: text(&["term", "utm_term"]),
+            content: text(&["content", "utm_content"]),
             referrer: text(&["referrer", "referer"]),
 
             ip: text(&["ip", "ip_address"]),
@@ -91,11 +127,25 @@ impl<'d> Fields<'d> {
             region: text(&["region", "ip_region"]),
             platform: text(&["platform"]),
             device_type: text(&["device_type", "device"]),
-            os: text(&["os"]),
+            os: text(&["os", "os_name"]),
+            os_version: text(&["os_version"]),
             browser: text(&["browser"]),
             app_version: text(&["app_version"]),
-            user_id: text(&["user_id"]),
+            user_id: text(&["user_id", "external_user_id"]),
             email: text(&["email", "user_email"]),
+            name: text(&["name", "user_name"]),
+            phone: text(&["phone", "phone_number"]),
+            anonymous_id: text(&["anonymous_id", "visitor_id", "device_id"]),
+            install_id: text(&["install_id", "installation_id"]),
+            click_id: text(&["click_id"]),
+
+            gclid: text(&["gclid"]),
+            gbraid: text(&["gbraid"]),
+            wbraid: text(&["wbraid"]),
+            fbclid: text(&["fbclid"]),
+            fbc: text(&["fbc", "_fbc"]),
+            fbp: text(&["fbp", "_fbp"]),
+            consent: first(data, &["consent", "ad_consent", "marketing_consent"], as_consent),
 
             match_method: text(&["match_method", "method"]),
             match_confidence: first(data, &["match_confidence"], as_number),
@@ -108,7 +158,7 @@ impl<'d> Fields<'d> {
             referred_user_id: text(&["referred_user_id"]),
             milestone: text(&["milestone"]),
 
-            revenue: first(data, &["revenue"], as_number),
+            revenue: first(data, &["revenue", "value"], as_number),
             currency: text(&["currency"]),
             transaction_id: text(&["transaction_id"]),
             cart_id: text(&["cart_id"]),
@@ -116,6 +166,17 @@ impl<'d> Fields<'d> {
         };
         fields.derive();
         fields
+    }
+
+    /// What an event has that names one person or one device, in this order: `user_id`, `email` in lower case,
+    /// `install_id`, `click_id`. The token of a link is shared by everybody who taps it, so it is never among them.
+    pub fn subject(&self) -> Option<Subject> {
+        let of = |kind, text: &Text<'d>| text.as_deref().map(|text| Subject { kind, value: text.trim().to_owned() });
+        let email = self.email.as_deref().map(|text| text.trim().to_lowercase());
+        of("user", &self.user_id)
+            .or(email.map(|value| Subject { kind: "email", value }))
+            .or_else(|| of("install", &self.install_id))
+            .or_else(|| of("click", &self.click_id))
     }
 
     /// What follows from what was said.
@@ -155,6 +216,16 @@ fn as_number(value: &Value) -> Option<f64> {
         _ => value.as_f64(),
     };
     number.filter(|number| number.is_finite())
+}
+
+/// `true`, `"granted"` and the like; whatever else is said is a no.
+fn as_consent(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(consent) => Some(*consent),
+        Value::String(text) => Some(["true", "granted", "yes", "1"].contains(&text.to_lowercase().as_str())),
+        Value::Number(number) => Some(number.as_i64() == Some(1)),
+        _ => None,
+    }
 }
 
 fn as_time(value: &Value) -> Option<Timestamp> {
@@ -226,6 +297,19 @@ mod tests {
         check(&json!({"prefix": "/promo"}), |f| f.route, "/promo");
         check(&json!({"deep_link_path": "merchant/abc"}), |f| f.route, "/merchant/abc");
         check(&json!({"route": "/a", "prefix": "go"}), |f| f.route, "/a");
+    }
+
+    #[test]
+    fn a_subject_is_the_best_name_for_one_person_and_never_a_links_token() {
+        for (data, expect) in [
+            (json!({"user_id": 42, "email": "a@b.c", "install_id": "i"}), Some("user:42")),
+            (json!({"email": " Ada@Example.ORG ", "install_id": "i"}), Some("email:ada@example.org")),
+            (json!({"install_id": "i", "click_id": "c"}), Some("install:i")),
+            (json!({"click_id": "c"}), Some("click:c")),
+            (json!({"token": "summer-promo", "referrer_id": "user_1"}), None),
+        ] {
+            assert_eq!(Fields::of(&data).subject().map(|subject| subject.to_string()).as_deref(), expect, "{data}");
+        }
     }
 
     #[test]

@@ -4,17 +4,49 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What becomes of one delivery after an exchange.
+/// What becomes of one delivery after an exchange. Messages are for a person: what the vendor said, or what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The destination has it.
     Delivered,
     /// Nobody must act: try again, not before `after` if the destination named a time.
-    Retry { after: Option<Duration>, reason: FailureReason },
+    Retry { after: Option<Duration>, reason: FailureReason, message: Option<String> },
+    /// The destination asks for less: the whole lane waits for `after`, and no attempt of the schedule is spent.
+    Wait { after: Duration, message: Option<String> },
     /// Somebody must change this event or its mapping: it will never be accepted as it is.
-    Reject { reason: FailureReason },
+    Reject { reason: FailureReason, message: Option<String> },
+    /// There is nothing in this event for the destination, and that is all right: no address to mail to, no click to
+    /// attribute to.
+    Skip { message: String },
     /// Somebody must mend the account or configuration: no event can be accepted until then.
     Pause { reason: PauseReason, message: String },
+}
+
+impl Verdict {
+    /// Try again by the schedule.
+    pub const fn retry(reason: FailureReason) -> Self {
+        Self::Retry { after: None, reason, message: None }
+    }
+
+    /// Never again, with what the vendor said.
+    pub fn reject(reason: FailureReason, message: impl Into<String>) -> Self {
+        Self::Reject { reason, message: Some(message.into()) }
+    }
+
+    /// Not for this destination.
+    pub fn skip(message: impl Into<String>) -> Self {
+        Self::Skip { message: message.into() }
+    }
+
+    /// The credentials are refused.
+    pub fn unauthorized(message: impl Into<String>) -> Self {
+        Self::Pause { reason: PauseReason::Unauthorized, message: message.into() }
+    }
+
+    /// Account or settings are broken for every event.
+    pub fn misconfigured(message: impl Into<String>) -> Self {
+        Self::Pause { reason: PauseReason::Misconfigured, message: message.into() }
+    }
 }
 
 /// Why an attempt failed, or why a delivery is dead. Stable codes, in the API and in metrics.
@@ -51,11 +83,19 @@ pub enum FailureReason {
     TemplateError,
     /// The connector can make nothing of the event or of its settings.
     Unprocessable,
+    /// The vendor says that this event will never do.
+    Refused,
+    /// The event is larger than the vendor takes.
+    TooLarge,
+    /// The call may or may not have been carried out, and repeating it could do harm.
+    UnknownOutcome,
+    /// There is nothing in the event for the destination.
+    NotApplicable,
 }
 
 impl FailureReason {
     /// Every reason, for metrics and documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Dns,
         Self::Connect,
         Self::Tls,
@@ -71,6 +111,10 @@ impl FailureReason {
         Self::FilterError,
         Self::TemplateError,
         Self::Unprocessable,
+        Self::Refused,
+        Self::TooLarge,
+        Self::UnknownOutcome,
+        Self::NotApplicable,
     ];
 
     /// The stable code.
@@ -91,6 +135,10 @@ impl FailureReason {
             Self::FilterError => "filter_error",
             Self::TemplateError => "template_error",
             Self::Unprocessable => "unprocessable",
+            Self::Refused => "refused",
+            Self::TooLarge => "too_large",
+            Self::UnknownOutcome => "unknown_outcome",
+            Self::NotApplicable => "not_applicable",
         }
     }
 
@@ -124,6 +172,8 @@ pub enum PauseReason {
     Unauthorized,
     /// Its account or configuration is broken for every event.
     Misconfigured,
+    /// A quota of its plan or account is used up.
+    Quota,
 }
 
 impl PauseReason {
@@ -134,6 +184,7 @@ impl PauseReason {
             Self::Gone => "gone",
             Self::Unauthorized => "unauthorized",
             Self::Misconfigured => "misconfigured",
+            Self::Quota => "quota",
         }
     }
 }

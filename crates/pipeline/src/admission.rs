@@ -172,7 +172,7 @@ impl Gates {
     ) -> Option<Change> {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.last_attempt = Some(last);
-        if let Verdict::Retry { after: Some(after), .. } = verdict {
+        if let Verdict::Retry { after: Some(after), .. } | Verdict::Wait { after, .. } = verdict {
             self.hold.ask(*after, now);
         }
         if destination.breaker { self.breaker.record(Vote::of(verdict, answered), now) } else { None }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::attempt::REPLY_KEPT_BYTES_MAX;
 use domain::connector::{Batch, Item, Progress, Reply, Step};
 use domain::verdict::{FailureReason, PauseReason, Verdict};
-use domain::{Attempt, Timestamp};
+use domain::{Attempt, Reading, Timestamp};
 use futures_util::FutureExt;
 use storage::Owned;
 use tokio::time::Instant;
@@ -40,12 +40,14 @@ pub async fn run(
     clock: &Clock,
     transport: &dyn Transport,
     live: &LiveDestination,
+    source_name: String,
     owned: &Owned,
     call_max: Duration,
 ) -> Option<Outcome> {
     let began = Instant::now();
     let started_at = clock.now();
-    let mut trial = Trial { live, owned, started_at, deadline: began + ATTEMPT_MAX, call_max, reply: None };
+    let mut trial =
+        Trial { live, source_name, owned, started_at, deadline: began + ATTEMPT_MAX, call_max, reply: None };
     let end = match AssertUnwindSafe(trial.run(transport)).catch_unwind().await {
         Ok(end) => end?,
         Err(_) => End::failed_inside(owned),
@@ -56,6 +58,7 @@ pub async fn run(
 /// An attempt under way.
 struct Trial<'a> {
     live: &'a LiveDestination,
+    source_name: String,
     owned: &'a Owned,
     started_at: Timestamp,
     deadline: Instant,
@@ -73,16 +76,19 @@ struct End {
 impl Trial<'_> {
     async fn run(&mut self, transport: &dyn Transport) -> Option<End> {
         let owned = self.owned;
-        let items =
-            [Item { event: &owned.event, delivery: owned.id, attempt: owned.standing.attempts.saturating_add(1) }];
-        let batch = Batch { items: &items, now: self.started_at };
-        let (connector, settings) = (self.live.connector, &self.live.destination.settings);
+        let reading = Reading::new(self.source_name.clone());
+        let attempt = owned.standing.attempts.saturating_add(1);
+        let items = [Item { event: &owned.event, delivery: owned.id, attempt, reading: &reading }];
+        let batch = Batch { items: &items, now: self.started_at, token: None, digest: None };
+        let outlet = &self.live.outlet;
         let mut progress = Progress::default();
-        let mut step = contained(|| connector.prepare(&batch, settings));
+        let mut step = contained(|| outlet.prepare(&batch, &mut progress));
         for _ in 0..CALLS_MAX {
             let call = match step {
-                Some(Step::Send(call)) => call,
+                Some(Step::Send(call) | Step::SendOnce { call, .. }) => call,
                 Some(Step::Settle(verdicts)) => return Some(End::of(verdicts)),
+                Some(Step::Split { alone }) => return Some(End::of(vec![alone])),
+                Some(Step::Reauthorize { message }) => return Some(End::of(vec![Verdict::unauthorized(message)])),
                 None => return Some(End::failed_inside(owned)),
             };
             let within = self.call_max.min(self.deadline.saturating_duration_since(Instant::now()));
@@ -90,7 +96,7 @@ impl Trial<'_> {
                 Ok(reply) => {
                     progress.replies += 1;
                     let reply = self.reply.insert(reply);
-                    step = contained(|| connector.advance(&batch, settings, &mut progress, reply));
+                    step = contained(|| outlet.advance(&batch, &mut progress, reply));
                 }
                 Err(error) if error.is_ours && progress.replies == 0 => return None,
                 Err(error) => {
@@ -101,7 +107,7 @@ impl Trial<'_> {
         }
         Some(match step {
             Some(Step::Settle(verdicts)) => End::of(verdicts),
-            Some(Step::Send(_)) => End::retry(
+            Some(_) => End::retry(
                 FailureReason::Unprocessable,
                 format!("the exchange did not come to an end within {CALLS_MAX} calls"),
             ),
@@ -111,7 +117,7 @@ impl Trial<'_> {
 
     fn outcome(self, end: End, began: Instant, ended_at: Timestamp) -> Outcome {
         let took = began.elapsed();
-        let status = self.reply.as_ref().map(|reply| reply.status);
+        let status = self.reply.as_ref().map(|reply| reply.status).filter(|&status| status != 0);
         let reason = failure(&end.verdict, status);
         let error = end.error.or_else(|| message(&end.verdict, reason, status));
         let attempt = Attempt {
@@ -123,7 +129,7 @@ impl Trial<'_> {
             error,
             reply: self.reply.as_ref().and_then(kept),
         };
-        Outcome { attempt, verdict: end.verdict, answered: status.is_some(), took, ended_at }
+        Outcome { attempt, verdict: end.verdict, answered: self.reply.is_some(), took, ended_at }
     }
 }
 
@@ -141,7 +147,7 @@ impl End {
         let message = error.message.into_owned();
         match error.reason {
             FailureReason::Unprocessable => {
-                Self { verdict: Verdict::Reject { reason: error.reason }, error: Some(message) }
+                Self { verdict: Verdict::Reject { reason: error.reason, message: None }, error: Some(message) }
             }
             reason => Self::retry(reason, message),
         }
@@ -156,7 +162,7 @@ impl End {
     }
 
     const fn retry(reason: FailureReason, message: String) -> Self {
-        Self { verdict: Verdict::Retry { after: None, reason }, error: Some(message) }
+        Self { verdict: Verdict::retry(reason), error: Some(message) }
     }
 }
 
@@ -169,7 +175,9 @@ fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
 fn failure(verdict: &Verdict, status: Option<u16>) -> Option<FailureReason> {
     match verdict {
         Verdict::Delivered => None,
-        Verdict::Retry { reason, .. } | Verdict::Reject { reason } => Some(*reason),
+        Verdict::Retry { reason, .. } | Verdict::Reject { reason, .. } => Some(*reason),
+        Verdict::Wait { .. } => Some(FailureReason::Throttled),
+        Verdict::Skip { .. } => Some(FailureReason::NotApplicable),
         Verdict::Pause { reason: PauseReason::Gone, .. } => Some(FailureReason::Gone),
         Verdict::Pause { .. } => Some(status.map_or(FailureReason::Unprocessable, FailureReason::of_status)),
     }
@@ -178,8 +186,12 @@ fn failure(verdict: &Verdict, status: Option<u16>) -> Option<FailureReason> {
 /// What went wrong, for a person.
 fn message(verdict: &Verdict, reason: Option<FailureReason>, status: Option<u16>) -> Option<String> {
     let reason = reason?;
-    if let Verdict::Pause { message, .. } = verdict {
-        return Some(message.clone());
+    match verdict {
+        Verdict::Pause { message, .. } | Verdict::Skip { message } => return Some(message.clone()),
+        Verdict::Retry { message: Some(message), .. }
+        | Verdict::Wait { message: Some(message), .. }
+        | Verdict::Reject { message: Some(message), .. } => return Some(message.clone()),
+        _ => {}
     }
     Some(match (reason, status) {
         (FailureReason::Redirect, Some(status)) => {

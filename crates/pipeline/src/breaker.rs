@@ -71,7 +71,10 @@ impl Vote {
         match verdict {
             Verdict::Delivered => Self::Well,
             Verdict::Reject { .. } if answered => Self::Well,
-            Verdict::Reject { .. } | Verdict::Pause { .. } => Self::Abstain,
+            // A vendor that asks for less is well, and waiting is not failing.
+            Verdict::Reject { .. } | Verdict::Pause { .. } | Verdict::Wait { .. } | Verdict::Skip { .. } => {
+                Self::Abstain
+            }
             Verdict::Retry { reason, .. } => match reason {
                 FailureReason::Unprocessable | FailureReason::FilterError | FailureReason::TemplateError => {
                     Self::Abstain
@@ -276,7 +279,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_refuses_one_event_speaks_for_the_destination() {
-        let reject = Verdict::Reject { reason: FailureReason::ClientError };
+        let reject = Verdict::Reject { reason: FailureReason::ClientError, message: None };
         assert_eq!(Vote::of(&reject, true), Vote::Well);
         assert_eq!(Vote::of(&reject, false), Vote::Abstain);
         for (reason, vote) in [
@@ -285,7 +288,7 @@ mod tests {
             (FailureReason::AddressRefused, Vote::Failing),
             (FailureReason::Unprocessable, Vote::Abstain),
         ] {
-            assert_eq!(Vote::of(&Verdict::Retry { after: None, reason }, true), vote);
+            assert_eq!(Vote::of(&Verdict::retry(reason), true), vote);
         }
     }
 }

@@ -71,7 +71,8 @@ impl Engine {
         if lease_until.saturating_duration_since(Instant::now()) < ATTEMPT_MAX {
             return None;
         }
-        attempt::run(&self.clock, &*self.transport, live, owned, self.options.call_max).await
+        let source_name = self.registry.source_name(owned.event.source);
+        attempt::run(&self.clock, &*self.transport, live, source_name, owned, self.options.call_max).await
     }
 
     /// Whether nothing new may be begun.

@@ -52,6 +52,7 @@ pub enum OutcomeLabel {
     Delivered,
     Retry,
     Dead,
+    Skipped,
     Paused,
 }
 
@@ -61,6 +62,7 @@ impl EncodeLabelValue for OutcomeLabel {
             Self::Delivered => "delivered",
             Self::Retry => "retry",
             Self::Dead => "dead",
+            Self::Skipped => "skipped",
             Self::Paused => "paused",
         })
     }

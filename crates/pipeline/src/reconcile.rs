@@ -6,12 +6,12 @@
 //! ones before it in place, and the next run goes on from there.
 
 use domain::connector::{Connector, Field, FieldKind, SettingsError};
-use domain::destination::RateLimit;
+use domain::destination::{BatchWish, RateLimit};
 use domain::retry::RetryPolicy;
 use domain::signature::Scheme;
 use domain::source::{Managed, SourceSecret};
 use domain::subscription::Subscriptions;
-use domain::{Appspace, Destination, DestinationId, Name, Secret, Settings, Source, SourceId, Timestamp};
+use domain::{Appspace, Destination, DestinationId, Name, Secret, Settings, Source, SourceId, Timestamp, Volume};
 use serde::{Deserialize, Serialize};
 
 use crate::registry::{LiveDestination, LiveSource, Registry, RegistryError};
@@ -37,6 +37,8 @@ pub struct DestinationSpec {
     pub retry: RetryPolicy,
     pub concurrency: u16,
     pub rate: Option<RateLimit>,
+    pub batch: BatchWish,
+    pub volume: Volume,
     pub breaker: bool,
     pub settings: Settings,
 }
@@ -153,8 +155,7 @@ fn check(registry: &Registry, guard: &Guard, step: &Step) -> Result<(), Reconcil
 
 /// Judges every URL among the settings of a destination: for saving it.
 pub fn check_urls(guard: &Guard, connector: &'static dyn Connector, settings: &Settings) -> Result<(), RegistryError> {
-    // A URL that carries a token is declared as a secret; by convention it is then named `url`.
-    let is_url = |field: &&Field| field.kind == FieldKind::Url || field.name == "url";
+    let is_url = |field: &&Field| matches!(field.kind, FieldKind::Url | FieldKind::SecretUrl);
     for field in connector.manifest().fields.iter().filter(is_url) {
         if let Some(url) = settings.text(field.name) {
             guard.check_url(url).map_err(|error| SettingsError::new(field.name, format!("is refused: {error}")))?;
@@ -253,6 +254,8 @@ fn destination_step(mint: &Mint<'_>, current: Option<&Destination>, spec: Destin
         retry: spec.retry,
         concurrency: spec.concurrency,
         rate: spec.rate,
+        batch: spec.batch,
+        volume: spec.volume,
         breaker: spec.breaker,
         settings: spec.settings,
         // Pausing is an act of a person or a verdict, not of the file.
@@ -269,6 +272,8 @@ fn destination_step(mint: &Mint<'_>, current: Option<&Destination>, spec: Destin
         note(&mut changes, "retry", current.retry != wanted.retry);
         note(&mut changes, "concurrency", current.concurrency != wanted.concurrency);
         note(&mut changes, "rate", current.rate != wanted.rate);
+        note(&mut changes, "batch", current.batch != wanted.batch);
+        note(&mut changes, "volume", current.volume != wanted.volume);
         note(&mut changes, "breaker", current.breaker != wanted.breaker);
         note_settings(&mut changes, &current.settings, &wanted.settings);
     }

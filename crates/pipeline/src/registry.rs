@@ -54,6 +54,8 @@ pub enum RegistryError {
     Concurrency,
     #[error("the rate must be more than 0 and at most 100000 requests per second")]
     Rate,
+    #[error("the volume {0}")]
+    Volume(&'static str),
     #[error("an appspace can have at most {0} {1}")]
     TooMany(usize, &'static str),
     #[error(transparent)]

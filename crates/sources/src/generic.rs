@@ -23,12 +23,11 @@ static MANIFEST: DialectManifest = DialectManifest {
         header("signature_header", "the header that carries the signature; that of the scheme by default"),
         header("timestamp_header", "the header that carries the signed time; that of the scheme by default"),
         header("id_header", "the header that carries the signed id; `webhook-id` by default"),
-        Field {
-            name: "tolerance_seconds",
-            kind: FieldKind::Integer { min: 1, max: 86_400 },
-            required: false,
-            help: "how far a signed time may be from the clock here; 300 by default",
-        },
+        Field::optional(
+            "tolerance_seconds",
+            FieldKind::Integer { min: 1, max: 86_400 },
+            "how far a signed time may be from the clock here; 300 by default",
+        ),
         pointer("type_pointer", "where the event type stands in the body; `/event` by default"),
         pointer("time_pointer", "where the time stands in the body; `/timestamp` by default"),
         pointer(
@@ -39,11 +38,11 @@ static MANIFEST: DialectManifest = DialectManifest {
 };
 
 const fn header(name: &'static str, help: &'static str) -> Field {
-    Field { name, kind: FieldKind::Text, required: false, help }
+    Field::optional(name, FieldKind::Text, help)
 }
 
 const fn pointer(name: &'static str, help: &'static str) -> Field {
-    Field { name, kind: FieldKind::Text, required: false, help }
+    Field::optional(name, FieldKind::Text, help)
 }
 
 impl Dialect for Generic {

@@ -1,12 +1,12 @@
 //! The sources and destinations of a file.
 
-use domain::Settings;
 use domain::connector::{Field, FieldKind};
-use domain::destination::{CONCURRENCY_DEFAULT, RateLimit};
+use domain::destination::{BatchWish, CONCURRENCY_DEFAULT, RateLimit};
 use domain::retry::RetryPolicy;
 use domain::secret::{MASK, Secret};
 use domain::signature::Scheme;
 use domain::subscription::Subscriptions;
+use domain::{Settings, Volume};
 use pipeline::Plugins;
 use pipeline::reconcile::{DestinationSpec, SourceSpec};
 
@@ -107,6 +107,8 @@ fn destination(section: &mut Section<'_>, plugins: Plugins) -> Option<Destinatio
         retry: retry?,
         concurrency: concurrency?,
         rate: rate?,
+        batch: BatchWish::default(),
+        volume: Volume::default(),
         breaker: breaker?,
         settings: settings?,
     })
@@ -172,7 +174,7 @@ fn settings(section: &mut Section<'_>, owner: &str, fields: &'static [Field]) ->
 /// A setting as it may be shown.
 fn shown(kind: FieldKind, value: &Value) -> String {
     match kind {
-        FieldKind::Secret => masked(value),
+        FieldKind::Secret | FieldKind::SecretUrl => masked(value),
         // The values of a map may be credentials: `Authorization` is one of them.
         FieldKind::Map => match value.to_json_as_written() {
             serde_json::Value::Object(entries) => {
@@ -192,7 +194,13 @@ fn shown(kind: FieldKind, value: &Value) -> String {
                 _ => url.to_owned(),
             }
         }
-        FieldKind::Text | FieldKind::Choice { .. } | FieldKind::Integer { .. } => display(&value.to_json()),
+        FieldKind::Text
+        | FieldKind::Choice { .. }
+        | FieldKind::Switch
+        | FieldKind::Integer { .. }
+        | FieldKind::Template
+        | FieldKind::Mapping
+        | FieldKind::List => display(&value.to_json()),
     }
 }
 

@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use domain::appspace::DEFAULT_APPSPACE;
-use domain::destination::CONCURRENCY_DEFAULT;
+use domain::destination::{BatchWish, CONCURRENCY_DEFAULT};
 use domain::retry::RetryPolicy;
 use domain::signature::Scheme;
 use domain::subscription::Subscriptions;
-use domain::{Name, Secret, Settings};
+use domain::{Name, Secret, Settings, Volume};
 use http::StatusCode;
 use pipeline::reconcile::{self, Action, Desired, DestinationSpec, SourceSpec};
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,12 @@ pub(crate) struct ConfigDestination {
     retry: Option<RetryPolicy>,
     concurrency: Option<u16>,
     rate: Option<f64>,
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    batch: BatchWish,
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    volume: Volume,
     breaker: Option<bool>,
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -153,6 +159,8 @@ fn desired(config: Config) -> Result<Desired, Problem> {
             retry: destination.retry.unwrap_or(RetryPolicy::Standard),
             concurrency: destination.concurrency.unwrap_or(CONCURRENCY_DEFAULT),
             rate: destination.rate.map(rate).transpose()?,
+            batch: destination.batch,
+            volume: destination.volume,
             breaker: destination.breaker.unwrap_or(true),
             settings: Settings(destination.settings),
         })

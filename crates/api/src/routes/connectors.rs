@@ -40,13 +40,16 @@ pub(crate) struct SourceKind {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Setting {
     name: &'static str,
-    /// `text`, `secret`, `url`, `choice`, `integer` or `map`.
+    /// `text`, `secret`, `url`, `secret_url`, `choice`, `switch`, `integer`, `template`, `mapping`, `list` or `map`.
     r#type: &'static str,
     required: bool,
     /// For a person: what to put here.
     help: &'static str,
     /// What fits, in words.
     fits: String,
+    /// What holds if nothing is said, as it would be written in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default: Option<&'static str>,
     /// The choices, where there are some.
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<&'static [&'static str]>,
@@ -72,7 +75,7 @@ pub(crate) async fn list(
             name: manifest.name,
             title: manifest.title,
             summary: manifest.summary,
-            batch_items_max: manifest.batch_items_max,
+            batch_items_max: manifest.batch.items_max,
             settings: manifest.fields.iter().map(show_field).collect(),
         }
     };
@@ -105,13 +108,17 @@ pub(crate) async fn source_kinds(
 }
 
 fn show_field(field: &Field) -> Setting {
-    let (r#type, of) = match field.kind {
-        FieldKind::Text => ("text", None),
-        FieldKind::Secret => ("secret", None),
-        FieldKind::Url => ("url", None),
-        FieldKind::Choice { of } => ("choice", Some(of)),
-        FieldKind::Integer { .. } => ("integer", None),
-        FieldKind::Map => ("map", None),
+    let of = match field.kind {
+        FieldKind::Choice { of } => Some(of),
+        _ => None,
     };
-    Setting { name: field.name, r#type, required: field.required, help: field.help, fits: field.kind.describe(), of }
+    Setting {
+        name: field.name,
+        r#type: field.kind.code(),
+        required: field.required,
+        help: field.help,
+        fits: field.kind.describe(),
+        default: field.default,
+        of,
+    }
 }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use domain::connector::{Connector, FieldKind};
-use domain::destination::{CONCURRENCY_DEFAULT, RateLimit};
+use domain::destination::{BatchWish, CONCURRENCY_DEFAULT, RateLimit};
 use domain::replay::Select;
 use domain::retry::RetryPolicy;
 use domain::source::Managed;
 use domain::subscription::Subscriptions;
-use domain::{Name, Secret, Settings};
+use domain::{Name, Secret, Settings, Volume};
 use http::StatusCode;
 use pipeline::RegistryError;
 use pipeline::reconcile::check_urls;
@@ -62,6 +62,14 @@ pub(crate) struct CreateDestination {
     /// Most requests per second; no limit by default.
     #[schema(exclusive_minimum = 0.0, maximum = 100_000.0)]
     rate: Option<f64>,
+    /// How much goes into one batch, if not what the connector says.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    batch: BatchWish,
+    /// How much of what matches it wants; everything by default.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    volume: Volume,
     /// Whether its breaker may open; `true` by default.
     breaker: Option<bool>,
     /// The settings of the connector. A signing secret that is left out is made and shown once.
@@ -104,6 +112,10 @@ pub(crate) struct ChangeDestination {
     #[serde(default)]
     #[schema(value_type = Option<f64>)]
     rate: Edit<f64>,
+    #[schema(value_type = Option<Object>)]
+    batch: Option<BatchWish>,
+    #[schema(value_type = Option<Object>)]
+    volume: Option<Volume>,
     breaker: Option<bool>,
     /// Members to set; `null` removes one. A member that is sent back as it was shown stays.
     #[schema(value_type = Option<Object>)]
@@ -148,6 +160,8 @@ pub(crate) async fn create(
         retry: wanted.retry.unwrap_or(RetryPolicy::Standard),
         concurrency: wanted.concurrency.unwrap_or(CONCURRENCY_DEFAULT),
         rate: wanted.rate.map(rate).transpose()?,
+        batch: wanted.batch,
+        volume: wanted.volume,
         breaker: wanted.breaker.unwrap_or(true),
         settings: Settings(wanted.settings),
         paused: None,
@@ -324,6 +338,12 @@ fn changed(
     }
     if let Edit::Set(limit) = change.rate {
         destination.rate = limit.map(rate).transpose()?;
+    }
+    if let Some(batch) = change.batch {
+        destination.batch = batch;
+    }
+    if let Some(volume) = change.volume {
+        destination.volume = volume;
     }
     if let Some(breaker) = change.breaker {
         destination.breaker = breaker;

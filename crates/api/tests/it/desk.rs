@@ -43,7 +43,7 @@ impl Network {
 impl Transport for Network {
     async fn exchange(&self, _: DestinationId, _: Call, _: Duration) -> Result<Reply, TransportError> {
         let status = self.status.load(Ordering::SeqCst);
-        Ok(Reply { status, headers: Vec::new(), body: Bytes::from_static(b"seen"), received_at: START })
+        Ok(Reply { status, code: None, headers: Vec::new(), body: Bytes::from_static(b"seen"), received_at: START })
     }
 }
 

@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use domain::Secret;
 use domain::connector::HttpCall;
 use domain::signature::doctor::{Outcome, diagnose};
 use domain::signature::{Signing, Verifier};
@@ -7,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::snapshots::{NOW, event, fixture, prepare, request};
+use crate::kit::{NOW, event, fixture, judged, prepare, refusal, reply, request};
 
 fn headers_of(call: &HttpCall) -> HeaderMap {
     let pair =
@@ -21,23 +22,14 @@ fn settings(value: serde_json::Value) -> Settings {
 
 /// What is refused, and that the message starts like this.
 fn refused(value: serde_json::Value, message: &str) {
-    let settings = settings(value);
-    let error = MANIFEST.check(&settings).and_then(|()| Webhook.validate(&settings)).unwrap_err().to_string();
+    let error = refusal(&Webhook, &settings(value));
     assert!(error.starts_with(message), "{error}");
 }
 
 /// The verdict on a reply.
-fn judged(status: u16, headers: &[(&str, &str)]) -> Verdict {
-    let reply = Reply {
-        status,
-        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        body: Bytes::new(),
-        received_at: NOW,
-    };
-    let event = event("test");
-    let items = [Item { event: &event, delivery: domain::DeliveryId { event: event.id, ordinal: 0 }, attempt: 1 }];
-    let batch = Batch { items: &items, now: NOW };
-    match Webhook.advance(&batch, &Settings::default(), &mut Progress::default(), &reply) {
+fn verdict_on(status: u16, headers: &[(&str, &str)]) -> Verdict {
+    let reply = reply(status, headers, "");
+    match judged(&Webhook, &fixture("webhook").default, &[event("test")], &reply) {
         Step::Settle(mut verdicts) if verdicts.len() == 1 => verdicts.remove(0),
         step => panic!("{step:?}"),
     }
@@ -85,8 +77,8 @@ fn the_body_is_the_stored_bytes_whatever_they_are() {
 
 #[test]
 fn only_a_success_is_one_and_only_410_says_good_bye() {
-    assert_eq!([200, 202, 204, 299].map(|status| judged(status, &[])), [const { Verdict::Delivered }; 4]);
-    assert!(matches!(judged(410, &[]), Verdict::Pause { reason: PauseReason::Gone, .. }));
+    assert_eq!([200, 202, 204, 299].map(|status| verdict_on(status, &[])), [const { Verdict::Delivered }; 4]);
+    assert!(matches!(verdict_on(410, &[]), Verdict::Pause { reason: PauseReason::Gone, .. }));
     for (status, reason) in [
         (199, FailureReason::UnexpectedStatus),
         (301, FailureReason::Redirect),
@@ -98,13 +90,13 @@ fn only_a_success_is_one_and_only_410_says_good_bye() {
         (599, FailureReason::ServerError),
         (600, FailureReason::UnexpectedStatus),
     ] {
-        assert_eq!(judged(status, &[]), Verdict::Retry { after: None, reason }, "{status}");
+        assert_eq!(verdict_on(status, &[]), Verdict::retry(reason), "{status}");
     }
 }
 
 #[test]
 fn a_receiver_that_names_a_time_is_heard() {
-    let after = |value| match judged(503, &[("retry-after", value)]) {
+    let after = |value| match verdict_on(503, &[("retry-after", value)]) {
         Verdict::Retry { after, .. } => after.map(|after| after.as_secs()),
         verdict => panic!("{verdict:?}"),
     };
@@ -112,22 +104,6 @@ fn a_receiver_that_names_a_time_is_heard() {
     assert_eq!(after("Wed, 04 Mar 2026 14:33:08 GMT"), Some(59));
     assert_eq!(after("999999"), Some(86_400));
     assert_eq!(after("later"), None);
-}
-
-#[test]
-fn a_secret_that_signs_nothing_pauses_instead_of_losing() {
-    let event = event("test");
-    let items = [Item { event: &event, delivery: domain::DeliveryId { event: event.id, ordinal: 0 }, attempt: 1 }];
-    let broken = settings(json!({"url": "https://example.com/", "secret": "short"}));
-    match Webhook.prepare(&Batch { items: &items, now: NOW }, &broken) {
-        Step::Settle(verdicts) => {
-            assert!(
-                matches!(&verdicts[..], [Verdict::Pause { reason: PauseReason::Misconfigured, .. }]),
-                "{verdicts:?}"
-            );
-        }
-        Step::Send(call) => panic!("{call:?}"),
-    }
 }
 
 #[test]
@@ -175,7 +151,7 @@ proptest! {
         settings.0.insert("url".to_owned(), format!("https://example.com/{path}").into());
         settings.0.insert("scheme".to_owned(), scheme.into());
         settings.0.insert("headers".to_owned(), json!({"X-Own": value}));
-        prop_assume!(Webhook.validate(&settings).is_ok());
+        prop_assume!(Webhook.open(&settings).is_ok());
         let Step::Send(Call::Http(call)) = prepare(&Webhook, &event, &settings) else { panic!("not sent") };
         prop_assert!(call.url.parse::<http::Uri>().is_ok(), "{}", call.url);
         prop_assert_eq!(headers_of(&call).len(), call.headers.len());

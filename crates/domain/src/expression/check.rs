@@ -23,6 +23,11 @@ pub(super) fn expression(source: &str) -> Result<(), ExpressionError> {
     Check::default().expr(&expr)
 }
 
+/// Whether a source is an expression by its syntax.
+pub(super) fn is_expression(source: &str) -> bool {
+    source.len() <= SOURCE_BYTES_MAX && parse_expr(source).is_ok()
+}
+
 /// Checks a text with `{{ }}` and `{% if %}` in it.
 pub(super) fn text(source: &str) -> Result<(), ExpressionError> {
     length(source)?;

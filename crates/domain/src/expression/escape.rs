@@ -20,6 +20,8 @@ pub enum Escape {
     Html,
     /// Slack's markup: without `<`, `>` and `&` there are no mentions and no links.
     Slack,
+    /// Markdown as Discord and Teams read it: what could open a link, a mention or an emphasis gets a backslash.
+    Markdown,
 }
 
 impl Escape {
@@ -32,6 +34,7 @@ impl Escape {
             Self::Url => percent_encoded(&shown(value)).into(),
             Self::Html => replaced(&shown(value), html_entity).into(),
             Self::Slack => replaced(&shown(value), slack_entity).into(),
+            Self::Markdown => with_backslashes(&shown(value)).into(),
         };
         out.write_str(&escaped).map_err(|_| Error::from(ErrorKind::WriteFailure))
     }
@@ -65,6 +68,31 @@ fn replaced(text: &str, entity: fn(char) -> Option<&'static str>) -> String {
             Some(entity) => escaped.push_str(entity),
             None => escaped.push(c),
         }
+    }
+    escaped
+}
+
+impl Escape {
+    /// A text as a value of it would be written: for places that are not made from a template.
+    pub fn apply(self, text: &str) -> String {
+        match self {
+            Self::None => text.to_owned(),
+            Self::Json => serde_json::Value::from(text).to_string(),
+            Self::Url => percent_encoded(text),
+            Self::Html => replaced(text, html_entity),
+            Self::Slack => replaced(text, slack_entity),
+            Self::Markdown => with_backslashes(text),
+        }
+    }
+}
+
+fn with_backslashes(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if "\\*_~`[]()<>|#@".contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
     }
     escaped
 }

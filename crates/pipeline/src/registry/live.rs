@@ -7,7 +7,7 @@ use domain::destination::{CONCURRENCY_MAX, RateLimit};
 use domain::expression::Filter;
 use domain::signature::Verifier;
 use domain::source::{Dialect, SOURCE_SECRETS_MAX};
-use domain::{Connector, Destination, Source, Timestamp};
+use domain::{Connector, Destination, Outlet, Source, Timestamp};
 
 use super::{Plugins, RegistryError};
 
@@ -15,6 +15,8 @@ use super::{Plugins, RegistryError};
 pub struct LiveDestination {
     pub destination: Destination,
     pub connector: &'static dyn Connector,
+    /// The connector with the settings of this destination.
+    pub outlet: Box<dyn Outlet>,
     pub filter: Option<Filter>,
 }
 
@@ -48,9 +50,10 @@ impl LiveDestination {
             return Err(RegistryError::Rate);
         }
         connector.manifest().check(&destination.settings)?;
-        connector.validate(&destination.settings)?;
+        let outlet = connector.open(&destination.settings)?;
+        destination.volume.check().map_err(RegistryError::Volume)?;
         let filter = destination.when.as_deref().map(Filter::compile).transpose()?;
-        Ok(Self { destination, connector, filter })
+        Ok(Self { destination, connector, outlet, filter })
     }
 }
 

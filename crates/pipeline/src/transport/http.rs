@@ -1,7 +1,7 @@
 //! HTTP: one request, one reply, under one deadline.
 //!
 //! The client is bare on purpose. It follows no redirect, uses no proxy, asks for no compression and undoes none, reads
-//! at most [`REPLY_BYTES_MAX`] bytes of a body, and closes whatever wants to say more. Connections are kept per lane, so
+//! at most as many bytes of a body as the call says, and closes whatever wants to say more. Connections are kept per lane, so
 //! the address behind a kept connection is one that was judged for this very destination.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use domain::DestinationId;
-use domain::connector::{Call, HttpCall, Reply};
+use domain::connector::{Call, HttpCall, REPLY_BYTES_MAX, Reply};
 use domain::verdict::FailureReason;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
@@ -30,9 +30,6 @@ use super::target::Target;
 use super::wire::{Outgoing, SendError, Wire};
 use super::{Transport, TransportError};
 use crate::clock::Clock;
-
-/// Most bytes of a reply's body that are read.
-pub const REPLY_BYTES_MAX: usize = 16 * 1024;
 
 /// Longest time for resolving and connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -106,6 +103,7 @@ impl HttpTransport {
     async fn talk(&self, lane: DestinationId, call: HttpCall, deadline: Instant) -> Result<Reply, TransportError> {
         let lane = self.lane(lane);
         let target = self.target(&lane, &call.url)?;
+        let reply_bytes_max = call.reply_bytes_max.min(REPLY_BYTES_MAX);
         let mut request = outgoing(call, &target)?;
         loop {
             let (mut wire, is_kept) = match self.kept_wire(&lane, &target).await {
@@ -113,7 +111,7 @@ impl HttpTransport {
                 None => (self.new_wire(&lane, &target, deadline).await?, false),
             };
             match wire.send(request).await {
-                Ok(response) => return self.read(&lane, wire, response).await,
+                Ok(response) => return self.read(&lane, wire, response, reply_bytes_max).await,
                 // The other side closed a kept connection while we took it up; nothing was sent, so this is not a try.
                 Err(SendError::Unsent(unsent)) if is_kept => request = *unsent,
                 Err(SendError::Unsent(_)) => {
@@ -197,15 +195,17 @@ impl HttpTransport {
         lane: &Lane,
         mut wire: Box<Wire>,
         response: Response<Incoming>,
+        bytes_max: usize,
     ) -> Result<Reply, TransportError> {
         let (head, mut body) = response.into_parts();
-        let (read, is_whole) = read_capped(&mut wire, &mut body).await?;
+        let (read, is_whole) = read_capped(&mut wire, &mut body, bytes_max).await?;
         drop(body);
         if is_whole {
             self.keep(lane, wire, &head.headers).await;
         }
         Ok(Reply {
             status: head.status.as_u16(),
+            code: None,
             headers: shown_headers(&head.headers),
             body: read,
             received_at: self.clock.now(),
@@ -241,7 +241,12 @@ impl HttpTransport {
 #[async_trait]
 impl Transport for HttpTransport {
     async fn exchange(&self, lane: DestinationId, call: Call, deadline: Duration) -> Result<Reply, TransportError> {
-        let Call::Http(call) = call;
+        let Call::Http(call) = call else {
+            return Err(TransportError::new(
+                FailureReason::Unprocessable,
+                "this program has no transport for the call",
+            ));
+        };
         let deadline = Instant::now() + deadline;
         match timeout_at(deadline, self.talk(lane, call, deadline)).await {
             Ok(done) => done,
@@ -281,7 +286,7 @@ fn outgoing(call: HttpCall, target: &Target) -> Result<Outgoing, TransportError>
 }
 
 /// The beginning of a body, and whether it ended within the cap.
-async fn read_capped(wire: &mut Wire, body: &mut Incoming) -> Result<(Bytes, bool), TransportError> {
+async fn read_capped(wire: &mut Wire, body: &mut Incoming, bytes_max: usize) -> Result<(Bytes, bool), TransportError> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while !body.is_end_stream() {
@@ -296,13 +301,13 @@ async fn read_capped(wire: &mut Wire, body: &mut Incoming) -> Result<(Bytes, boo
             }
             rest.extend_from_slice(&data);
         }
-        if first.len().max(rest.len()) > REPLY_BYTES_MAX {
+        if first.len().max(rest.len()) > bytes_max {
             break;
         }
     }
     let mut read = if rest.is_empty() { first } else { rest.freeze() };
-    let is_whole = read.len() <= REPLY_BYTES_MAX;
-    read.truncate(REPLY_BYTES_MAX);
+    let is_whole = read.len() <= bytes_max;
+    read.truncate(bytes_max);
     Ok((read, is_whole))
 }
 

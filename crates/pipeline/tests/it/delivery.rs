@@ -1,6 +1,8 @@
 //! What becomes of a delivery: retried, dead, paused, held back, and tried again.
 
-use domain::connector::{Batch, Connector, Manifest, Progress, Reply, SettingsError, Step};
+use domain::connector::{
+    Batch, BatchLimits, Category, Connector, Manifest, Outlet, Progress, Reply, SettingsError, Step,
+};
 use domain::delivery::State;
 use domain::verdict::{FailureReason, PauseReason};
 use domain::{Settings, Timestamp};
@@ -192,8 +194,13 @@ static MOODY: Manifest = Manifest {
     name: "moody",
     title: "Moody",
     summary: "Fails in ways that a connector should not.",
+    category: Category::Webhook,
+    notes: "",
     fields: &[],
-    batch_items_max: 1,
+    events: &["*"],
+    batch: BatchLimits::ONE,
+    rate: None,
+    provisions: false,
 };
 
 impl Connector for Moody {
@@ -201,31 +208,27 @@ impl Connector for Moody {
         &MOODY
     }
 
-    fn validate(&self, _: &Settings) -> Result<(), SettingsError> {
-        Ok(())
+    fn open(&self, _: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
+        connectors::by_name("webhook").unwrap().open(&settings()).map(|webhook| Box::new(Mood(webhook)) as _)
     }
+}
 
-    fn prepare(&self, batch: &Batch<'_>, _: &Settings) -> Step {
+struct Mood(Box<dyn Outlet>);
+
+impl Outlet for Mood {
+    fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
         assert!(!is_about(batch, "t3"), "prepare is not in the mood");
-        let webhook = self::webhook();
-        webhook.prepare(batch, &settings())
+        self.0.prepare(batch, progress)
     }
 
-    fn advance(&self, batch: &Batch<'_>, settings: &Settings, progress: &mut Progress, reply: &Reply) -> Step {
+    fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
         assert!(!is_about(batch, "t5"), "advance is not in the mood");
-        if is_about(batch, "t7") {
-            return self.prepare(batch, settings);
-        }
-        webhook().advance(batch, &self::settings(), progress, reply)
+        if is_about(batch, "t7") { self.prepare(batch, progress) } else { self.0.advance(batch, progress, reply) }
     }
 }
 
 fn is_about(batch: &Batch<'_>, token: &str) -> bool {
     batch.items.iter().any(|item| String::from_utf8_lossy(&item.event.body).contains(&format!("\"{token}\"")))
-}
-
-fn webhook() -> &'static dyn Connector {
-    connectors::by_name("webhook").unwrap()
 }
 
 fn settings() -> Settings {

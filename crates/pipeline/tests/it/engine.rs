@@ -163,7 +163,7 @@ impl Wires {
     }
 
     fn note(&self, lane: DestinationId, call: Call) -> Sent {
-        let Call::Http(call) = call;
+        let Call::Http(call) = call else { panic!("only HTTP is spoken here") };
         let event = call.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("webhook-id")).unwrap().1.parse();
         let event = event.unwrap();
         let mut sent = self.sent.lock().unwrap();
@@ -179,7 +179,9 @@ impl Transport for Wires {
     async fn exchange(&self, lane: DestinationId, call: Call, deadline: Duration) -> Result<Reply, TransportError> {
         let sent = self.note(lane, call);
         let _busy = Busy::enter(&self.busy);
-        let reply = |status, headers| Ok(Reply { status, headers, body: Bytes::new(), received_at: self.clock.now() });
+        let reply = |status, headers| {
+            Ok(Reply { status, code: None, headers, body: Bytes::new(), received_at: self.clock.now() })
+        };
         match (self.script)(&sent) {
             Answer::Status(status) => reply(status, Vec::new()),
             Answer::Headed(status, name, value) => reply(status, vec![(name.to_owned(), value)]),

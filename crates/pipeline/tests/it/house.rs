@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use domain::destination::CONCURRENCY_DEFAULT;
+use domain::destination::{BatchWish, CONCURRENCY_DEFAULT};
 use domain::event::Event;
 use domain::retry::RetryPolicy;
 use domain::signature::{Scheme, Signer, Signing};
 use domain::source::{Managed, SourceSecret};
-use domain::{AppspaceId, Destination, DestinationId, Secret, Settings, Source, SourceId, Timestamp};
+use domain::{AppspaceId, Destination, DestinationId, Secret, Settings, Source, SourceId, Timestamp, Volume};
 use http::HeaderMap;
 use pipeline::{Clock, Intake, Metrics, Plugins, Registry, Replayer};
 use serde_json::json;
@@ -85,6 +85,8 @@ impl House {
             retry: RetryPolicy::Tolinku,
             concurrency: CONCURRENCY_DEFAULT,
             rate: None,
+            batch: BatchWish::default(),
+            volume: Volume::default(),
             breaker: true,
             settings: serde_json::from_value(json!({ "url": "https://example.com/hooks", "secret": SECRET })).unwrap(),
             paused: None,

@@ -71,7 +71,7 @@ impl Lab {
     async fn post(&self, url: &str) -> TransportError {
         // Each call in a lane of its own, so that nothing is remembered from the one before.
         let lane = DestinationId::mint(Timestamp::from_secs(1), self.liar.1.lock().unwrap().len() as u128);
-        let call = HttpCall { method: "POST", url: url.to_owned(), headers: Vec::new(), body: Bytes::new() };
+        let call = HttpCall::post_json(url, Bytes::new());
         self.transport.exchange(lane, Call::Http(call), Duration::from_secs(5)).await.expect_err("nothing answers here")
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::connector::{Call, HttpCall, Reply};
+use domain::connector::{Call, HttpCall, REPLY_BYTES_DEFAULT, Reply};
 use domain::verdict::FailureReason;
 use domain::{DestinationId, Timestamp};
 use pipeline::Clock;
@@ -34,12 +34,7 @@ fn lane(number: u128) -> DestinationId {
 }
 
 fn call(url: &str) -> Call {
-    Call::Http(HttpCall {
-        method: "POST",
-        url: url.to_owned(),
-        headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
-        body: Bytes::from_static(b"{}"),
-    })
+    Call::Http(HttpCall::post_json(url, Bytes::from_static(b"{}")))
 }
 
 async fn post(transport: &HttpTransport, url: &str, deadline: Duration) -> Result<Reply, TransportError> {
@@ -229,6 +224,7 @@ async fn framing_and_routing_headers_are_ours() {
     let smuggler = Call::Http(HttpCall {
         method: "POST",
         url: animal.url(),
+        reply_bytes_max: REPLY_BYTES_DEFAULT,
         headers: vec![
             ("Host".to_owned(), "elsewhere.example".to_owned()),
             ("Transfer-Encoding".to_owned(), "chunked".to_owned()),

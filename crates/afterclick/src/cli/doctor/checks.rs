@@ -57,7 +57,7 @@ async fn destination_findings(config: &Config, destination: &DestinationSpec) ->
     for field in manifest.iter().flat_map(|manifest| manifest.fields) {
         let Some(text) = destination.settings.text(field.name) else { continue };
         match field.kind {
-            FieldKind::Url => findings.push(reach(config, &what, text).await),
+            FieldKind::Url | FieldKind::SecretUrl => findings.push(reach(config, &what, text).await),
             FieldKind::Secret if field.name.ends_with("secret") => findings.extend(weak(&what, &Secret::from(text))),
             _ => {}
         }

@@ -56,6 +56,8 @@ pub(crate) enum DeliveryState {
     /// Waits for a person.
     Dead,
     Cancelled,
+    /// There was nothing in the event for the destination.
+    Skipped,
 }
 
 /// One try.
@@ -132,6 +134,7 @@ const fn shown_state(delivery: &delivery::Delivery, held_by: Option<&'static str
         delivery::State::Delivered => DeliveryState::Delivered,
         delivery::State::Dead => DeliveryState::Dead,
         delivery::State::Cancelled => DeliveryState::Cancelled,
+        delivery::State::Skipped => DeliveryState::Skipped,
     }
 }
 
@@ -141,6 +144,7 @@ pub(crate) const fn stored(shown: DeliveryState) -> delivery::State {
         DeliveryState::Delivered => delivery::State::Delivered,
         DeliveryState::Dead => delivery::State::Dead,
         DeliveryState::Cancelled => delivery::State::Cancelled,
+        DeliveryState::Skipped => delivery::State::Skipped,
     }
 }
 

@@ -1,5 +1,7 @@
 //! How a destination is shown.
 
+use domain::Volume;
+use domain::destination::BatchWish;
 use domain::retry::RetryPolicy;
 use domain::source::Managed;
 use domain::subscription::Subscriptions;
@@ -39,6 +41,10 @@ pub(crate) struct Destination {
     retry: RetryPolicy,
     concurrency: u16,
     rate: Option<f64>,
+    #[schema(value_type = Object)]
+    batch: BatchWish,
+    #[schema(value_type = Object)]
+    volume: Volume,
     breaker: bool,
     /// Secret ones are masked.
     #[schema(value_type = Object)]
@@ -88,6 +94,8 @@ pub(crate) fn show(state: &ApiState, live: &LiveDestination) -> Destination {
         retry: destination.retry.clone(),
         concurrency: destination.concurrency,
         rate: destination.rate.map(|rate| rate.per_second),
+        batch: destination.batch,
+        volume: destination.volume,
         breaker: destination.breaker,
         settings: masked::shown(live.connector.manifest().fields, &destination.settings),
         paused: destination.paused.as_ref().map(|pause| Paused {

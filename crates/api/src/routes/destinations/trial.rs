@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use domain::connector::{Batch, Call, Item, Step};
+use domain::connector::{Batch, Item, Progress, Step, Token};
 use domain::event::{DedupeKey, EventType, TimeMark};
-use domain::{AppspaceId, DeliveryId, Event, EventId, SourceId, Verdict, catalogue};
+use domain::secret::MASK;
+use domain::{AppspaceId, DeliveryId, Event, EventId, Reading, Secret, SourceId, Verdict, catalogue};
 use http::StatusCode;
 use pipeline::registry::LiveDestination;
 use pipeline::route::{self, Decision};
@@ -87,7 +88,9 @@ pub(crate) struct Preview {
 /// A request that would be made.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Request {
+    /// `POST` and the like; `MAIL` and `SQL` for the other transports.
     method: &'static str,
+    /// `https://…`, `smtp://host:port`, `postgres://user@host:port/database`.
     url: String,
     headers: Vec<Header>,
     body: String,
@@ -137,21 +140,25 @@ pub(crate) async fn preview(
 
 fn look(state: &ApiState, live: &LiveDestination, event: &Event) -> Preview {
     let delivery = DeliveryId { event: event.id, ordinal: 0 };
-    let items = [Item { event, delivery, attempt: 1 }];
-    let batch = Batch { items: &items, now: state.clock.now() };
     let source_name = state.registry.source_name(event.source);
+    let reading = Reading::new(source_name.clone());
+    let items = [Item { event, delivery, attempt: 1, reading: &reading }];
+    let token = Token { secret: Secret::from(MASK), valid_for: None, extra: None };
+    let batch = Batch { items: &items, now: state.clock.now(), token: Some(&token), digest: None };
     let matches = live.destination.events.matches(&event.event_type)
         && route::decide(live, event, &source_name, &mut None) == Decision::Owed;
-    let (request, verdict) = match live.connector.prepare(&batch, &live.destination.settings) {
-        Step::Send(Call::Http(call)) => (Some(call), None),
+    let (request, verdict) = match live.outlet.prepare(&batch, &mut Progress::default()) {
+        Step::Send(call) | Step::SendOnce { call, .. } => (Some(call.shown()), None),
         Step::Settle(verdicts) => (None, verdicts.first().map(in_words)),
+        Step::Split { alone } => (None, Some(in_words(&alone))),
+        Step::Reauthorize { message } => (None, Some(message)),
     };
     let hidden = secrets(live.connector.manifest().fields, &live.destination.settings);
     let request = request.map(|call| Request {
         method: call.method,
         url: scrubbed(&call.url, &hidden),
         headers: call.headers.into_iter().map(|(name, value)| header(name, &value, &hidden)).collect(),
-        body: scrubbed(&String::from_utf8_lossy(&call.body), &hidden),
+        body: scrubbed(&call.body, &hidden),
     });
     let verdict = verdict.map(|verdict| scrubbed(&verdict, &hidden));
     Preview { event: event.id.to_string(), r#type: event.event_type.to_string(), matches, request, verdict }
@@ -159,7 +166,7 @@ fn look(state: &ApiState, live: &LiveDestination, event: &Event) -> Preview {
 
 fn header(name: String, value: &str, hidden: &[String]) -> Header {
     let is_credential = CREDENTIAL_HEADERS.iter().any(|credential| name.eq_ignore_ascii_case(credential));
-    let value = if is_credential { domain::secret::MASK.to_owned() } else { scrubbed(value, hidden) };
+    let value = if is_credential { MASK.to_owned() } else { scrubbed(value, hidden) };
     Header { name, value }
 }
 
@@ -167,7 +174,11 @@ fn in_words(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Delivered => "nothing is to be sent; the delivery counts as delivered".to_owned(),
         Verdict::Retry { reason, .. } => format!("nothing can be sent now: {}", reason.code()),
-        Verdict::Reject { reason } => format!("this event can never be sent: {}", reason.code()),
+        Verdict::Wait { after, .. } => format!("nothing can be sent for {} s", after.as_secs()),
+        Verdict::Reject { reason, message } => {
+            format!("this event can never be sent: {}", message.as_deref().unwrap_or(reason.code()))
+        }
+        Verdict::Skip { message } => format!("there is nothing in this event for the destination: {message}"),
         Verdict::Pause { reason, message } => format!("the destination would be paused ({}): {message}", reason.code()),
     }
 }
