@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask test` checks everything, `cargo xtask bench` measures everything.
 
+mod peers;
 mod readme;
 mod stage;
 
@@ -25,6 +26,11 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
+    /// Installs the real servers that tests start: packages of Debian, and of Python and Node below `target/peers`.
+    Peers {
+        /// Only what these need; without a name, everything.
+        names: Vec<String>,
+    },
     /// Builds in release and runs the benchmark rows; prints a table and writes target/bench/results.json.
     Bench {
         /// Passed on: `--row NAME` (repeatable), `--seconds N`, `--list`.
@@ -37,6 +43,7 @@ fn main() -> Result<()> {
     let root = workspace_root()?;
     match Arguments::parse().command {
         Command::Test { quick } => test(&root, quick),
+        Command::Peers { names } => peers::install(&root, &names),
         Command::Bench { arguments } => bench(&root, &arguments),
     }
 }
