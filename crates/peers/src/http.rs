@@ -1,5 +1,6 @@
 //! Just enough of an HTTP client to ask a peer of ours: one request, one connection, no encryption.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub fn request(method: &str, port: u16, target: &str, headers: &[(&str, &str)], 
     let mut head =
         format!("{method} {target} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n")?;
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes())?;

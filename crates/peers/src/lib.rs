@@ -7,6 +7,7 @@
 //! `start` gives `None` where the machine lacks something, and says on stderr what and how to get it (`cargo xtask peers`). With
 //! `AFTERCLICK_PEERS=required`, as in CI, that is a failure instead.
 
+mod aws;
 mod certificate;
 mod chdb;
 mod clickhouse;
@@ -16,13 +17,14 @@ mod postgres;
 mod process;
 mod smtp;
 
+pub use crate::aws::{Aws, Object, Statement};
 pub use crate::clickhouse::ClickHouse;
 pub use crate::needs::{Needs, Package, home};
 pub use crate::postgres::Postgres;
 pub use crate::smtp::{Mail, Smtp, SmtpOptions, SmtpTls};
 
 /// What every peer needs: the table that `cargo xtask peers` installs from.
-pub static ALL: &[&Needs] = &[&chdb::NEEDS, &clickhouse::NEEDS, &postgres::NEEDS, &smtp::NEEDS];
+pub static ALL: &[&Needs] = &[&aws::NEEDS, &chdb::NEEDS, &clickhouse::NEEDS, &postgres::NEEDS, &smtp::NEEDS];
 
 /// Starts a peer, or says why it is skipped. A peer that is there and does not start is a failure.
 fn start<P>(needs: &Needs, start: impl Fn() -> anyhow::Result<P>) -> Option<P> {

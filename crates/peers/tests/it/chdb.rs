@@ -42,7 +42,7 @@ fn a_large_body_is_one_insert() {
     let Some(server) = ClickHouse::start_current() else { return };
     server.query("CREATE TABLE t (n UInt32, text String) ENGINE = MergeTree ORDER BY n").unwrap();
     let text = "x".repeat(500);
-    let rows: String = (0..10_000).map(|n| format!("{{\"n\":{n},\"text\":\"{text}\"}}\n")).collect();
-    server.insert("INSERT INTO t FORMAT JSONEachRow", &[], rows.as_bytes()).unwrap();
+    let rows: Vec<_> = (0..10_000).map(|n| format!("{{\"n\":{n},\"text\":\"{text}\"}}\n")).collect();
+    server.insert("INSERT INTO t FORMAT JSONEachRow", &[], rows.concat().as_bytes()).unwrap();
     assert_eq!(server.query("SELECT count(), sum(length(text)) FROM t").unwrap(), "10000\t5000000\n");
 }
