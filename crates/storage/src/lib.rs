@@ -16,6 +16,7 @@ pub mod conformance;
 pub mod memory;
 mod memos;
 pub mod page;
+mod shares;
 pub mod signal;
 pub mod sqlite;
 
@@ -479,9 +480,9 @@ pub struct ReplayStep {
 /// Keeping the store healthy.
 #[async_trait]
 pub trait Upkeep {
-    /// Removes up to `limit` events received before `before`, with their deliveries and attempts, oldest first. Never
-    /// removes an event with a pending or dead delivery. Returns how many were removed and whether a whole pass has come
-    /// to its end; the call after that begins a new pass.
+    /// Removes up to `limit` events received before `before`, with their deliveries and attempts, oldest first, and up to
+    /// as many quarantined bodies of that age. Never removes an event with a pending or dead delivery. Returns how many
+    /// were removed and whether a whole pass has come to its end; the call after that begins a new pass.
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<Pruned>;
 
     /// Does a bounded piece of work that was put off: folding indexes, cancelling deliveries of deleted destinations
@@ -503,6 +504,7 @@ pub trait Upkeep {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pruned {
     pub events: usize,
+    pub quarantined: usize,
     pub done: bool,
 }
 

@@ -4,7 +4,7 @@ use domain::delivery::{Class, Standing, State};
 use domain::verdict::FailureReason;
 use domain::{DeliveryId, DestinationId, Event, Verdict};
 
-use super::kit::{Kit, STEPS_MAX, at, change, expect_illegal, expect_missing, fail, fresh, reject};
+use super::kit::{Kit, STEPS_MAX, at, change, expect_illegal, expect_missing, fail, fresh, ids, reject, skip};
 use crate::{DeliveryQuery, PageRequest, Settled};
 
 pub(super) async fn deliveries_are_found_by_all_that_is_known_of_them(mut kit: Kit) {
@@ -125,7 +125,9 @@ pub(super) async fn what_has_ended_is_neither_retried_nor_cancelled(mut kit: Kit
     let delivered = kit.settled(0, 1, a, &Verdict::Delivered).await[0];
     let cancelled = kit.owe(10, 1, a).await[0];
     kit.store().cancel(kit.app, cancelled, at(11)).await.expect("cancel");
-    for (id, state) in [(delivered, State::Delivered), (cancelled, State::Cancelled)] {
+    let skipped = kit.settled(15, 1, a, &skip()).await[0];
+    let ended = [(delivered, State::Delivered), (cancelled, State::Cancelled), (skipped, State::Skipped)];
+    for (id, state) in ended {
         let before = kit.delivery(id).await;
         expect_illegal(kit.store().retry(kit.app, id, at(20)).await, state);
         expect_illegal(kit.store().cancel(kit.app, id, at(20)).await, state);
@@ -154,6 +156,18 @@ pub(super) async fn a_resend_is_a_delivery_of_its_own(mut kit: Kit) {
     assert_eq!(kit.due(a, 50).await, again);
     let query = DeliveryQuery { destination: Some(a), ..kit.all_deliveries() };
     assert_eq!(kit.list_deliveries(&query).await, [again[1], again[0], old]);
+}
+
+pub(super) async fn what_was_skipped_can_be_sent_again(mut kit: Kit) {
+    let a = kit.destination("a").await;
+    let old = kit.settled(0, 1, a, &skip()).await[0];
+    let new = kit.store().resend(kit.app, old, at(50)).await.expect("resend");
+    assert_eq!((new.id, new.standing), (DeliveryId { ordinal: 1, ..old }, fresh(50)));
+    kit.reopen().await;
+    let work = kit.claim(a, 50, 10).await;
+    assert_eq!(ids(&work), [new.id]);
+    kit.settle(&work[0], 51, &Verdict::Delivered).await;
+    assert_eq!((kit.state(old).await, kit.state(new.id).await), (State::Skipped, State::Delivered));
 }
 
 pub(super) async fn nothing_is_sent_again_to_a_destination_that_is_gone(mut kit: Kit) {

@@ -100,3 +100,27 @@ pub(super) async fn the_oldest_unreadable_bodies_make_room(mut kit: Kit) {
     assert_eq!(list(&kit, a).await, kept);
     assert_eq!(list(&kit, b).await.len(), 1);
 }
+
+pub(super) async fn retention_empties_the_quarantine_too(mut kit: Kit) {
+    let (a, b) = (SourceId::mint(at(0), 1), SourceId::mint(at(0), 2));
+    for n in 0..20 {
+        for source in [a, b] {
+            kit.store().quarantine(entry(kit.app, source, n)).await.expect("quarantine");
+        }
+    }
+    let event = kit.event(30, &[]);
+    kit.append(vec![event.clone()]).await;
+    let first = kit.store().prune(at(12), 7).await.expect("prune");
+    assert_eq!((first.events, first.quarantined, first.done), (0, 7, false));
+    kit.prune(12, 7).await;
+    kit.reopen().await;
+    for source in [a, b] {
+        let kept: Vec<_> = (12..20).rev().map(|n| entry(kit.app, source, n)).collect();
+        assert_eq!(list(&kit, source).await, kept);
+    }
+    assert!(kit.has(&event).await);
+    // What was removed is new again.
+    assert!(kit.store().quarantine(entry(kit.app, a, 1)).await.expect("quarantine"));
+    assert_eq!(kit.prune(31, 7).await, 1);
+    assert_eq!((list(&kit, a).await, list(&kit, b).await), (vec![], vec![]));
+}

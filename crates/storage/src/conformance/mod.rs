@@ -122,6 +122,7 @@ macro_rules! each_conformance_case {
                 paging_through_events_meets_each_once
                 an_unreadable_body_is_kept_once_per_source
                 the_oldest_unreadable_bodies_make_room
+                retention_empties_the_quarantine_too
             }
             claim {
                 fresh_deliveries_are_claimed_by_age
@@ -159,6 +160,7 @@ macro_rules! each_conformance_case {
                 a_failed_one_waits_for_its_next_try
                 a_rejected_one_is_dead_and_says_why
                 a_paused_one_is_due_at_once
+                a_skipped_one_has_ended_and_says_so
                 attempts_are_kept_in_order_with_all_they_say
                 every_reason_and_state_survives_a_restart
                 outcomes_and_their_operational_events_are_one_step
@@ -178,6 +180,7 @@ macro_rules! each_conformance_case {
                 a_pending_or_dead_delivery_can_be_cancelled
                 what_has_ended_is_neither_retried_nor_cancelled
                 a_resend_is_a_delivery_of_its_own
+                what_was_skipped_can_be_sent_again
                 nothing_is_sent_again_to_a_destination_that_is_gone
             }
             dead_letters {
@@ -227,6 +230,7 @@ macro_rules! each_conformance_case {
             upkeep {
                 retention_removes_what_is_old_and_done
                 retention_keeps_what_somebody_waits_for
+                retention_removes_what_was_skipped
                 retention_goes_in_steps_from_the_oldest
                 a_lane_says_how_much_waits_and_since_when
                 commits_are_counted

@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use super::kit::{Kit, STEPS_MAX, at, change, fail, first_step, reject, settlement, whole};
+use super::kit::{Kit, STEPS_MAX, at, change, fail, first_step, reject, settlement, skip, whole};
 use super::{Backend, Memory, block_on};
 use crate::page::PAGE_LIMIT_MAX;
 use crate::{DeadLetterQuery, DeliveryQuery, EventQuery, Memo, NewDelivery, NewEvent, Owned, ReplayScan, ReplayStep};
@@ -193,9 +193,10 @@ impl Walker {
         let mut take = |count: u8| self.held.drain(..self.held.len().min(usize::from(count % 5))).collect::<Vec<_>>();
         match *step {
             Step::Settle { count, outcome } => {
-                let verdict = match outcome % 4 {
+                let verdict = match outcome % 5 {
                     0 | 1 => Verdict::Delivered,
                     2 => fail(),
+                    3 => skip(),
                     _ => reject(FailureReason::ClientError),
                 };
                 let mut settlements: Vec<_> =

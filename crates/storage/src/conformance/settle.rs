@@ -4,9 +4,10 @@ use domain::delivery::{Class, Standing, State};
 use domain::verdict::{FailureReason, PauseReason};
 use domain::{Attempt, DeliveryId, Verdict};
 
-use super::kit::{Kit, at, fail, ids, reject, settlement};
+use super::kit::{Kit, at, fail, ids, reject, settlement, skip};
 use crate::{
-    DELIVERIES_PER_EVENT_MAX, DeliverySummary, Fence, NewDelivery, PageRequest, Settled, Settlement, StoreError,
+    DELIVERIES_PER_EVENT_MAX, DeliveryQuery, DeliverySummary, Fence, NewDelivery, PageRequest, Settled, Settlement,
+    StoreError,
 };
 
 pub(super) async fn a_delivered_one_is_done_for_good(mut kit: Kit) {
@@ -53,6 +54,31 @@ pub(super) async fn a_paused_one_is_due_at_once(mut kit: Kit) {
     let standing = kit.delivery(owed[0]).await.0.standing;
     assert_eq!((standing.state, standing.attempts, standing.spent), (State::Pending, 1, 0));
     assert_eq!(kit.due(a, 1).await, owed);
+}
+
+pub(super) async fn a_skipped_one_has_ended_and_says_so(mut kit: Kit) {
+    let a = kit.destination("a").await;
+    let skipped = kit.settled(0, 2, a, &skip()).await;
+    let delivered = kit.settled(10, 1, a, &Verdict::Delivered).await;
+    let waiting = kit.settled(20, 1, a, &fail()).await;
+    kit.tidy(30).await;
+    for _ in 0..2 {
+        let (delivery, attempts) = kit.delivery(skipped[0]).await;
+        let Standing { state, attempts: made, reason, .. } = delivery.standing;
+        assert_eq!((state, made, reason), (State::Skipped, 1, None));
+        assert_eq!((delivery.ended_at, delivery.leased), (Some(at(2)), false));
+        assert_eq!(attempts[0].reason, Some(FailureReason::NotApplicable));
+        let of_state = async |state| {
+            let query = DeliveryQuery { destination: Some(a), state: Some(state), ..kit.all_deliveries() };
+            kit.list_deliveries(&query).await
+        };
+        assert_eq!(of_state(State::Skipped).await, [skipped[1], skipped[0]]);
+        assert_eq!((of_state(State::Delivered).await, of_state(State::Dead).await), (delivered.clone(), vec![]));
+        assert_eq!(kit.store().dead_letter_count(kit.all_dead()).await.expect("a count"), 0);
+        assert_eq!(kit.store().lanes().await.expect("lanes").iter().map(|lane| lane.pending).sum::<u64>(), 1);
+        kit.reopen().await;
+    }
+    assert_eq!(kit.due(a, 100_000).await, waiting);
 }
 
 pub(super) async fn attempts_are_kept_in_order_with_all_they_say(mut kit: Kit) {

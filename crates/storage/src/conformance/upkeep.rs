@@ -3,7 +3,7 @@
 use domain::verdict::FailureReason;
 use domain::{DeliveryId, Verdict};
 
-use super::kit::{Kit, at, expect_missing, fail, reject};
+use super::kit::{Kit, at, expect_missing, fail, reject, skip};
 use crate::{Lane, StoreError};
 
 pub(super) async fn retention_removes_what_is_old_and_done(mut kit: Kit) {
@@ -56,6 +56,20 @@ pub(super) async fn retention_keeps_what_somebody_waits_for(mut kit: Kit) {
     kit.settle(&work[0], 102, &Verdict::Delivered).await;
     assert_eq!(kit.prune(100_000, 10).await, 1);
     assert_eq!(kit.list_events(&kit.all_events()).await, [waiting.event]);
+}
+
+pub(super) async fn retention_removes_what_was_skipped(mut kit: Kit) {
+    let [a, b] = [kit.destination("a").await, kit.destination("b").await];
+    let skipped = kit.settled(0, 3, a, &skip()).await;
+    let half = kit.event(10, &[a, b]);
+    kit.append(vec![half.clone()]).await;
+    let work = kit.claim(a, 11, 1).await;
+    kit.settle(&work[0], 12, &skip()).await;
+    assert_eq!(kit.prune(100, 10).await, 3);
+    kit.reopen().await;
+    expect_missing(kit.store().delivery(kit.app, skipped[0]).await, "delivery");
+    assert_eq!(kit.list_events(&kit.all_events()).await, [half.event.id]);
+    assert_eq!(kit.due(b, 20).await.len(), 1);
 }
 
 pub(super) async fn retention_goes_in_steps_from_the_oldest(mut kit: Kit) {

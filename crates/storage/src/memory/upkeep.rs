@@ -16,7 +16,9 @@ impl Upkeep for MemoryStore {
         for &no in &removable {
             state.remove_event(no);
         }
-        Ok(Pruned { events: removable.len(), done: removable.len() < limit })
+        let quarantined = state.forget_quarantined(before, limit);
+        let done = removable.len() < limit && quarantined < limit;
+        Ok(Pruned { events: removable.len(), quarantined, done })
     }
 
     async fn tidy(&self, now: Timestamp) -> Result<bool> {
@@ -47,6 +49,15 @@ impl State {
     /// Whether retention must keep an event: somebody still waits for one of its deliveries.
     fn is_kept(&self, no: EventNo) -> bool {
         self.deliveries.range((no, 0)..=(no, u16::MAX)).any(|(_, row)| row.standing.state.keeps_event())
+    }
+
+    fn forget_quarantined(&mut self, before: Timestamp, limit: usize) -> usize {
+        let old = self.quarantine.iter().filter(|(_, entry)| entry.received_at < before).map(|(&no, _)| no);
+        let old: Vec<u64> = old.take(limit).collect();
+        for no in &old {
+            self.quarantine.remove(no);
+        }
+        old.len()
     }
 
     fn remove_event(&mut self, no: EventNo) {

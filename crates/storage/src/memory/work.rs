@@ -1,6 +1,6 @@
 //! The queue side of deliveries: lanes, leases, and the fair shares of a claim.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,12 +8,11 @@ use domain::delivery::{Class, Standing};
 use domain::{DeliveryId, DestinationId, Timestamp};
 
 use super::{DeliveryNo, MemoryStore, State};
+use crate::shares::{CLASSES, share_out};
 use crate::{Claimed, Fence, OnKnown, Owned, Result, Settled, Settlement, Work, WorkSignal};
 
 /// A delivery that waits, in the order in which its class is claimed.
 type Waiting = (Class, Timestamp, DeliveryNo);
-
-const CLASSES: [Class; 3] = [Class::Fresh, Class::Retry, Class::Replay];
 
 /// The pending deliveries of one destination.
 #[derive(Debug, Default)]
@@ -174,14 +173,9 @@ impl Lane {
     /// Up to `limit` due deliveries, place by place, each to the class whose turn it is.
     fn choose(&mut self, now: Timestamp, limit: usize) -> Vec<Waiting> {
         let due = |class| self.of_class(class).take_while(|(_, due_at, _)| *due_at <= now).take(limit);
-        let mut due = CLASSES.map(|class| due(class).copied().collect::<VecDeque<Waiting>>());
-        let mut chosen = Vec::new();
-        while chosen.len() < limit {
-            let next = turn(self.places).into_iter().find_map(|class| due[class as usize].pop_front());
-            let Some(next) = next else { break };
-            chosen.push(next);
-            self.places += 1;
-        }
+        let due = CLASSES.map(|class| due(class).copied().collect());
+        let mut chosen = share_out(self.places, limit, due);
+        self.places += chosen.len() as u64;
         chosen.sort_unstable();
         chosen
     }
@@ -193,14 +187,5 @@ impl Lane {
     fn of_class(&self, class: Class) -> impl Iterator<Item = &Waiting> {
         let first = (class, Timestamp::from_millis(i64::MIN), (0, 0));
         self.waiting.range(first..).take_while(move |waiting| waiting.0 == class)
-    }
-}
-
-/// Which class has the first right to the place with this number: out of ten, two go to retries and one to a replay.
-const fn turn(place: u64) -> [Class; 3] {
-    match place % 10 {
-        4 | 9 => [Class::Retry, Class::Fresh, Class::Replay],
-        7 => [Class::Replay, Class::Fresh, Class::Retry],
-        _ => [Class::Fresh, Class::Retry, Class::Replay],
     }
 }

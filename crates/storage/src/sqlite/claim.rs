@@ -1,6 +1,5 @@
 //! Claims: taking due deliveries in fair shares, from memory where it can be, else from disk.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use domain::delivery::{Class, Standing};
@@ -8,12 +7,13 @@ use domain::{DeliveryId, DestinationId, Event, ReplayId, Timestamp};
 use rusqlite::Connection;
 
 use super::failure;
-use super::lanes::{CLASSES, Lane, Lanes};
+use super::lanes::{Lane, Lanes};
 use super::numbers::{DeliveryNo, DestinationNo};
 use super::refill;
 use super::rows;
 use super::shared::Shared;
 use super::window::Waiting;
+use crate::shares::{CLASSES, share_out};
 use crate::{Claimed, Fence, Owned, Result};
 
 /// How often a claim reads ahead before it makes do with what there is; the next claim finds the rest.
@@ -218,27 +218,10 @@ impl Chosen {
 
 /// Up to `limit` due deliveries, place by place, each to the class whose turn it is.
 fn choose(lane: &Lane, now: Timestamp, limit: usize) -> Vec<Chosen> {
-    let mut due = CLASSES.map(|class| {
-        let due = lane.due(class, now).take(limit);
-        due.map(Chosen::of).collect::<VecDeque<Chosen>>()
-    });
-    let mut chosen = Vec::with_capacity(limit.min(due.iter().map(VecDeque::len).sum()));
-    while chosen.len() < limit {
-        let turn = turn(lane.places + chosen.len() as u64);
-        let Some(next) = turn.into_iter().find_map(|class| due[class as usize].pop_front()) else { break };
-        chosen.push(next);
-    }
+    let due = CLASSES.map(|class| lane.due(class, now).take(limit).map(Chosen::of).collect());
+    let mut chosen = share_out(lane.places, limit, due);
     chosen.sort_by_key(|chosen| chosen.standing.class);
     chosen
-}
-
-/// Which class has the first right to the place with this number: out of ten, two go to retries and one to a replay.
-const fn turn(place: u64) -> [Class; 3] {
-    match place % 10 {
-        4 | 9 => [Class::Retry, Class::Fresh, Class::Replay],
-        7 => [Class::Replay, Class::Fresh, Class::Retry],
-        _ => [Class::Fresh, Class::Retry, Class::Replay],
-    }
 }
 
 fn take(

@@ -16,8 +16,6 @@ use super::numbers::{DeliveryNo, DestinationNo, EventNo};
 use super::window::{Room, Waiting, Window};
 use crate::Fence;
 
-pub(super) const CLASSES: [Class; 3] = [Class::Fresh, Class::Retry, Class::Replay];
-
 /// The order of fresh deliveries in the tail: by age.
 pub(super) type TailKey = (Timestamp, DeliveryNo);
 

@@ -1,4 +1,5 @@
-//! Retention: removing old events with all that belongs to them, a bounded piece at a time.
+//! Retention: removing old events with all that belongs to them, and old bodies of the quarantine, a bounded piece at a
+//! time.
 //!
 //! The rows of an event in the runs stay until its whole fold is empty: lists pass over rows whose event is gone, and a
 //! run that is removed as a whole costs far less than one that is picked apart.
@@ -8,6 +9,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::failure::TxResult;
 use super::numbers::{EventNo, FoldNo, sql_limit};
+use super::quarantine;
 use super::shared::Shared;
 use super::transaction::{Change, Tx};
 use crate::Pruned;
@@ -23,8 +25,16 @@ pub(super) struct Step {
     pub(super) at: EventNo,
 }
 
-/// Removes up to `limit` events received before `before` that nobody waits for, from after `from` on.
+/// Removes up to `limit` events received before `before` that nobody waits for, from after `from` on, and as many bodies
+/// of the quarantine.
 pub(super) fn step(tx: &mut Tx<'_>, before: Timestamp, limit: usize, from: EventNo) -> TxResult<Step> {
+    let mut step = step_events(tx, before, limit, from)?;
+    step.pruned.quarantined = quarantine::forget(tx, before, limit)?;
+    step.pruned.done &= step.pruned.quarantined < limit;
+    Ok(step)
+}
+
+fn step_events(tx: &mut Tx<'_>, before: Timestamp, limit: usize, from: EventNo) -> TxResult<Step> {
     let end = last_before(&tx.state.shared, before);
     let look_max = LOOK_MIN.max(limit.saturating_mul(4));
     let sql = "SELECT no, received_at < ?2 AND NOT EXISTS (SELECT 1 FROM deliveries d \
@@ -34,7 +44,7 @@ pub(super) fn step(tx: &mut Tx<'_>, before: Timestamp, limit: usize, from: Event
     let mut find = tx.conn.prepare_cached(sql)?;
     let looked_at = find.query_map(range, |row| Ok((EventNo(row.get(0)?), row.get::<_, bool>(1)?)))?;
     let looked_at: Vec<(EventNo, bool)> = looked_at.collect::<Result<_, _>>()?;
-    let mut step = Step { pruned: Pruned { events: 0, done: looked_at.len() < look_max }, at: from };
+    let mut step = Step { pruned: Pruned { events: 0, quarantined: 0, done: looked_at.len() < look_max }, at: from };
     for (no, is_removable) in looked_at {
         if step.pruned.events == limit {
             step.pruned.done = false;

@@ -31,6 +31,13 @@ pub(super) fn keep(tx: &mut Tx<'_>, entry: &Quarantined) -> TxResult<bool> {
     Ok(is_new)
 }
 
+/// Removes up to `limit` bodies received before `before`; returns how many.
+pub(super) fn forget(tx: &Tx<'_>, before: Timestamp, limit: usize) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM quarantine WHERE no IN \
+               (SELECT no FROM quarantine WHERE received_at < ?1 ORDER BY received_at LIMIT ?2)";
+    tx.conn.prepare_cached(sql)?.execute(params![before.as_millis(), sql_limit(limit)])
+}
+
 /// What is kept of one source, newest first.
 pub(super) fn list(
     conn: &Connection,

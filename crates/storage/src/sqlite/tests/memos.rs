@@ -119,8 +119,12 @@ async fn a_store_from_before_there_were_memos_is_brought_up_to_date() {
     let owed = kit.owe(0, 20, a).await;
     let dir = probe.copy().await;
     let conn = Connection::open(dir.path().join(DATABASE_FILE)).unwrap();
-    conn.execute_batch("DROP TABLE memos; PRAGMA user_version = 1;").unwrap();
-    drop(conn);
+    let schema = |conn: &Connection| -> Vec<String> {
+        let mut rows = conn.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY sql").unwrap();
+        rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let new = schema(&conn);
+    conn.execute_batch("DROP TABLE memos; DROP INDEX quarantine_by_time; PRAGMA user_version = 1;").unwrap();
 
     let mut kit = Kit::open(Box::new(OnDisk::on(dir, |options| options))).await;
     for n in 0..2 {
@@ -130,6 +134,8 @@ async fn a_store_from_before_there_were_memos_is_brought_up_to_date() {
         assert_eq!(kit.due(a, 100).await, owed);
         kit.reopen().await;
     }
+    drop(kit);
+    assert_eq!(schema(&conn), new);
 }
 
 #[test]

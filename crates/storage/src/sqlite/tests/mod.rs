@@ -1,6 +1,7 @@
 //! Tests of what is this store's own: the suite of every store, twice, and what only a store on a disk can get wrong.
 
 mod backup;
+mod checkpoint;
 mod conformance;
 mod crash;
 mod faults;
