@@ -109,7 +109,7 @@ impl Vendor for Discord {
         answer
     }
 
-    fn words(&mut self, fault: Fault) -> Option<Answer> {
+    fn words(&mut self, fault: Fault, _: &Request) -> Option<Answer> {
         match fault {
             Fault::RateLimit { retry_after_s } => Some(rate_limited(Duration::from_secs(retry_after_s.into()))),
             Fault::TokenExpired => Some(error(401, 50027, "Invalid Webhook Token")),

@@ -11,6 +11,7 @@ pub mod request;
 pub mod simulator;
 
 pub mod discord;
+pub mod mail_api;
 pub mod segment;
 pub mod slack;
 pub mod teams;

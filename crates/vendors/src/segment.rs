@@ -122,7 +122,7 @@ impl Vendor for Segment {
         }
     }
 
-    fn words(&mut self, fault: Fault) -> Option<Answer> {
+    fn words(&mut self, fault: Fault, _: &Request) -> Option<Answer> {
         let Fault::RateLimit { retry_after_s } = fault else { return None };
         let seconds = retry_after_s.to_string();
         Some(Answer::empty(429).with("retry-after", seconds.as_str()).with("x-ratelimit-reset", seconds))

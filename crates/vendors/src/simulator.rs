@@ -19,7 +19,7 @@ pub trait Vendor: Sized + Send + 'static {
     fn answer(&mut self, request: &Request, book: &mut Book) -> Answer;
 
     /// The vendor's own words for [`Fault::RateLimit`], [`Fault::ServerError`] and [`Fault::TokenExpired`].
-    fn words(&mut self, _: Fault) -> Option<Answer> {
+    fn words(&mut self, _: Fault, _: &Request) -> Option<Answer> {
         None
     }
 
@@ -200,7 +200,7 @@ impl<V: Vendor> Desk<V> {
                 answer();
                 Reaction::CloseAfter(hold)
             }
-            Some(refusal) => Reaction::Answer(self.vendor.words(refusal).unwrap_or_else(|| refusal.plain())),
+            Some(refusal) => Reaction::Answer(self.vendor.words(refusal, &request).unwrap_or_else(|| refusal.plain())),
         };
         self.book.receive(Received { request, fault, status: reaction.status() });
         reaction

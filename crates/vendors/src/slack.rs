@@ -99,7 +99,7 @@ impl Vendor for Slack {
         }
     }
 
-    fn words(&mut self, fault: Fault) -> Option<Answer> {
+    fn words(&mut self, fault: Fault, _: &Request) -> Option<Answer> {
         match fault {
             Fault::RateLimit { retry_after_s } => Some(rate_limited(Duration::from_secs(retry_after_s.into()))),
             Fault::ServerError(status) => Some(Answer::text(status, "rollup_error")),

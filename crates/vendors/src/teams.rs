@@ -92,7 +92,7 @@ impl Vendor for Teams {
         }
     }
 
-    fn words(&mut self, fault: Fault) -> Option<Answer> {
+    fn words(&mut self, fault: Fault, _: &Request) -> Option<Answer> {
         match fault {
             Fault::TokenExpired => Some(error(401, "ExpiredSignature")),
             _ => None,

@@ -131,6 +131,6 @@ fn rudder_stack_says_what_is_wrong() {
 
 #[test]
 fn a_rate_limit_says_when_to_come_back() {
-    let answer = Segment::new().words(Fault::RateLimit { retry_after_s: 2 }).unwrap();
+    let answer = Segment::new().words(Fault::RateLimit { retry_after_s: 2 }, &batch(&[])).unwrap();
     assert_eq!(answer.headers[0], ("retry-after", "2".to_owned()));
 }
