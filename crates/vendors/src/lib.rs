@@ -14,6 +14,7 @@ pub mod discord;
 pub mod mail_api;
 pub mod segment;
 pub mod slack;
+pub mod smtp;
 pub mod teams;
 
 pub use answer::Answer;
