@@ -12,19 +12,34 @@ mod certificate;
 mod chdb;
 mod clickhouse;
 pub mod http;
+mod kafka;
+mod nats;
 mod needs;
 mod postgres;
 mod process;
+mod redis;
 mod smtp;
 
 pub use crate::aws::{Aws, Object, Statement};
 pub use crate::clickhouse::ClickHouse;
+pub use crate::kafka::{Kafka, KafkaRecord};
+pub use crate::nats::{Nats, NatsMessage};
 pub use crate::needs::{Needs, Package, home};
 pub use crate::postgres::Postgres;
+pub use crate::redis::Redis;
 pub use crate::smtp::{Mail, Smtp, SmtpOptions, SmtpTls};
 
 /// What every peer needs: the table that `cargo xtask peers` installs from.
-pub static ALL: &[&Needs] = &[&aws::NEEDS, &chdb::NEEDS, &clickhouse::NEEDS, &postgres::NEEDS, &smtp::NEEDS];
+pub static ALL: &[&Needs] = &[
+    &aws::NEEDS,
+    &chdb::NEEDS,
+    &clickhouse::NEEDS,
+    &kafka::NEEDS,
+    &nats::NEEDS,
+    &postgres::NEEDS,
+    &redis::NEEDS,
+    &smtp::NEEDS,
+];
 
 /// Starts a peer, or says why it is skipped. A peer that is there and does not start is a failure.
 fn start<P>(needs: &Needs, start: impl Fn() -> anyhow::Result<P>) -> Option<P> {

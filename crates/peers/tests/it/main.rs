@@ -3,5 +3,8 @@
 mod aws;
 mod chdb;
 mod clickhouse;
+mod kafka;
+mod nats;
 mod postgres;
+mod redis;
 mod smtp;
