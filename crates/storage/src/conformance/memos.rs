@@ -61,8 +61,8 @@ async fn keys(kit: &Kit, of: DestinationId, prefix: &str, limit: usize) -> Vec<S
 }
 
 #[track_caller]
-fn expect_limit<T>(result: Result<T>) {
-    assert!(matches!(result, Err(StoreError::Limit(_))));
+fn expect_limit<T: std::fmt::Debug>(result: &Result<T>) {
+    assert!(matches!(result, Err(StoreError::Limit(_))), "{result:?}");
 }
 
 pub(super) async fn what_is_remembered_is_recalled_after_a_restart(mut kit: Kit) {
@@ -173,12 +173,12 @@ pub(super) async fn what_is_beyond_the_limits_is_refused_whole(mut kit: Kit) {
     let (store, long) = (kit.store(), "k".repeat(MEMO_KEY_BYTES_MAX + 1));
     let large = "v".repeat(MEMO_VALUE_BYTES_MAX + 1);
     for bad in [put(&long, "x"), put("", "x"), put("k", &large), claim("k", &large), forget(&long)] {
-        expect_limit(store.remember(a, vec![put("good", "x"), bad], at(0)).await);
+        expect_limit(&store.remember(a, vec![put("good", "x"), bad], at(0)).await);
     }
     let many = vec![put("good", "x"); MEMOS_PER_CALL_MAX + 1];
-    expect_limit(store.remember(a, many, at(0)).await);
-    expect_limit(store.recall(a, vec![long.clone()], at(0)).await);
-    expect_limit(store.recall(a, vec!["good".to_owned(); MEMOS_PER_CALL_MAX + 1], at(0)).await);
+    expect_limit(&store.remember(a, many, at(0)).await);
+    expect_limit(&store.recall(a, vec![long.clone()], at(0)).await);
+    expect_limit(&store.recall(a, vec!["good".to_owned(); MEMOS_PER_CALL_MAX + 1], at(0)).await);
     assert_eq!(recall(&kit, a, 0, &["good"]).await, [None]);
 
     let (key, value) = (&long[1..], &large[1..]);
