@@ -18,6 +18,7 @@ mod needs;
 mod postgres;
 mod process;
 mod redis;
+mod segment_sdk;
 mod smtp;
 
 pub use crate::aws::{Aws, Object, Statement};
@@ -27,6 +28,7 @@ pub use crate::nats::{Nats, NatsMessage};
 pub use crate::needs::{Needs, Package, home};
 pub use crate::postgres::Postgres;
 pub use crate::redis::Redis;
+pub use crate::segment_sdk::SegmentSdk;
 pub use crate::smtp::{Mail, Smtp, SmtpOptions, SmtpTls};
 
 /// What every peer needs: the table that `cargo xtask peers` installs from.
@@ -38,6 +40,7 @@ pub static ALL: &[&Needs] = &[
     &nats::NEEDS,
     &postgres::NEEDS,
     &redis::NEEDS,
+    &segment_sdk::NEEDS,
     &smtp::NEEDS,
 ];
 

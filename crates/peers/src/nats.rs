@@ -11,8 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::needs::{Needs, Package, find_program};
-use crate::process::Room;
-use crate::process::Server;
+use crate::process::{Room, Server};
 
 pub(crate) static NEEDS: Needs =
     Needs { name: "nats", packages: &[Package::Debian { package: "nats-server", program: "nats-server" }] };
@@ -69,7 +68,7 @@ impl Nats {
             .collect()
     }
 
-    /// One request to JetStream's own interface.
+    /// One request to `JetStream`'s own interface.
     fn ask(&self, subject: &str, body: &Value) -> Result<Value> {
         let answer: Value = serde_json::from_slice(&request(self.port, subject, body.to_string().as_bytes())?)?;
         if answer["error"].is_object() {
@@ -82,8 +81,9 @@ impl Nats {
         let room = Room::new("nats")?;
         let home = room.path().to_owned();
         let config = format!(
-            "host: 127.0.0.1\nport: -1\nports_file_dir: {home:?}\njetstream {{ store_dir: {home:?} }}\n\
-             authorization {{ user: {:?}, password: {:?} }}\n",
+            "host: 127.0.0.1\nport: -1\nports_file_dir: \"{0}\"\njetstream {{ store_dir: \"{0}\" }}\n\
+             authorization {{ user: \"{1}\", password: \"{2}\" }}\n",
+            home.display(),
             Self::USER,
             Self::PASSWORD
         );

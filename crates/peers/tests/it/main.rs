@@ -7,4 +7,5 @@ mod kafka;
 mod nats;
 mod postgres;
 mod redis;
+mod segment_sdk;
 mod smtp;
