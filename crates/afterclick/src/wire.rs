@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use pipeline::reconcile::{self, Action, Desired, Plan};
-use pipeline::transport::{Guard, HttpTransport};
+use pipeline::transport::{Guard, Transports};
 use pipeline::{Clock, Pipeline, PipelineOptions, Plugins, Registry};
 use storage::Store;
 use storage::memory::MemoryStore;
@@ -57,7 +57,7 @@ pub(crate) fn guard(server: &config::Server) -> Guard {
 /// Starts everything between the listener and the store.
 pub(crate) async fn start(store: Arc<dyn Store>, server: &config::Server) -> Result<Pipeline> {
     let clock = Arc::new(Clock::system());
-    let transport = HttpTransport::start(guard(server), Arc::clone(&clock), Vec::new())?;
+    let transport = Transports::start(guard(server), Arc::clone(&clock), &[])?;
     let options = PipelineOptions { retention: server.retention, ..PipelineOptions::default() };
     Ok(Pipeline::start(store, clock, plugins(), transport, options).await?)
 }

@@ -18,8 +18,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::TransportError;
 use super::address::{Reach, reach};
-use super::target::{Target, TargetHost, URL_BYTES_MAX};
+use super::target::{Peer, Target, TargetHost, URL_BYTES_MAX};
 
+/// Longest time for resolving and connecting.
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// Most addresses of one name that are tried.
 const ADDRESSES_TRIED_MAX: usize = 4;
 
@@ -45,12 +47,16 @@ pub enum Refused {
     UserInfo,
     #[error("the URL must not hold a fragment (`#…`)")]
     Fragment,
-    #[error("the port of the URL is not one that a web service uses")]
+    #[error("this is not the name or address of a server; write it like `db.example.com`")]
+    Host,
+    #[error("the port is not one that such a service uses")]
     Port,
     #[error("the host of the URL is not a public name")]
     Name,
     #[error("the address of the destination is not a public one")]
     Address,
+    #[error("without encryption only servers on the operator's own network are reached; switch TLS on")]
+    Plain,
 }
 
 /// Turns names into addresses.
@@ -107,14 +113,19 @@ impl Guard {
 
     /// Whether an address may be dialled.
     pub fn judge(&self, address: IpAddr) -> Result<(), Refused> {
-        // A network that is allowed holds its addresses in their mapped spelling too.
-        let plain = address.to_canonical();
         let open = match reach(address) {
             Reach::Public => true,
             Reach::Private => self.allow_private,
             Reach::Never => false,
         };
-        if open || self.allowed.iter().any(|network| network.contains(&plain)) { Ok(()) } else { Err(Refused::Address) }
+        if open || self.is_allowed(address) { Ok(()) } else { Err(Refused::Address) }
+    }
+
+    /// Whether the operator has opened a network with this address in it.
+    fn is_allowed(&self, address: IpAddr) -> bool {
+        // A network that is allowed holds its addresses in their mapped spelling too.
+        let plain = address.to_canonical();
+        self.allowed.iter().any(|network| network.contains(&plain))
     }
 
     /// Reads a URL and judges what can be judged without resolving: for saving it, and again before each use.
@@ -124,27 +135,62 @@ impl Guard {
             if !target.tls {
                 return Err(Refused::Scheme);
             }
-            if matches!(target.port, 0..=79 | 81..=442 | 444..=1_023) || SERVICE_PORTS.contains(&target.port) {
+            if !is_open_to_tenants(target.port) {
                 return Err(Refused::Port);
             }
         }
-        match &target.host {
-            TargetHost::Address(address) => self.judge(*address)?,
-            TargetHost::Name(name) if !self.allow_private && is_local(name) => return Err(Refused::Name),
-            TargetHost::Name(_) => {}
-        }
+        self.check_host(&target.host)?;
         Ok(target)
+    }
+
+    /// The same for a server that is named by host and port and speaks a protocol whose own ports are `own_ports`. What
+    /// is said to it in the open must stay on the operator's own network.
+    pub fn check_peer(&self, host: &str, port: u16, own_ports: &[u16], is_private: bool) -> Result<Peer, Refused> {
+        let peer = Peer::parse(host, port, is_private)?;
+        if !self.allow_private && !own_ports.contains(&port) && !is_open_to_tenants(port) {
+            return Err(Refused::Port);
+        }
+        self.check_host(&peer.host)?;
+        Ok(peer)
+    }
+
+    fn check_host(&self, host: &TargetHost) -> Result<(), Refused> {
+        match host {
+            TargetHost::Address(address) => self.judge(*address),
+            TargetHost::Name(name) if !self.allow_private && is_local(name) => Err(Refused::Name),
+            TargetHost::Name(_) => Ok(()),
+        }
+    }
+
+    /// Connects to a peer.
+    pub async fn connect(&self, peer: &Peer, deadline: Instant) -> Result<TcpStream, TransportError> {
+        let deadline = deadline.min(Instant::now() + CONNECT_MAX);
+        let addresses = self.addresses(&peer.host, peer.port, deadline).await?;
+        let is_inside = |address: &SocketAddr| self.is_allowed(address.ip());
+        if !peer.is_private && !self.allow_private && !addresses.iter().all(is_inside) {
+            return Err(Refused::Plain.into());
+        }
+        self.dial(&addresses, deadline).await
     }
 
     /// The addresses of a target, every one of them judged.
     pub async fn resolve(&self, target: &Target, deadline: Instant) -> Result<Vec<SocketAddr>, TransportError> {
-        let addresses = match &target.host {
-            TargetHost::Address(address) => vec![SocketAddr::new(*address, target.port)],
+        self.addresses(&target.host, target.port, deadline).await
+    }
+
+    async fn addresses(
+        &self,
+        host: &TargetHost,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<Vec<SocketAddr>, TransportError> {
+        let addresses = match host {
+            TargetHost::Address(address) => vec![SocketAddr::new(*address, port)],
             TargetHost::Name(name) => {
                 // An absolute name, so that no search domain can turn it into a name inside. The hosts file, which
                 // development relies on, knows no absolute names.
                 let name = if self.allow_private { name.clone() } else { format!("{name}.") };
-                match timeout_at(deadline, self.resolver.resolve(&name, target.port)).await {
+                match timeout_at(deadline, self.resolver.resolve(&name, port)).await {
                     Ok(Ok(addresses)) => addresses,
                     Ok(Err(_)) => {
                         return Err(TransportError::new(FailureReason::Dns, "the name could not be resolved"));
@@ -208,6 +254,11 @@ fn not_connected(error: &io::Error) -> TransportError {
     TransportError { is_ours, ..TransportError::new(FailureReason::Connect, message) }
 }
 
+/// Whether a tenant may name this port, whatever is spoken there.
+fn is_open_to_tenants(port: u16) -> bool {
+    matches!(port, 80 | 443 | 1_024..) && !SERVICE_PORTS.contains(&port)
+}
+
 fn is_local(name: &str) -> bool {
     let is_below = |local: &&str| name.strip_suffix(*local).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     !name.contains('.') || LOCAL_NAMES.iter().any(is_below)
@@ -258,6 +309,37 @@ mod tests {
         ] {
             assert_eq!(verdict(&guard, url), expect, "{url}");
         }
+    }
+
+    #[test]
+    fn another_protocol_has_ports_of_its_own_and_the_same_addresses() {
+        let guard = Guard::new(false, Vec::new());
+        let verdict = |host, port| guard.check_peer(host, port, &[5_432, 25], true).map(|_| ());
+        for (host, port, expect) in [
+            ("db.example.com", 5_432, Ok(())),
+            ("db.example.com", 25, Ok(())),
+            ("db.example.com", 6_543, Ok(())),
+            ("1.1.1.1", 5_432, Ok(())),
+            ("db.example.com", 22, Err(Refused::Port)),
+            ("db.example.com", 6_379, Err(Refused::Port)),
+            ("localhost", 5_432, Err(Refused::Name)),
+            ("postgres", 5_432, Err(Refused::Name)),
+            ("10.0.0.1", 5_432, Err(Refused::Address)),
+            ("::ffff:169.254.169.254", 5_432, Err(Refused::Address)),
+        ] {
+            assert_eq!(verdict(host, port), expect, "{host}:{port}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_said_in_the_open_outside_of_the_operators_network() {
+        let guard = Guard::new(false, vec!["127.0.0.0/8".parse().unwrap()]);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let soon = Instant::now() + Duration::from_secs(5);
+        let own = guard.check_peer("127.0.0.1", listener.local_addr().unwrap().port(), &[], false).unwrap();
+        assert!(guard.connect(&own, soon).await.is_ok());
+        let foreign = guard.check_peer("1.1.1.1", 5_432, &[5_432], false).unwrap();
+        assert_eq!(guard.connect(&foreign, soon).await.err(), Some(Refused::Plain.into()));
     }
 
     #[test]

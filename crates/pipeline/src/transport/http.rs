@@ -9,10 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use domain::DestinationId;
-use domain::connector::{Call, HttpCall, REPLY_BYTES_MAX, Reply};
+use domain::connector::{HttpCall, REPLY_BYTES_MAX, Reply};
 use domain::verdict::FailureReason;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
@@ -20,21 +19,16 @@ use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsConnector;
 
-use super::guard::Guard;
+use super::TransportError;
+use super::guard::{CONNECT_MAX, Guard};
 use super::target::Target;
+use super::tls::Tls;
 use super::wire::{Outgoing, SendError, Wire};
-use super::{Transport, TransportError};
 use crate::clock::Clock;
 
-/// Longest time for resolving and connecting.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest time for the TLS handshake.
-const TLS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection is kept for the next request, if the other side does not name a shorter time.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 /// How much earlier than the other side says a connection is given up, so that no request meets its closing.
@@ -49,7 +43,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// The HTTP transport.
 pub struct HttpTransport {
     guard: Guard,
-    tls: TlsConnector,
+    tls: Tls,
     clock: Arc<Clock>,
     lanes: Mutex<HashMap<DestinationId, Arc<Lane>>>,
     idle_wires: AtomicUsize,
@@ -78,26 +72,31 @@ impl HttpTransport {
     pub fn start(
         guard: Guard,
         clock: Arc<Clock>,
-        extra_roots: Vec<CertificateDer<'static>>,
+        extra_roots: &[CertificateDer<'static>],
     ) -> Result<Arc<Self>, rustls::Error> {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        for root in extra_roots {
-            roots.add(root)?;
-        }
-        let mut tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let transport = Arc::new(Self {
             guard,
-            tls: TlsConnector::from(Arc::new(tls)),
+            tls: Tls::new(extra_roots, &[b"http/1.1"])?,
             clock,
             lanes: Mutex::default(),
             idle_wires: AtomicUsize::new(0),
         });
         tokio::spawn(sweep(Arc::downgrade(&transport)));
         Ok(transport)
+    }
+
+    /// Makes one request and returns the reply, body included, within `deadline`.
+    pub async fn exchange(
+        &self,
+        lane: DestinationId,
+        call: HttpCall,
+        deadline: Duration,
+    ) -> Result<Reply, TransportError> {
+        let deadline = Instant::now() + deadline;
+        match timeout_at(deadline, self.talk(lane, call, deadline)).await {
+            Ok(done) => done,
+            Err(_) => Err(TransportError::new(FailureReason::Timeout, "no complete answer came in time")),
+        }
     }
 
     async fn talk(&self, lane: DestinationId, call: HttpCall, deadline: Instant) -> Result<Reply, TransportError> {
@@ -154,17 +153,13 @@ impl HttpTransport {
         target: &Arc<Target>,
         deadline: Instant,
     ) -> Result<Box<Wire>, TransportError> {
-        let connect_until = deadline.min(Instant::now() + CONNECT_TIMEOUT);
+        let connect_until = deadline.min(Instant::now() + CONNECT_MAX);
         let addresses = self.addresses(lane, target, connect_until).await?;
         let tcp = TokioIo::new(self.guard.dial(&addresses, connect_until).await?);
         let stream = if target.tls {
-            let tls_until = deadline.min(Instant::now() + TLS_TIMEOUT);
-            let handshake = self.tls.connect(target.server_name.clone(), TokioIo::new(tcp));
-            match timeout_at(tls_until, handshake).await {
-                Ok(Ok(stream)) => MaybeHttpsStream::Https(TokioIo::new(stream)),
-                Ok(Err(error)) => return Err(TransportError::new(FailureReason::Tls, tls_message(&error))),
-                Err(_) => return Err(TransportError::new(FailureReason::Tls, "the TLS handshake took too long")),
-            }
+            let name = target.server_name.clone();
+            let stream = self.tls.shake_hands(name, TokioIo::new(tcp), deadline).await?;
+            MaybeHttpsStream::Https(TokioIo::new(stream))
         } else {
             MaybeHttpsStream::Http(tcp)
         };
@@ -235,23 +230,6 @@ impl HttpTransport {
         self.idle_wires.fetch_sub(expired.len(), Ordering::Relaxed);
         // Closing is a system call each, so it happens here, outside the locks.
         drop(expired);
-    }
-}
-
-#[async_trait]
-impl Transport for HttpTransport {
-    async fn exchange(&self, lane: DestinationId, call: Call, deadline: Duration) -> Result<Reply, TransportError> {
-        let Call::Http(call) = call else {
-            return Err(TransportError::new(
-                FailureReason::Unprocessable,
-                "this program has no transport for the call",
-            ));
-        };
-        let deadline = Instant::now() + deadline;
-        match timeout_at(deadline, self.talk(lane, call, deadline)).await {
-            Ok(done) => done,
-            Err(_) => Err(TransportError::new(FailureReason::Timeout, "no complete answer came in time")),
-        }
     }
 }
 
@@ -327,21 +305,6 @@ fn idle_max(headers: &HeaderMap) -> Duration {
     match headers.get("keep-alive").and_then(timeout) {
         Some(secs) => Duration::from_secs(secs).saturating_sub(IDLE_MARGIN).min(IDLE_MAX),
         None => IDLE_MAX,
-    }
-}
-
-fn tls_message(error: &std::io::Error) -> &'static str {
-    use rustls::Error::InvalidCertificate;
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => "the certificate is for another name",
-        Some(InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
-            "the certificate has expired"
-        }
-        Some(InvalidCertificate(CertificateError::UnknownIssuer)) => "the certificate is not from a known authority",
-        Some(InvalidCertificate(_)) => "the certificate is not valid",
-        _ => "the TLS handshake failed",
     }
 }
 

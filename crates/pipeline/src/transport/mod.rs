@@ -7,19 +7,24 @@ pub mod address;
 pub mod guard;
 pub mod http;
 mod target;
+mod tls;
 mod wire;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::DestinationId;
 use domain::connector::{Call, Reply};
 use domain::verdict::FailureReason;
+use rustls_pki_types::CertificateDer;
+
+use crate::clock::Clock;
 
 pub use guard::{Guard, Refused};
 pub use http::HttpTransport;
-pub use target::Target;
+pub use target::{Peer, Target};
 
 /// Carries calls out.
 #[async_trait]
@@ -27,6 +32,38 @@ pub trait Transport: Send + Sync {
     /// Makes one call for a lane and returns its reply, body included, within `deadline`. Connections are kept per
     /// lane, so two destinations never share one.
     async fn exchange(&self, lane: DestinationId, call: Call, deadline: Duration) -> Result<Reply, TransportError>;
+}
+
+/// Every transport, behind one: each call goes to the one that can carry it.
+pub struct Transports {
+    http: Arc<HttpTransport>,
+}
+
+impl Transports {
+    /// Transports that trust the usual certificate authorities and `extra_roots`. Must be made inside the runtime: they
+    /// close idle connections from tasks that end with them.
+    pub fn start(
+        guard: Guard,
+        clock: Arc<Clock>,
+        extra_roots: &[CertificateDer<'static>],
+    ) -> Result<Arc<Self>, rustls::Error> {
+        Ok(Arc::new(Self { http: HttpTransport::start(guard, clock, extra_roots)? }))
+    }
+}
+
+#[async_trait]
+impl Transport for Transports {
+    async fn exchange(&self, lane: DestinationId, call: Call, deadline: Duration) -> Result<Reply, TransportError> {
+        match call {
+            Call::Http(call) => self.http.exchange(lane, call, deadline).await,
+            Call::Mail(_) => Err(not_built_in()),
+            Call::Sql(_) => Err(not_built_in()),
+        }
+    }
+}
+
+fn not_built_in() -> TransportError {
+    TransportError::new(FailureReason::Unprocessable, "this program has no transport for the call")
 }
 
 /// A call that got no reply. The message is shown to the tenant: it names no internal address and no port's state.

@@ -27,6 +27,17 @@ pub struct Target {
     url: Url,
 }
 
+/// A server that is named by host and port, for protocols that have no URLs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Whether what is said to it is encrypted.
+    pub(super) is_private: bool,
+    pub(super) host: TargetHost,
+    pub(super) port: u16,
+    /// The name that the certificate must bear.
+    pub(super) server_name: ServerName<'static>,
+}
+
 /// The host of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TargetHost {
@@ -91,6 +102,24 @@ impl Target {
     }
 }
 
+impl Peer {
+    /// Reads a host as URLs have it: a name, an address, an IPv6 address with or without brackets.
+    pub(super) fn parse(host: &str, port: u16, is_private: bool) -> Result<Self, Refused> {
+        let bracketed =
+            if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+        // The one reader of hosts is that of URLs, so that no spelling means something else here than there.
+        let target = Target::parse(&format!("https://{bracketed}:{port}/")).map_err(|refused| match refused {
+            Refused::TooLong | Refused::Port => refused,
+            _ => Refused::Host,
+        })?;
+        let is_only_a_host = target.origin_form == "/";
+        if !is_only_a_host {
+            return Err(Refused::Host);
+        }
+        Ok(Self { is_private, host: target.host, port: target.port, server_name: target.server_name })
+    }
+}
+
 fn plain_name(name: &str) -> Result<String, Refused> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.is_empty() || name.len() > 253 || name.split('.').any(str::is_empty) {
@@ -141,6 +170,19 @@ mod tests {
             let target = Target::parse(&format!("http://{host}/")).unwrap();
             assert_eq!(target.host, TargetHost::Address("127.0.0.1".parse().unwrap()), "{host}");
         }
+    }
+
+    #[test]
+    fn a_peer_is_a_host_and_nothing_else() {
+        let host = |text| Peer::parse(text, 5_432, true).map(|peer| peer.host);
+        assert_eq!(host("DB.Example.com."), Ok(TargetHost::Name("db.example.com".to_owned())));
+        assert_eq!(host("127.1"), Ok(TargetHost::Address("127.0.0.1".parse().unwrap())));
+        assert_eq!(host("2606:4700::1"), Ok(TargetHost::Address("2606:4700::1".parse().unwrap())));
+        assert_eq!(host("[2606:4700::1]"), Ok(TargetHost::Address("2606:4700::1".parse().unwrap())));
+        for text in ["", "a/b", "a?b", "a#b", "u@a", "a:1", "a b", "a,b", "/var/run/postgresql", "a..b"] {
+            assert_eq!(host(text), Err(Refused::Host), "{text}");
+        }
+        assert_eq!(Peer::parse("example.com", 0, true).err(), Some(Refused::Port));
     }
 
     #[test]

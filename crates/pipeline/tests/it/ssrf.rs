@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::connector::{Call, HttpCall};
+use domain::connector::HttpCall;
 use domain::verdict::FailureReason::{self, AddressRefused, Connect};
 use domain::{DestinationId, Timestamp};
 use ipnet::IpNet;
 use pipeline::Clock;
 use pipeline::transport::guard::{Dial, Resolve};
-use pipeline::transport::{Guard, HttpTransport, Transport, TransportError};
+use pipeline::transport::{Guard, HttpTransport, TransportError};
 use tokio::net::TcpStream;
 
 /// Refuses every connection and remembers where it was to lead.
@@ -64,7 +64,7 @@ impl Lab {
     fn new(allow_private: bool, allowed: Vec<IpNet>, answers: &[&[&str]]) -> Self {
         let (canary, liar) = (Arc::new(Canary::default()), Arc::new(Liar::new(answers)));
         let guard = Guard::over(allow_private, allowed, Arc::clone(&liar) as _, Arc::clone(&canary) as _);
-        let transport = HttpTransport::start(guard, Arc::new(Clock::system()), Vec::new()).unwrap();
+        let transport = HttpTransport::start(guard, Arc::new(Clock::system()), &[]).unwrap();
         Self { transport, canary, liar }
     }
 
@@ -72,7 +72,7 @@ impl Lab {
         // Each call in a lane of its own, so that nothing is remembered from the one before.
         let lane = DestinationId::mint(Timestamp::from_secs(1), self.liar.1.lock().unwrap().len() as u128);
         let call = HttpCall::post_json(url, Bytes::new());
-        self.transport.exchange(lane, Call::Http(call), Duration::from_secs(5)).await.expect_err("nothing answers here")
+        self.transport.exchange(lane, call, Duration::from_secs(5)).await.expect_err("nothing answers here")
     }
 
     fn dials(&self) -> Vec<String> {

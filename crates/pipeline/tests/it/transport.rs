@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::connector::{Call, HttpCall, REPLY_BYTES_DEFAULT, Reply};
+use domain::connector::{HttpCall, REPLY_BYTES_DEFAULT, Reply};
 use domain::verdict::FailureReason;
 use domain::{DestinationId, Timestamp};
 use pipeline::Clock;
 use pipeline::transport::guard::{Resolve, System};
-use pipeline::transport::{Guard, HttpTransport, Transport, TransportError};
+use pipeline::transport::{Guard, HttpTransport, TransportError};
 use rustls_pki_types::CertificateDer;
 
 use crate::zoo::{Animal, Habit};
@@ -21,20 +21,20 @@ use crate::zoo::{Animal, Habit};
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(300);
 
-fn transport(guard: Guard, roots: Vec<CertificateDer<'static>>) -> Arc<HttpTransport> {
+fn transport(guard: Guard, roots: &[CertificateDer<'static>]) -> Arc<HttpTransport> {
     HttpTransport::start(guard, Arc::new(Clock::system()), roots).unwrap()
 }
 
 fn open() -> Arc<HttpTransport> {
-    transport(Guard::new(true, Vec::new()), Vec::new())
+    transport(Guard::new(true, Vec::new()), &[])
 }
 
 fn lane(number: u128) -> DestinationId {
     DestinationId::mint(Timestamp::from_secs(1), number)
 }
 
-fn call(url: &str) -> Call {
-    Call::Http(HttpCall::post_json(url, Bytes::from_static(b"{}")))
+fn call(url: &str) -> HttpCall {
+    HttpCall::post_json(url, Bytes::from_static(b"{}"))
 }
 
 async fn post(transport: &HttpTransport, url: &str, deadline: Duration) -> Result<Reply, TransportError> {
@@ -221,7 +221,7 @@ async fn a_closed_port_is_a_failed_connection() {
 #[tokio::test]
 async fn framing_and_routing_headers_are_ours() {
     let animal = Animal::new(answer(OK)).await;
-    let smuggler = Call::Http(HttpCall {
+    let smuggler = HttpCall {
         method: "POST",
         url: animal.url(),
         reply_bytes_max: REPLY_BYTES_DEFAULT,
@@ -232,15 +232,15 @@ async fn framing_and_routing_headers_are_ours() {
             ("Connection".to_owned(), "close".to_owned()),
         ],
         body: Bytes::from_static(b"{}"),
-    });
+    };
     let transport = open();
     for _ in 0..2 {
         assert_eq!(transport.exchange(lane(1), smuggler.clone(), LONG).await.unwrap().status, 200);
     }
     assert_eq!(animal.connections(), 1);
-    let Call::Http(mut split) = smuggler;
+    let mut split = smuggler;
     split.headers.push(("x-split".to_owned(), "a\r\nb: c".to_owned()));
-    let error = transport.exchange(lane(1), Call::Http(split), LONG).await.unwrap_err();
+    let error = transport.exchange(lane(1), split, LONG).await.unwrap_err();
     assert_eq!(error.reason, FailureReason::Unprocessable);
 }
 
@@ -266,7 +266,7 @@ fn fixed(address: SocketAddr) -> (Guard, Arc<Fixed>) {
 async fn tls_is_checked_against_the_name_in_the_url() {
     let (animal, certificate) = Animal::with_tls(answer(OK), "hooks.example.com").await;
     let (guard, resolver) = fixed(animal.address);
-    let trusting = transport(guard.clone(), vec![certificate]);
+    let trusting = transport(guard.clone(), &[certificate]);
     for _ in 0..3 {
         assert_eq!(post(&trusting, "https://hooks.example.com./x", LONG).await.unwrap().status, 200);
     }
@@ -274,7 +274,7 @@ async fn tls_is_checked_against_the_name_in_the_url() {
 
     let error = post(&trusting, "https://other.example.com/x", LONG).await.unwrap_err();
     assert_eq!((error.reason, &*error.message), (FailureReason::Tls, "the certificate is for another name"));
-    let error = post(&transport(guard, Vec::new()), "https://hooks.example.com/x", LONG).await.unwrap_err();
+    let error = post(&transport(guard, &[]), "https://hooks.example.com/x", LONG).await.unwrap_err();
     assert_eq!(error.reason, FailureReason::Tls);
 }
 
@@ -283,7 +283,7 @@ async fn plain_http_behind_an_https_url_and_a_silent_handshake_are_tls_failures(
     for habit in [answer(OK), Habit::IsSilent] {
         let animal = Animal::new(habit).await;
         let (guard, _) = fixed(animal.address);
-        let error = post(&transport(guard, Vec::new()), "https://hooks.example.com/x", SHORT).await.unwrap_err();
+        let error = post(&transport(guard, &[]), "https://hooks.example.com/x", SHORT).await.unwrap_err();
         assert!(matches!(error.reason, FailureReason::Tls | FailureReason::Timeout), "{error:?}");
     }
 }
@@ -292,7 +292,7 @@ async fn plain_http_behind_an_https_url_and_a_silent_handshake_are_tls_failures(
 async fn a_burst_of_connections_asks_for_a_name_once() {
     let animal = Animal::new(answer(OK)).await;
     let (guard, resolver) = fixed(animal.address);
-    let transport = transport(guard, Vec::new());
+    let transport = transport(guard, &[]);
     let all = (0..32).map(|_| post(&transport, "http://hooks.example.com/", LONG));
     for reply in futures_util::future::join_all(all).await {
         assert_eq!(reply.unwrap().status, 200);

@@ -1,0 +1,67 @@
+//! TLS for every transport: one set of authorities, one crypto provider, one way to say what went wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::verdict::FailureReason;
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::TransportError;
+
+/// Longest time for a handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+
+/// Makes connections private.
+#[derive(Clone)]
+pub(super) struct Tls(TlsConnector);
+
+impl Tls {
+    /// Trusts the usual certificate authorities and `extra_roots`, and offers `protocols` to the other side.
+    pub(super) fn new(extra_roots: &[CertificateDer<'static>], protocols: &[&[u8]]) -> Result<Self, rustls::Error> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        for root in extra_roots {
+            roots.add(root.clone())?;
+        }
+        let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
+
+    /// Shakes hands over a fresh stream with somebody who can prove to be `name`.
+    pub(super) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        name: ServerName<'static>,
+        stream: S,
+        deadline: Instant,
+    ) -> Result<TlsStream<S>, TransportError> {
+        let deadline = deadline.min(Instant::now() + HANDSHAKE_MAX);
+        match timeout_at(deadline, self.0.connect(name, stream)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(TransportError::new(FailureReason::Tls, in_words(&error))),
+            Err(_) => Err(TransportError::new(FailureReason::Tls, "the TLS handshake took too long")),
+        }
+    }
+}
+
+fn in_words(error: &std::io::Error) -> &'static str {
+    use rustls::Error::InvalidCertificate;
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => "the certificate is for another name",
+        Some(InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
+            "the certificate has expired"
+        }
+        Some(InvalidCertificate(CertificateError::UnknownIssuer)) => "the certificate is not from a known authority",
+        Some(InvalidCertificate(_)) => "the certificate is not valid",
+        _ => "the TLS handshake failed",
+    }
+}
