@@ -2,8 +2,10 @@
 //!
 //! Each runs as a process of its own, so that its processor time can be read like the program's.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use api::listener::{self, ListenerLimits};
@@ -15,8 +17,11 @@ use bench::requests::{self, EVENT_TYPE};
 use clap::Args;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::task::JoinSet;
+
+use crate::batches;
 
 /// Answers every POST with an empty 200 after its body has been read, through the listener of the program.
 pub(crate) async fn serve() -> Result<()> {
@@ -42,11 +47,49 @@ pub(crate) struct Deliveries {
     pub(crate) in_flight: usize,
 }
 
+/// Which batches the bare client sends.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Batches {
+    /// A file of calls.
+    #[arg(long)]
+    pub(crate) file: PathBuf,
+    #[arg(long)]
+    pub(crate) in_flight: usize,
+}
+
+/// Sends calls as they were made beforehand, with a fixed number in flight, over kept connections.
+pub(crate) async fn send_batches(batches: Batches) -> Result<()> {
+    let calls = Arc::new(batches::read(&batches.file)?);
+    let client = client();
+    let next = Arc::new(AtomicUsize::new(0));
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..batches.in_flight {
+        let (client, next, calls) = (client.clone(), next.clone(), calls.clone());
+        tasks.spawn(async move {
+            while let Some(call) = calls.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let mut request = http::Request::post(&call.url);
+                for (name, value) in &call.headers {
+                    request = request.header(name, value);
+                }
+                let response = client.request(request.body(Full::new(call.body.clone()))?).await?;
+                let status = response.status();
+                let answer = response.into_body().collect().await?.to_bytes();
+                ensure!(status.is_success(), "the answer was {status}: {}", String::from_utf8_lossy(&answer));
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    println!("{} {}", cpu_micros(), started.elapsed().as_micros());
+    Ok(())
+}
+
 /// Sends the bodies with a fixed number of requests in flight, over kept connections, and records nothing.
 pub(crate) async fn deliver(deliveries: Deliveries) -> Result<()> {
-    let mut connector = hyper_util::client::legacy::connect::HttpConnector::new();
-    connector.set_nodelay(true);
-    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    let client = client();
     let next = Arc::new(AtomicUsize::new(0));
     let timestamp = requests::now().to_string();
     let mut tasks = JoinSet::new();
@@ -73,7 +116,17 @@ pub(crate) async fn deliver(deliveries: Deliveries) -> Result<()> {
     while let Some(done) = tasks.join_next().await {
         done??;
     }
-    // For whoever started this: the processor time of it all, in microseconds.
-    println!("{}", process::cpu_time(std::process::id()).unwrap_or_default().as_micros());
+    println!("{}", cpu_micros());
     Ok(())
+}
+
+fn client() -> Client<HttpConnector, Full<Bytes>> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new()).build(connector)
+}
+
+/// For whoever started this: the processor time of it all, in microseconds.
+fn cpu_micros() -> u128 {
+    process::cpu_time(std::process::id()).unwrap_or_default().as_micros()
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::load::Report;
-use crate::requests::{Requests, sequence_of};
+use crate::requests::{Requests, sequences_in};
 
 /// Events that were acknowledged, by sequence number.
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ impl Stored {
         let mut events = BTreeMap::new();
         for (id, body) in ids.into_iter().zip(bodies) {
             // Operational events are the server's own and have no number.
-            let Some(sequence) = sequence_of(&body) else { continue };
+            let Some(sequence) = sequences_in(&body).next() else { continue };
             if let Some(other) = events.insert(sequence, Entry { id, body: body.to_vec() }) {
                 bail!("the event `{}` is stored twice", other.id);
             }

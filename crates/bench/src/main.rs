@@ -4,6 +4,7 @@
 
 mod bare;
 mod baseline;
+mod batches;
 mod machine;
 mod prepare;
 mod report;
@@ -48,6 +49,8 @@ enum Part {
     BareServer,
     #[command(hide = true)]
     BareClient(bare::Deliveries),
+    #[command(hide = true)]
+    BareBatches(bare::Batches),
 }
 
 fn main() -> Result<ExitCode> {
@@ -56,6 +59,7 @@ fn main() -> Result<ExitCode> {
     match arguments.part {
         Some(Part::BareServer) => runtime()?.block_on(bare::serve())?,
         Some(Part::BareClient(deliveries)) => runtime()?.block_on(bare::deliver(deliveries))?,
+        Some(Part::BareBatches(batches)) => runtime()?.block_on(bare::send_batches(batches))?,
         None if arguments.list => rows::ALL.iter().flat_map(|row| row.specs).for_each(|spec| println!("{}", spec.name)),
         None => return measure(&arguments),
     }

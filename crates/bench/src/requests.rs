@@ -101,11 +101,15 @@ pub fn body(sequence: u64, event_type: &str, timestamp: &str) -> Vec<u8> {
     body
 }
 
-/// The sequence number in a body made by [`body`].
-pub fn sequence_of(body: &[u8]) -> Option<u64> {
+/// The sequence numbers in what was made of bodies made by [`body`]: one, or those of a batch.
+pub fn sequences_in(mut body: &[u8]) -> impl Iterator<Item = u64> {
     const MARK: &[u8] = br#""sequence":""#;
-    let at = body.windows(MARK.len()).position(|window| window == MARK)? + MARK.len();
-    u64::from_str_radix(std::str::from_utf8(body.get(at..at + 16)?).ok()?, 16).ok()
+    std::iter::from_fn(move || {
+        let at = body.windows(MARK.len()).position(|window| window == MARK)? + MARK.len();
+        let digits = body.get(at..at + 16)?;
+        body = &body[at + 16..];
+        u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    })
 }
 
 /// The time on the wall.
@@ -140,7 +144,7 @@ mod tests {
             let body = requests.body(index);
             let value: serde_json::Value = serde_json::from_slice(body).unwrap();
             assert_eq!(value["event"], EVENT_TYPE);
-            assert_eq!(sequence_of(body), Some(requests.sequence(index)));
+            assert_eq!(sequences_in(body).collect::<Vec<_>>(), [requests.sequence(index)]);
         }
         assert_ne!(requests.body(0), requests.body(1));
     }

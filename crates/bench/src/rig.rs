@@ -24,6 +24,15 @@ pub(crate) struct Rig {
     seconds: u16,
 }
 
+/// What the bare client says of itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent {
+    /// Processor time.
+    pub(crate) cpu: Duration,
+    /// From the first request to the last answer.
+    pub(crate) took: Duration,
+}
+
 impl Rig {
     pub(crate) fn new(seconds: u16) -> Result<Self> {
         let own_program = std::env::current_exe()?;
@@ -68,6 +77,22 @@ impl Rig {
         ensure!(output.status.success(), "the bare client ended with {}", output.status);
         let micros = String::from_utf8(output.stdout)?.trim().parse().context("the bare client says no figure")?;
         Ok(Duration::from_micros(micros))
+    }
+
+    /// Has the client stack send batches made beforehand.
+    pub(crate) fn bare_batches(&self, file: &Path, in_flight: usize) -> Result<Sent> {
+        let output = Command::new(&self.own_program)
+            .arg("bare-batches")
+            .arg("--file")
+            .arg(file)
+            .args(["--in-flight", &in_flight.to_string()])
+            .stderr(Stdio::inherit())
+            .output()?;
+        ensure!(output.status.success(), "the bare client ended with {}", output.status);
+        let text = String::from_utf8(output.stdout)?;
+        let mut figures = text.split_whitespace().map(str::parse);
+        let mut next = || anyhow::Ok(Duration::from_micros(figures.next().context("a figure is missing")??));
+        Ok(Sent { cpu: next()?, took: next()? })
     }
 
     /// Measured time of one side in one round.

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::http1;
 use crate::process;
-use crate::requests::sequence_of;
+use crate::requests::sequences_in;
 
 /// How the sink answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,12 +81,13 @@ impl Sink {
         watch
     }
 
-    /// How many requests have arrived since the last [`Sink::watch`], repeated ones included.
+    /// How many events have arrived since the last [`Sink::watch`], repeated ones included; a request without a number
+    /// counts as one.
     pub fn arrived(&self) -> Arc<AtomicU64> {
         self.state.arrived.clone()
     }
 
-    /// Waits until this many requests have arrived; an error if that takes longer than `within`.
+    /// Waits until this many events have arrived; an error if that takes longer than `within`.
     pub fn wait_for(&self, count: u64, within: Duration) -> Result<()> {
         self.wait_until(|| self.state.arrived.load(Ordering::Relaxed) >= count, within)
             .with_context(|| format!("fewer than {count} deliveries arrived"))
@@ -192,12 +193,18 @@ struct State {
 impl State {
     fn note(&self, request: &[u8], body: &[u8]) {
         let lane = lane_of(request).unwrap_or(0);
-        if let Some(sequence) = sequence_of(body) {
-            self.watch.lock().unwrap_or_else(PoisonError::into_inner).note(lane, sequence);
+        let mut events = 0;
+        {
+            let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+            sequences_in(body).for_each(|sequence| {
+                watch.note(lane, sequence);
+                events += 1;
+            });
         }
-        let arrived = self.arrived.fetch_add(1, Ordering::Relaxed);
+        let events = events.max(1);
+        let arrived = self.arrived.fetch_add(events, Ordering::Relaxed);
         // Reading the clock of the thread costs more than an arrival, so it is read now and then.
-        if arrived.is_multiple_of(256)
+        if arrived / 256 != (arrived + events) / 256
             && let Some(cpu) = process::thread_cpu_time()
         {
             self.cpu_ns.store(u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);

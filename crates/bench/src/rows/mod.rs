@@ -1,6 +1,7 @@
 //! The rows: what is measured, and what each should reach. One file a row, named after it.
 
 mod backlog;
+mod clickhouse;
 mod delivery;
 mod ingest;
 mod ingest_many_tenants;
@@ -8,6 +9,7 @@ mod ingest_old_store;
 mod ingest_slow_disk;
 mod isolation_p99;
 mod latency_p99;
+mod segment;
 mod versus;
 mod whole;
 
@@ -48,6 +50,10 @@ pub(crate) const ALL: &[Row] = &[
         Spec { name: "delivery", unit: "ratio", better: Higher, floor: 0.50, aim: 0.80 }] },
     Row { run: whole::run, specs: &[
         Spec { name: "whole", unit: "ratio", better: Higher, floor: 0.40, aim: 0.70 }] },
+    Row { run: segment::run, specs: &[
+        Spec { name: "segment_batches", unit: "ratio", better: Higher, floor: 0.50, aim: 0.80 }] },
+    Row { run: clickhouse::run, specs: &[
+        Spec { name: "clickhouse_batches", unit: "ratio", better: Higher, floor: 0.60, aim: 0.90 }] },
     Row { run: latency_p99::run, specs: &[
         Spec { name: "latency_p99_ms", unit: "ms", better: Lower, floor: 100.0, aim: 20.0 }] },
     Row { run: backlog::run, specs: &[

@@ -5,7 +5,7 @@ use super::Call;
 /// One thing to make.
 #[derive(Debug, Clone)]
 pub struct Action {
-    /// For a person: what is made and why, `create table \`events\`, which is not there`.
+    /// For a person: what is made and why.
     pub reason: String,
     pub call: Call,
 }

@@ -1,0 +1,60 @@
+//! A backlog through the connector `segment` in batches of 50, divided by a bare client that sends the same batches.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use anyhow::Result;
+use bench::requests::reserve;
+use bench::server::Server;
+use bench::sink::{Answer, Sink};
+
+use crate::rig::{self, Rig};
+use crate::rows::Finding;
+use crate::side::{Arrivals, ROUNDS, alternate, ratio};
+use crate::{batches, prepare};
+
+const IN_FLIGHT: usize = 8;
+const BATCH_ITEMS: usize = 50;
+/// Backlog for each measured second: more than can be delivered in one.
+const BACKLOG_PER_SECOND: usize = 60_000;
+const DELIVERED_WITHIN: Duration = Duration::from_mins(2);
+
+pub(crate) fn run(rig: &Rig) -> Result<Finding> {
+    let scratch = rig.scratch()?;
+    let sink = Sink::start(Answer::Fine)?;
+    let host = sink.url(0);
+    let settings = format!("write_key = \"bench-write-key\"\nhost = \"{host}\"\n");
+    let config = rig::source()
+        + &format!(
+            "[[destination]]\nname = \"segment\"\nconnector = \"segment\"\nevents = [\"*\"]\nrate = 100000\n\
+             concurrency = {IN_FLIGHT}\nbatch = {{ items = {BATCH_ITEMS}, wait = \"1s\" }}\n[destination.settings]\n{settings}"
+        );
+    let count = rig.count(BACKLOG_PER_SECOND);
+    let stores = Cell::new(0);
+    let (delivered, sent) = alternate(
+        ROUNDS,
+        || reserve(count),
+        |first| {
+            stores.set(stores.get() + 1);
+            let plan = rig.plan(&scratch, &format!("segment-{}", stores.get()), &config);
+            Server::start(&plan)?.stop()?;
+            prepare::fill_numbered(&plan.data_dir, *first, count, Duration::from_mins(1))?;
+            let arrivals = Arrivals::expect(&sink, *first, count);
+            let server = Server::start(&plan)?;
+            sink.wait_for(count as u64, DELIVERED_WITHIN)?;
+            let side = arrivals.side(&sink, server.cpu_time())?;
+            rig::ensure_nothing_pending(&server)?;
+            server.stop()?;
+            std::fs::remove_dir_all(&plan.data_dir)?;
+            Ok(side)
+        },
+        |first| {
+            let file = scratch.path().join("batches");
+            batches::write(&file, "segment", &settings, *first, count, BATCH_ITEMS)?;
+            let arrivals = Arrivals::expect(&sink, *first, count);
+            let sent = rig.bare_batches(&file, IN_FLIGHT)?;
+            arrivals.side(&sink, sent.cpu)
+        },
+    )?;
+    Ok(Finding::Values(vec![ratio(("through segment", &delivered), ("bare client", &sent))?]))
+}
