@@ -3,6 +3,7 @@
 //! A connector turns events into calls and replies into verdicts; the engine does everything else. Adding one is one file
 //! here, one line in [`ALL`] and one fixture.
 
+mod common;
 mod webhook;
 
 use domain::Connector;

@@ -1,8 +1,6 @@
 //! Signed webhooks to any URL: the stored bytes, untouched, under headers that are fresh on each attempt.
 
-mod headers;
 mod secrets;
-mod url;
 
 use domain::connector::{
     Batch, BatchLimits, Call, Category, Connector, Field, FieldKind, HttpCall, Item, Manifest, Outlet, Progress,
@@ -10,9 +8,10 @@ use domain::connector::{
 };
 use domain::signature::Scheme;
 use domain::verdict::{FailureReason, PauseReason};
-use domain::{Settings, Timestamp, Verdict, retry_after};
+use domain::{Settings, Timestamp, Verdict};
 
 use self::secrets::Secrets;
+use crate::common::{USER_AGENT, asked_wait, headers, url};
 
 /// Speaks to receivers of webhooks.
 pub(crate) struct Webhook;
@@ -115,15 +114,9 @@ fn verdict(reply: &Reply) -> Verdict {
             message: "the receiver answered 410, which says that it wants no more events; resume when it is back"
                 .to_owned(),
         },
-        status => Verdict::Retry {
-            after: reply.header("retry-after").and_then(|value| retry_after::parse(value, reply.received_at)),
-            reason: FailureReason::of_status(status),
-            message: None,
-        },
+        status => Verdict::Retry { after: asked_wait(reply), reason: FailureReason::of_status(status), message: None },
     }
 }
-
-const USER_AGENT: &str = concat!("Afterclick/", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ const RESERVED: &[&str] = &[
 const RESERVED_PREFIXES: &[&str] = &["proxy-", "webhook-", "x-webhook-"];
 
 /// Checks the setting `headers`.
-pub(super) fn validate(settings: &Settings) -> Result<(), SettingsError> {
+pub(crate) fn validate(settings: &Settings) -> Result<(), SettingsError> {
     let Some(headers) = settings.object("headers") else {
         return Ok(());
     };
@@ -49,7 +49,7 @@ pub(super) fn validate(settings: &Settings) -> Result<(), SettingsError> {
 }
 
 /// The headers of the setting `headers`, as written.
-pub(super) fn custom(settings: &Settings) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn custom(settings: &Settings) -> impl Iterator<Item = (String, String)> {
     let headers = settings.object("headers").into_iter().flatten();
     headers.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
 }

@@ -6,7 +6,7 @@ use url::Url;
 const URL_BYTES_MAX: usize = 2_048;
 
 /// The URL in its normal form, or how the sentence "setting `url` …" ends.
-pub(super) fn parse(text: &str) -> Result<Url, String> {
+pub(crate) fn parse(text: &str) -> Result<Url, String> {
     if text.len() > URL_BYTES_MAX {
         return Err(format!("is longer than {URL_BYTES_MAX} bytes"));
     }

@@ -1,0 +1,100 @@
+//! What several vendors truly share: who we are, where a URL may lead, and the plain reading of an HTTP reply.
+
+pub(crate) mod headers;
+pub(crate) mod url;
+
+use std::time::Duration;
+
+use domain::connector::Reply;
+use domain::verdict::FailureReason;
+use domain::{Verdict, retry_after};
+
+/// Who we are, in every request.
+pub(crate) const USER_AGENT: &str = concat!("Afterclick/", env!("CARGO_PKG_VERSION"));
+
+/// How long the destination asks us to stay away.
+pub(crate) fn asked_wait(reply: &Reply) -> Option<Duration> {
+    reply.header("retry-after").and_then(|value| retry_after::parse(value, reply.received_at))
+}
+
+/// Nobody must act: again by the schedule, not before the destination wants it, with its words.
+pub(crate) fn retry(reply: &Reply) -> Verdict {
+    Verdict::Retry { after: asked_wait(reply), reason: FailureReason::of_status(reply.status), message: said(reply) }
+}
+
+/// The destination asks for less. `otherwise` is how long to wait if it does not say.
+pub(crate) fn wait(reply: &Reply, otherwise: Duration) -> Verdict {
+    Verdict::Wait { after: asked_wait(reply).unwrap_or(otherwise).max(WAIT_MIN), message: said(reply) }
+}
+
+/// What the reply says, for a person: the beginning of its body on one line. `None` if it says nothing, or says it in
+/// HTML, which is some proxy's page and no word of the vendor's.
+pub(crate) fn said(reply: &Reply) -> Option<String> {
+    let text = reply.text();
+    let text = text.trim();
+    if text.is_empty() || text.starts_with('<') {
+        return None;
+    }
+    Some(on_one_line(text, SAID_CHARS_MAX))
+}
+
+/// The same inside a sentence: ` (…)`, or nothing.
+pub(crate) fn in_brackets(said: Option<String>) -> String {
+    said.map(|said| format!(" ({said})")).unwrap_or_default()
+}
+
+/// A text of somebody else's on one line and no longer than so many characters, without what would turn a line around.
+pub(crate) fn on_one_line(text: &str, chars_max: usize) -> String {
+    let mut line = String::with_capacity(text.len().min(chars_max * 4));
+    let mut count = 0;
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c)).filter(|it| !it.is_empty())
+    {
+        if count > 0 {
+            line.push(' ');
+            count += 1;
+        }
+        for c in word.chars() {
+            if count >= chars_max {
+                line.push('…');
+                return line;
+            }
+            line.push(c);
+            count += 1;
+        }
+    }
+    line
+}
+
+/// Marks that reorder text, and separators of lines.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Most characters of a reply that are repeated to a person.
+const SAID_CHARS_MAX: usize = 200;
+/// Shortest wait, so that a destination that asks for none is not hammered.
+const WAIT_MIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::reply;
+
+    #[test]
+    fn a_reply_is_repeated_on_one_line_and_not_for_ever() {
+        let said_of = |body: &str| said(&reply(400, &[], body.to_owned()));
+        assert_eq!(said_of("  no\r\nsuch\tthing\u{202e} \u{0}here "), Some("no such thing here".to_owned()));
+        assert_eq!(said_of(&"x".repeat(500)), Some("x".repeat(200) + "…"));
+        assert_eq!(said_of(" \n"), None);
+        assert_eq!(said_of("<html>Bad gateway</html>"), None);
+    }
+
+    #[test]
+    fn a_wait_is_what_was_asked_for_and_at_least_a_moment() {
+        let after = |value: &str| match wait(&reply(429, &[("retry-after", value)], ""), Duration::from_secs(7)) {
+            Verdict::Wait { after, .. } => after.as_secs(),
+            verdict => panic!("{verdict:?}"),
+        };
+        assert_eq!([after("30"), after("0"), after("soon")], [30, 1, 7]);
+    }
+}
