@@ -6,7 +6,7 @@ use crate::clickhouse::ClickHouse;
 use crate::needs::{Needs, Package, python, script};
 use crate::process::Room;
 
-pub(crate) static NEEDS: Needs = Needs { name: "chdb", packages: &[Package::Python("chdb==4.4.0")] };
+pub(crate) static NEEDS: Needs = Needs { name: "chdb", packages: &[Package::Python("chdb-core==26.9.0")] };
 
 impl ClickHouse {
     /// The same user, database and interface as the old server's, with the types, settings and codes of the current one.

@@ -21,6 +21,8 @@ mod redis;
 mod segment_sdk;
 mod smtp;
 
+use std::ffi::OsStr;
+
 pub use crate::aws::{Aws, Object, Statement};
 pub use crate::clickhouse::ClickHouse;
 pub use crate::kafka::{Kafka, KafkaRecord};
@@ -46,21 +48,56 @@ pub static ALL: &[&Needs] = &[
 
 /// Starts a peer, or says why it is skipped. A peer that is there and does not start is a failure.
 fn start<P>(needs: &Needs, start: impl Fn() -> anyhow::Result<P>) -> Option<P> {
-    let missing = needs.missing();
-    if !missing.is_empty() {
-        let what = format!("peer `{}` lacks {}; `cargo xtask peers` installs it", needs.name, missing.join(", "));
-        assert!(std::env::var("AFTERCLICK_PEERS").as_deref() != Ok("required"), "{what}");
+    if let Some(what) = lacks(needs) {
+        assert!(!required(std::env::var_os("AFTERCLICK_PEERS").as_deref()), "{what}");
         eprintln!("skipped: {what}");
         return None;
     }
-    let mut tries = process::STARTS_MAX;
-    loop {
+    for again in (0..process::STARTS_MAX).rev() {
         match start() {
             Ok(peer) => return Some(peer),
             // A free port may be taken between finding and binding it.
-            Err(error) if tries > 1 => eprintln!("peer `{}`: {error:#}; trying again", needs.name),
+            Err(error) if again > 0 => eprintln!("peer `{}`: {error:#}; trying again", needs.name),
             Err(error) => panic!("peer `{}` does not start: {error:#}", needs.name),
         }
-        tries -= 1;
+    }
+    None
+}
+
+/// What a test says when it cannot have a peer.
+fn lacks(needs: &Needs) -> Option<String> {
+    let missing = needs.missing();
+    (!missing.is_empty())
+        .then(|| format!("peer `{}` lacks {}; `cargo xtask peers` installs it", needs.name, missing.join(", ")))
+}
+
+/// Whether a missing peer is a failure, by the value of `AFTERCLICK_PEERS`.
+fn required(value: Option<&OsStr>) -> bool {
+    value.is_some_and(|value| value == "required")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static NOTHING: Needs = Needs { name: "nothing", packages: &[Package::Python("no-such==1")] };
+
+    #[test]
+    fn what_is_missing_is_skipped_with_a_word_on_how_to_get_it() {
+        let said = "peer `nothing` lacks Python's `no-such==1`; `cargo xtask peers` installs it";
+        assert_eq!(lacks(&NOTHING).as_deref(), Some(said));
+        assert_eq!(lacks(&Needs { name: "empty", packages: &[] }), None);
+    }
+
+    #[test]
+    fn only_where_peers_are_required_is_a_missing_one_a_failure() {
+        assert!(required(Some(OsStr::new("required"))));
+        assert!(!required(Some(OsStr::new(""))) && !required(None));
+    }
+
+    #[test]
+    fn peers_are_known_by_different_names() {
+        let names: std::collections::BTreeSet<_> = ALL.iter().map(|needs| needs.name).collect();
+        assert_eq!(names.len(), ALL.len());
     }
 }

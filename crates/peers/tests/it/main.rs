@@ -6,6 +6,7 @@ mod clickhouse;
 mod kafka;
 mod nats;
 mod postgres;
+mod process;
 mod redis;
 mod segment_sdk;
 mod smtp;
