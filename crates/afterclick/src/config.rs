@@ -15,7 +15,7 @@ use std::path::Path;
 use pipeline::Plugins;
 use pipeline::reconcile::{DestinationSpec, SourceSpec};
 
-pub(crate) use problem::{Problem, Problems, nearest};
+pub(crate) use problem::{Problem, Problems};
 pub(crate) use server::{Flags, LogFormat, LogLevel, Server};
 pub(crate) use show::Line;
 pub(crate) use value::Environment;

@@ -225,6 +225,7 @@ impl From<RegistryError> for Problem {
             RegistryError::Filter(_) => "filter_invalid",
             RegistryError::Concurrency => "concurrency_invalid",
             RegistryError::Rate => "rate_invalid",
+            RegistryError::Batch(_) => "batch_invalid",
             RegistryError::Volume(_) => "volume_invalid",
             RegistryError::TooMany(..) => "limit_reached",
         };

@@ -63,8 +63,8 @@ pub struct BatchWish {
     /// Most events in one batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<u32>,
-    /// How long the first event of a batch waits for others, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How long the first event of a batch waits for others, in milliseconds; written as `wait = "2s"`.
+    #[serde(rename = "wait", with = "crate::wait", skip_serializing_if = "Option::is_none")]
     pub linger_ms: Option<u64>,
 }
 
@@ -72,6 +72,23 @@ impl BatchWish {
     /// Whether nothing is said.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Checks the ranges against what the connector bears. The message continues "the batch …".
+    pub fn check(&self, limits: BatchLimits) -> Result<(), String> {
+        match self.items {
+            Some(items) if limits.items_max == 1 && items != 1 => {
+                return Err("cannot have `items`; this connector sends every event by itself".to_owned());
+            }
+            Some(items) if !(1..=limits.items_max).contains(&(items as usize)) => {
+                return Err(format!("must have 1 to {} `items` with this connector", limits.items_max));
+            }
+            _ => {}
+        }
+        if self.linger_ms.is_some_and(|ms| ms > LINGER_MS_MAX) {
+            return Err("must not `wait` for more than 15 minutes".to_owned());
+        }
+        Ok(())
     }
 
     /// The limits that hold: the connector's, with what is said in their place.
@@ -106,4 +123,40 @@ pub struct Pause {
     /// For a person: what happened and what to do.
     pub message: String,
     pub since: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_wish_reads_and_writes_as_people_write_it() {
+        let written = json!({"items": 50, "wait": "2s"});
+        let wish: BatchWish = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(wish, BatchWish { items: Some(50), linger_ms: Some(2_000) });
+        assert_eq!(serde_json::to_value(wish).unwrap(), written);
+        assert_eq!(serde_json::to_value(BatchWish::default()).unwrap(), json!({}));
+        for bad in [json!({"wait": 2}), json!({"wait": "soon"}), json!({"linger_ms": 2_000})] {
+            assert!(serde_json::from_value::<BatchWish>(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wish_beyond_what_the_connector_bears_is_refused() {
+        let limits = BatchLimits { items: 15, items_max: 100, ..BatchLimits::ONE };
+        let check = |items, linger_ms, limits| BatchWish { items, linger_ms }.check(limits);
+        assert!(check(Some(100), Some(LINGER_MS_MAX), limits).is_ok());
+        assert!(check(Some(1), None, BatchLimits::ONE).is_ok());
+        for (items, linger_ms, limits, expect) in [
+            (Some(0), None, limits, "1 to 100"),
+            (Some(101), None, limits, "1 to 100"),
+            (Some(2), None, BatchLimits::ONE, "by itself"),
+            (None, Some(LINGER_MS_MAX + 1), limits, "15 minutes"),
+        ] {
+            let message = check(items, linger_ms, limits).unwrap_err();
+            assert!(message.contains(expect), "{message}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ pub mod destination;
 pub mod event;
 pub mod expression;
 pub mod fields;
+pub mod hint;
 pub mod id;
 pub mod key;
 pub mod mapping;
@@ -30,6 +31,7 @@ pub mod subscription;
 pub mod time;
 pub mod verdict;
 pub mod volume;
+mod wait;
 
 pub use appspace::Appspace;
 pub use attempt::Attempt;

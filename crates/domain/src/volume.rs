@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::connector::BatchLimits;
 use crate::event::Event;
 use crate::fields::Fields;
 
@@ -25,8 +26,9 @@ pub struct Volume {
     /// Of events that carry a value, only those of at least this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
-    /// One message per interval of this many milliseconds, about everything that happened in it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// One message per interval of this many milliseconds, about everything that happened in it; written as
+    /// `digest = "30s"`.
+    #[serde(rename = "digest", with = "crate::wait", skip_serializing_if = "Option::is_none")]
     pub digest_ms: Option<u64>,
     /// Of the events of one type about one subject, only the first of each day (UTC).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -58,8 +60,8 @@ impl Volume {
         *self == Self::default()
     }
 
-    /// Checks the ranges. The message continues "the volume …".
-    pub fn check(&self) -> Result<(), &'static str> {
+    /// Checks the ranges, and against what the connector can do. The message continues "the volume …".
+    pub fn check(&self, limits: BatchLimits) -> Result<(), &'static str> {
         if self.sample.is_some_and(|sample| !(sample > 0.0 && sample <= 1.0)) {
             return Err("has a `sample` that is not more than 0 and at most 1");
         }
@@ -68,6 +70,9 @@ impl Volume {
         }
         if self.digest_ms.is_some_and(|ms| !(DIGEST_MS_MIN..=DIGEST_MS_MAX).contains(&ms)) {
             return Err("has a `digest` that is not between 1 second and 1 day");
+        }
+        if self.digest_ms.is_some() && limits.items_max == 1 {
+            return Err("has a `digest`, but this connector sends every event by itself");
         }
         Ok(())
     }
@@ -141,15 +146,27 @@ mod tests {
     }
 
     #[test]
+    fn wishes_read_and_write_as_people_write_them() {
+        let written = json!({"sample": 0.1, "threshold": 100.0, "digest": "30s", "first_per_subject_per_day": true});
+        let volume: Volume = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(volume.digest_ms, Some(30_000));
+        assert_eq!(serde_json::to_value(volume).unwrap(), written);
+        assert!(serde_json::from_value::<Volume>(json!({"digest_ms": 30_000})).is_err());
+    }
+
+    #[test]
     fn wishes_out_of_range_are_refused() {
+        let many = BatchLimits { items_max: 100, ..BatchLimits::ONE };
         for volume in [
             Volume { sample: Some(0.0), ..Volume::default() },
             Volume { sample: Some(1.1), ..Volume::default() },
             Volume { threshold: Some(f64::NAN), ..Volume::default() },
             Volume { digest_ms: Some(10), ..Volume::default() },
         ] {
-            assert!(volume.check().is_err(), "{volume:?}");
+            assert!(volume.check(many).is_err(), "{volume:?}");
         }
-        assert!(Volume { sample: Some(1.0), digest_ms: Some(30_000), ..Volume::default() }.check().is_ok());
+        let digest = Volume { sample: Some(1.0), digest_ms: Some(30_000), ..Volume::default() };
+        assert!(digest.check(many).is_ok());
+        assert!(digest.check(BatchLimits::ONE).unwrap_err().contains("by itself"));
     }
 }

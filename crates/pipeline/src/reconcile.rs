@@ -272,8 +272,7 @@ fn destination_step(mint: &Mint<'_>, current: Option<&Destination>, spec: Destin
         note(&mut changes, "retry", current.retry != wanted.retry);
         note(&mut changes, "concurrency", current.concurrency != wanted.concurrency);
         note(&mut changes, "rate", current.rate != wanted.rate);
-        note(&mut changes, "batch", current.batch != wanted.batch);
-        note(&mut changes, "volume", current.volume != wanted.volume);
+        note_wishes(&mut changes, current, &wanted);
         note(&mut changes, "breaker", current.breaker != wanted.breaker);
         note_settings(&mut changes, &current.settings, &wanted.settings);
     }
@@ -297,6 +296,17 @@ fn note(changes: &mut Vec<String>, member: &str, differs: bool) {
     if differs {
         changes.push(member.to_owned());
     }
+}
+
+fn note_wishes(changes: &mut Vec<String>, current: &Destination, wanted: &Destination) {
+    let ((was, is), (had, has)) = ((&current.batch, &wanted.batch), (&current.volume, &wanted.volume));
+    note(changes, "batch.items", was.items != is.items);
+    note(changes, "batch.wait", was.linger_ms != is.linger_ms);
+    note(changes, "volume.sample", had.sample != has.sample);
+    note(changes, "volume.threshold", had.threshold != has.threshold);
+    note(changes, "volume.digest", had.digest_ms != has.digest_ms);
+    let (had, has) = (had.first_per_subject_per_day, has.first_per_subject_per_day);
+    note(changes, "volume.first_per_subject_per_day", had != has);
 }
 
 fn note_settings(changes: &mut Vec<String>, current: &Settings, wanted: &Settings) {

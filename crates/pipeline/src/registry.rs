@@ -14,6 +14,7 @@ use domain::connector::SettingsError;
 use domain::destination::{CONCURRENCY_MAX, DESTINATIONS_MAX, Pause};
 use domain::key::{Key, KeyHash};
 use domain::source::{Dialect, SOURCE_SECRETS_MAX, SOURCES_MAX};
+use domain::subscription::Subscriptions;
 use domain::verdict::PauseReason;
 use domain::{Appspace, AppspaceId, Connector, Destination, DestinationId, KeyId, Name, Source, SourceId};
 use storage::{Store, StoreError};
@@ -35,6 +36,19 @@ pub struct Plugins {
     pub connectors: &'static [&'static dyn Connector],
 }
 
+impl Plugins {
+    /// The connector of this name.
+    pub fn connector(&self, name: &str) -> Option<&'static dyn Connector> {
+        self.connectors.iter().copied().find(|connector| connector.manifest().name == name)
+    }
+
+    /// The events of a destination that names none: those of its connector. One whose connector is not known is refused
+    /// for that.
+    pub fn default_events(&self, connector: &str) -> Subscriptions {
+        self.connector(connector).map_or_else(Subscriptions::every, |connector| connector.manifest().default_events())
+    }
+}
+
 /// Why a change was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -54,6 +68,8 @@ pub enum RegistryError {
     Concurrency,
     #[error("the rate must be more than 0 and at most 100000 requests per second")]
     Rate,
+    #[error("the batch {0}")]
+    Batch(String),
     #[error("the volume {0}")]
     Volume(&'static str),
     #[error("an appspace can have at most {0} {1}")]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::connection::Connection;
 use super::output::{self, Table, cell};
-use super::serve::Options;
+use super::serve::Overrides;
 use super::{Failure, Outcome, block_on};
 use crate::client::Client;
 use crate::config::Config;
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let config = Options::default().load_file(Some(&arguments.file))?;
+    let config = Overrides::default().load_file(Some(&arguments.file))?;
     let client = arguments.connection.client()?;
     block_on(async {
         let plan = put(&client, &config, arguments.prune, true).await?;

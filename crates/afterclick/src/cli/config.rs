@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::output::{self, Table, say};
-use super::serve::Options;
+use super::serve::{Options, Overrides};
 use super::{Failure, Outcome, block_on};
 use crate::config::Config;
 use crate::wire;
@@ -35,14 +35,14 @@ enum Verb {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
-        options: Options,
+        overrides: Overrides,
     },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     match &arguments.verb {
         Verb::Show { options, json } => show(options, *json),
-        Verb::Check { file, options } => check(options, file),
+        Verb::Check { file, overrides } => check(overrides, file),
     }
 }
 
@@ -60,8 +60,8 @@ fn show(options: &Options, json: bool) -> Outcome {
     Ok(())
 }
 
-fn check(options: &Options, file: &std::path::Path) -> Outcome {
-    let config = options.load_file(Some(file)).map_err(as_failed)?;
+fn check(overrides: &Overrides, file: &std::path::Path) -> Outcome {
+    let config = overrides.load_file(Some(file)).map_err(as_failed)?;
     block_on(async {
         wire::check(&config).await?;
         say(&format!("{}: {}, no problem found", file.display(), contents(&config)));

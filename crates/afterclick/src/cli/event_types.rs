@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 
 /// The entry of a type, or the nearest one's name in the error.
 pub(super) fn find(name: &str) -> Result<&'static EventKind, Failure> {
-    let nearest = || crate::config::nearest(name, catalogue::ALL.iter().map(|kind| kind.event_type));
+    let nearest = || domain::hint::nearest(name, catalogue::ALL.iter().map(|kind| kind.event_type));
     catalogue::find(name).ok_or_else(|| {
         let hint = nearest().map_or_else(
             || "`afterclick event-types` lists them".to_owned(),

@@ -28,12 +28,19 @@ pub(crate) struct Arguments {
 /// The file that commands which only look find by themselves.
 pub(super) const FILE_HERE: &str = "afterclick.toml";
 
-/// What says how a server runs.
+/// What says how a server runs: a file, and what is put over it.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Options {
     /// The configuration file (`AFTERCLICK_CONFIG`)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// What is put over the `[server]` of a file.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Overrides {
     /// Where everything is kept (`AFTERCLICK_DATA_DIR`) [default: ./afterclick-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -60,18 +67,22 @@ pub(crate) struct Options {
 impl Options {
     /// Reads the file that the options or the environment name, if any, and puts the other layers over it.
     pub(crate) fn load(&self) -> Result<Config, Failure> {
-        let file = self.config.clone().or_else(|| std::env::var_os("AFTERCLICK_CONFIG").map(PathBuf::from));
-        self.load_file(file.as_deref())
+        self.overrides.load_file(self.named().as_deref())
     }
 
     /// The same, and `afterclick.toml` of this directory if nothing else is named: for commands that only look.
     pub(crate) fn load_or_here(&self) -> Result<Config, Failure> {
         let here = || Some(PathBuf::from(FILE_HERE)).filter(|file| file.exists());
-        let named = self.config.clone().or_else(|| std::env::var_os("AFTERCLICK_CONFIG").map(PathBuf::from));
-        self.load_file(named.or_else(here).as_deref())
+        self.overrides.load_file(self.named().or_else(here).as_deref())
     }
 
-    /// The same with a file named otherwise.
+    fn named(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| std::env::var_os("AFTERCLICK_CONFIG").map(PathBuf::from))
+    }
+}
+
+impl Overrides {
+    /// Reads a file, if one is named, and puts the other layers over it.
     pub(crate) fn load_file(&self, file: Option<&Path>) -> Result<Config, Failure> {
         let flags = Flags {
             listen: self.listen.clone(),

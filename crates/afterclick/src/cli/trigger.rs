@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, header};
 
 use super::connection::Connection;
 use super::output::{cell, say};
-use super::serve::{FILE_HERE, Options};
+use super::serve::{FILE_HERE, Overrides};
 use super::{Failure, Outcome, block_on, event_types, time};
 use crate::client::Client;
 use crate::{random, wire};
@@ -99,7 +99,7 @@ fn signature(arguments: &Arguments) -> Result<Option<Signature>, Failure> {
     // A secret that is given needs no file; one that is not has to come from somewhere.
     let here = || Some(PathBuf::from(FILE_HERE)).filter(|file| secret.is_none() && file.exists());
     if let Some(file) = arguments.config.clone().or_else(here) {
-        let config = Options::default().load_file(Some(&file))?;
+        let config = Overrides::default().load_file(Some(&file))?;
         let source = config.sources.iter().find(|source| source.name.as_str() == arguments.source);
         let source = source.ok_or_else(|| {
             Failure::misused(format!("`{}` describes no source named `{}`", file.display(), arguments.source))

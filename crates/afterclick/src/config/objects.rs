@@ -1,23 +1,29 @@
 //! The sources and destinations of a file.
 
-use domain::connector::{Field, FieldKind};
+use std::time::Duration;
+
+use domain::connector::{Field, FieldKind, Manifest};
 use domain::destination::{BatchWish, CONCURRENCY_DEFAULT, RateLimit};
-use domain::retry::RetryPolicy;
+use domain::hint::hint;
+use domain::retry::{RetryPolicy, RetryPolicyError, format_wait, parse_wait};
 use domain::secret::{MASK, Secret};
 use domain::signature::Scheme;
 use domain::subscription::Subscriptions;
 use domain::{Settings, Volume};
 use pipeline::Plugins;
 use pipeline::reconcile::{DestinationSpec, SourceSpec};
+use serde::Deserialize;
 
-use super::problem::{Problem, Problems, hint};
+use super::problem::{Problem, Problems};
 use super::section::{Section, display};
 use super::show::{Line, Origin};
 use super::value::{Kind, Value};
 
 const SOURCE_KEYS: &[&str] = &["name", "kind", "scheme", "secrets", "settings"];
 const DESTINATION_KEYS: &[&str] =
-    &["name", "connector", "events", "when", "retry", "concurrency", "rate", "breaker", "settings"];
+    &["name", "connector", "events", "when", "retry", "concurrency", "rate", "batch", "volume", "breaker", "settings"];
+const BATCH_KEYS: &[&str] = &["items", "wait"];
+const VOLUME_KEYS: &[&str] = &["sample", "threshold", "digest", "first_per_subject_per_day"];
 
 /// Reads every `[[source]]`.
 pub(crate) fn sources(
@@ -83,35 +89,104 @@ fn source(section: &mut Section<'_>, plugins: Plugins) -> Option<SourceSpec> {
 
 fn destination(section: &mut Section<'_>, plugins: Plugins) -> Option<DestinationSpec> {
     let name = section.required("name", "it is what logs, API and command line call it");
-    let connector: Option<String> = section.required("connector", "write `webhook` to send signed webhooks");
-    let events = section.read("events", Subscriptions::every(), r#"["*"]"#);
+    let connector: Option<String> = section.required("connector", "`afterclick connectors` lists what there is");
+    let manifest = connector.and_then(|connector| manifest(section, plugins, &connector));
+    let default_events = manifest.map_or_else(Subscriptions::every, Manifest::default_events);
+    let shown_events = display(&serde_json::json!(default_events));
+    let events = section.read("events", default_events, &shown_events);
     let when = section.read("when", None, "every event of these types");
     let retry = section.read("retry", RetryPolicy::Standard, "standard");
     let concurrency = section.read("concurrency", CONCURRENCY_DEFAULT, &CONCURRENCY_DEFAULT.to_string());
-    let rate: Option<Option<RateLimit>> = section.read("rate", None, "unlimited");
+    let default_rate = manifest.and_then(|manifest| manifest.rate).map(|rate| rate.per_second.to_string());
+    let rate: Option<Option<RateLimit>> = section.read("rate", None, default_rate.as_deref().unwrap_or("unlimited"));
     let breaker = section.read("breaker", true, "true");
 
-    let connector = connector?;
-    let known: Vec<_> = plugins.connectors.iter().map(|connector| connector.manifest()).collect();
-    let Some(manifest) = known.iter().find(|manifest| manifest.name == connector) else {
-        let names: Vec<_> = known.iter().map(|manifest| manifest.name).collect();
-        section.fail(Some("connector"), format!("`{connector}` is not a connector; {}", hint(&connector, &names)));
-        return None;
-    };
+    let manifest = manifest?;
+    let batch = batch(section, manifest);
+    let volume = volume(section, manifest);
     let settings = settings(section, manifest.name, manifest.fields);
     Some(DestinationSpec {
         name: name?,
-        connector,
+        connector: manifest.name.to_owned(),
         events: events?,
         when: when?,
         retry: retry?,
         concurrency: concurrency?,
         rate: rate?,
-        batch: BatchWish::default(),
-        volume: Volume::default(),
+        batch: batch?,
+        volume: volume?,
         breaker: breaker?,
         settings: settings?,
     })
+}
+
+fn manifest(section: &mut Section<'_>, plugins: Plugins, connector: &str) -> Option<&'static Manifest> {
+    let found = plugins.connector(connector).map(|connector| connector.manifest());
+    if found.is_none() {
+        let names: Vec<_> = plugins.connectors.iter().map(|connector| connector.manifest().name).collect();
+        section.fail(Some("connector"), format!("`{connector}` is not a connector; {}", hint(connector, &names)));
+    }
+    found
+}
+
+/// `batch = { items = 50, wait = "2s" }`.
+fn batch(section: &mut Section<'_>, manifest: &Manifest) -> Option<BatchWish> {
+    let limits = manifest.batch;
+    let default_wait = format_wait(limits.linger());
+    let wish = section.nested("batch", BATCH_KEYS, |batch| {
+        let items = batch.read("items", None, &limits.items.to_string());
+        let wait: Option<Option<Wait>> = batch.read("wait", None, &default_wait);
+        Some(BatchWish { items: items?, linger_ms: wait?.map(Wait::as_ms) })
+    })?;
+    accepted(section, "batch", wish.check(limits)).then_some(wish)
+}
+
+/// `volume = { sample = 0.1, threshold = 100, digest = "30s", first_per_subject_per_day = true }`.
+fn volume(section: &mut Section<'_>, manifest: &Manifest) -> Option<Volume> {
+    let wish = section.nested("volume", VOLUME_KEYS, |volume| {
+        let sample = volume.read("sample", None, "every event");
+        let threshold = volume.read("threshold", None, "any value");
+        let digest: Option<Option<Wait>> = volume.read("digest", None, "none, each event by itself");
+        let first = volume.read("first_per_subject_per_day", false, "false");
+        Some(Volume {
+            sample: sample?,
+            threshold: threshold?,
+            digest_ms: digest?.map(Wait::as_ms),
+            first_per_subject_per_day: first?,
+        })
+    })?;
+    accepted(section, "volume", wish.check(manifest.batch)).then_some(wish)
+}
+
+/// Tells what is wrong with a table as a whole.
+fn accepted(section: &mut Section<'_>, key: &str, checked: Result<(), impl std::fmt::Display>) -> bool {
+    match checked {
+        Ok(()) => true,
+        Err(message) => {
+            let name = section.name_of(key);
+            section.fail(Some(key), format!("`{name}` {message}"));
+            false
+        }
+    }
+}
+
+/// `"2s"`.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Wait(Duration);
+
+impl TryFrom<String> for Wait {
+    type Error = RetryPolicyError;
+
+    fn try_from(text: String) -> Result<Self, RetryPolicyError> {
+        parse_wait(&text).map(Self)
+    }
+}
+
+impl Wait {
+    fn as_ms(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// The secrets of a source: a list of texts, shown only by their ends.
@@ -162,8 +237,20 @@ fn settings(section: &mut Section<'_>, owner: &str, fields: &'static [Field]) ->
             continue;
         };
         section.show(&format!("settings.{key}"), shown(field.kind, value), Origin::Line(value.line));
+        if let Err(message) = field.kind.check(&value.to_json()) {
+            section.fail_at(value.line, format!("`{path}` {message}"));
+            fits = false;
+        }
     }
-    for field in fields.iter().filter(|field| field.required && !entries.contains_key(field.name)) {
+    for field in fields {
+        if entries.contains_key(field.name) {
+            continue;
+        }
+        if !field.required {
+            let default = field.default.unwrap_or("none");
+            section.show(&format!("settings.{}", field.name), default.to_owned(), Origin::Default);
+            continue;
+        }
         let path = section.name_of(&format!("settings.{}", field.name));
         section.fail(Some("settings"), format!("`{path}` is missing; {}", field.help));
         fits = false;
@@ -194,12 +281,12 @@ fn shown(kind: FieldKind, value: &Value) -> String {
                 _ => url.to_owned(),
             }
         }
+        // What comes from the environment may be a credential, whatever it is a part of.
+        FieldKind::Mapping | FieldKind::Template => display(&value.to_json_as_written()),
         FieldKind::Text
         | FieldKind::Choice { .. }
         | FieldKind::Switch
         | FieldKind::Integer { .. }
-        | FieldKind::Template
-        | FieldKind::Mapping
         | FieldKind::List => display(&value.to_json()),
     }
 }

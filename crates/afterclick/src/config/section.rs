@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use domain::hint::hint;
 use serde::de::DeserializeOwned;
 
-use super::problem::{Problem, Problems, hint};
+use super::problem::{Problem, Problems};
 use super::show::{Line, Origin};
 use super::value::{Kind, Value};
 
@@ -32,6 +33,22 @@ impl<'s> Section<'s> {
             }
         }
         Some(Self { path, line: value.line, entries: entries.clone(), problems, shown: Vec::new() })
+    }
+
+    /// Opens the table at a key and lets `read` read it; one that is not there is empty.
+    pub(crate) fn nested<T>(
+        &mut self,
+        key: &str,
+        known: &[&str],
+        read: impl FnOnce(&mut Section<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let empty = || Value { kind: Kind::Table(BTreeMap::new()), line: self.line, written: None };
+        let value = self.entries.get(key).cloned().unwrap_or_else(empty);
+        let mut inner = Section::open(&value, dotted(&self.path, key), known, self.problems)?;
+        let read = read(&mut inner);
+        let shown = inner.into_shown();
+        self.shown.extend(shown);
+        read
     }
 
     /// The value of a key, if it is there.

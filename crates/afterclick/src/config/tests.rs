@@ -50,6 +50,38 @@ fn a_file_is_read_with_the_defaults_of_the_design() {
 }
 
 #[test]
+fn batch_and_volume_are_read_checked_and_shown() {
+    let with = |lines: &str| GOOD.replace("rate = 2.5", &format!("rate = 2.5\n{lines}"));
+    let text =
+        with("batch.wait = \"2s\"\nvolume = { sample = 0.1, threshold = 100, first_per_subject_per_day = true }");
+    let config = load_text(&text).unwrap();
+    let destination = &config.destinations[0];
+    assert_eq!(destination.batch.linger_ms, Some(2_000));
+    assert_eq!((destination.volume.sample, destination.volume.threshold), (Some(0.1), Some(100.0)));
+    assert!(destination.volume.first_per_subject_per_day);
+    let line = |key: &str| {
+        let line = config.shown.iter().find(|line| line.key == key).unwrap_or_else(|| panic!("{key} is not shown"));
+        format!("{} from {}", line.value, line.origin)
+    };
+    assert_eq!(line("destination.backend.batch.wait"), "2s from f.toml:12");
+    assert_eq!(line("destination.backend.batch.items"), "1 from default");
+    assert_eq!(line("destination.backend.volume.sample"), "0.1 from f.toml:13");
+
+    for (lines, expected) in [
+        ("batch.items = 50", "f.toml:12: `destination.backend.batch` cannot have `items`"),
+        ("batch.wait = 2", "f.toml:12: `destination.backend.batch.wait`: invalid type"),
+        ("batch.wait = \"2 s\"", "f.toml:12: `destination.backend.batch.wait`: `2 s` is not a wait"),
+        ("batch.itmes = 1", "f.toml:12: unknown key `destination.backend.batch.itmes`; did you mean `items`?"),
+        ("batch = 50", "f.toml:12: `destination.backend.batch` must be a table, not a number"),
+        ("volume.sample = 0", "f.toml:12: `destination.backend.volume` has a `sample`"),
+        ("volume.digest = \"30s\"", "f.toml:12: `destination.backend.volume` has a `digest`, but"),
+        ("volume.treshold = 1", "did you mean `threshold`?"),
+    ] {
+        check(&with(lines), expected);
+    }
+}
+
+#[test]
 fn every_value_is_shown_with_its_origin_and_no_secret() {
     let shown = load_text(GOOD).unwrap().shown;
     let line = |key: &str| {

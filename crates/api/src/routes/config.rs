@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::destinations::rate;
-use super::destinations::shape::RetryShown;
+use super::destinations::shape::{BatchShown, RetryShown, VolumeShown};
 use super::sources::shape::SchemeShown;
 use crate::auth::Owner;
 use crate::extract::Json as Body;
@@ -71,10 +71,10 @@ pub(crate) struct ConfigDestination {
     concurrency: Option<u16>,
     rate: Option<f64>,
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<BatchShown>)]
     batch: BatchWish,
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<VolumeShown>)]
     volume: Volume,
     breaker: Option<bool>,
     #[serde(default)]
@@ -129,7 +129,7 @@ pub(crate) async fn apply(
         return Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", detail));
     }
     let dry_run = config.dry_run;
-    let plan = reconcile::plan(&state.registry, &state.guard, desired(config)?)?;
+    let plan = reconcile::plan(&state.registry, &state.guard, desired(&state, config)?)?;
     if !dry_run {
         reconcile::apply(&state.registry, &plan).await?;
     }
@@ -142,7 +142,7 @@ pub(crate) async fn apply(
     Ok(Json(Applied { applied: !dry_run, plan: steps.collect() }))
 }
 
-fn desired(config: Config) -> Result<Desired, Problem> {
+fn desired(state: &ApiState, config: Config) -> Result<Desired, Problem> {
     let sources = config.sources.into_iter().map(|source| SourceSpec {
         name: source.name,
         kind: source.kind,
@@ -150,11 +150,12 @@ fn desired(config: Config) -> Result<Desired, Problem> {
         secrets: source.secrets,
         settings: Settings(source.settings),
     });
+    let plugins = state.registry.plugins();
     let destinations = config.destinations.into_iter().map(|destination| {
         Ok(DestinationSpec {
             name: destination.name,
+            events: destination.events.unwrap_or_else(|| plugins.default_events(&destination.connector)),
             connector: destination.connector,
-            events: destination.events.unwrap_or_else(Subscriptions::every),
             when: destination.when,
             retry: destination.retry.unwrap_or(RetryPolicy::Standard),
             concurrency: destination.concurrency.unwrap_or(CONCURRENCY_DEFAULT),

@@ -23,7 +23,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use self::shape::{Destination, DestinationWithSecret, RetryShown, show};
+use self::shape::{BatchShown, Destination, DestinationWithSecret, RetryShown, VolumeShown, show};
 use super::replays;
 use super::sources::secrets::new_secret;
 use crate::auth::{Caller, Owner, Reader};
@@ -47,7 +47,8 @@ pub(crate) struct CreateDestination {
     /// Who receives: see `/v1/connectors`.
     #[schema(examples("webhook"))]
     connector: String,
-    /// Exact types, `prefix.*` or `*` (the default: every type but `test` and `afterclick.*`).
+    /// Exact types, `prefix.*` or `*` (every type but `test` and `afterclick.*`). What is meant for the connector's
+    /// readers, if it is left out: see `/v1/connectors`.
     #[schema(value_type = Option<Vec<String>>)]
     events: Option<Subscriptions>,
     /// A filter: only events for which it is true are sent.
@@ -64,11 +65,11 @@ pub(crate) struct CreateDestination {
     rate: Option<f64>,
     /// How much goes into one batch, if not what the connector says.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<BatchShown>)]
     batch: BatchWish,
     /// How much of what matches it wants; everything by default.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<VolumeShown>)]
     volume: Volume,
     /// Whether its breaker may open; `true` by default.
     breaker: Option<bool>,
@@ -112,9 +113,9 @@ pub(crate) struct ChangeDestination {
     #[serde(default)]
     #[schema(value_type = Option<f64>)]
     rate: Edit<f64>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<BatchShown>)]
     batch: Option<BatchWish>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<VolumeShown>)]
     volume: Option<Volume>,
     breaker: Option<bool>,
     /// Members to set; `null` removes one. A member that is sent back as it was shown stays.
@@ -148,6 +149,8 @@ pub(crate) async fn create(
     Body(mut wanted): Body<CreateDestination>,
 ) -> Result<(StatusCode, Json<DestinationWithSecret>), Problem> {
     let made = make_secret(&state, &mut wanted)?;
+    let default_events = || state.registry.plugins().default_events(&wanted.connector);
+    let events = wanted.events.take().unwrap_or_else(default_events);
     let backfill = wanted.backfill.take();
     let now = state.clock.now();
     let destination = domain::Destination {
@@ -155,7 +158,7 @@ pub(crate) async fn create(
         appspace: caller.appspace_id(),
         name: wanted.name,
         connector: wanted.connector,
-        events: wanted.events.unwrap_or_else(Subscriptions::every),
+        events,
         when: wanted.when,
         retry: wanted.retry.unwrap_or(RetryPolicy::Standard),
         concurrency: wanted.concurrency.unwrap_or(CONCURRENCY_DEFAULT),
@@ -306,9 +309,8 @@ pub(crate) fn signs(connector: &dyn Connector) -> bool {
 
 /// Makes the signing secret of a new destination that needs one and was given none.
 fn make_secret(state: &ApiState, wanted: &mut CreateDestination) -> Result<Option<Secret>, Problem> {
-    let connectors = state.registry.plugins().connectors;
-    let connector = connectors.iter().find(|connector| connector.manifest().name == wanted.connector);
-    if !connector.is_some_and(|connector| signs(*connector)) || wanted.settings.contains_key(SECRET) {
+    let connector = state.registry.plugins().connector(&wanted.connector);
+    if !connector.is_some_and(signs) || wanted.settings.contains_key(SECRET) {
         return Ok(None);
     }
     let made = new_secret()?;

@@ -52,8 +52,11 @@ async fn a_plan_names_what_differs_and_shows_no_value() {
     changed["sources"][0]["secrets"] = json!([SECRET, "another-secret-of-the-file"]);
     changed["destinations"][0]["events"] = json!(["*"]);
     changed["destinations"][0]["settings"]["url"] = json!("https://example.com/other");
+    changed["destinations"][0]["batch"] = json!({ "wait": "2s" });
+    changed["destinations"][0]["volume"] = json!({ "sample": 0.1, "threshold": 100 });
     let plan = apply(&desk, &changed).await;
-    assert_eq!(plan, ["update source tolinku secrets", "update destination orders events,settings.url"]);
+    let members = "events,batch.wait,volume.sample,volume.threshold,settings.url";
+    assert_eq!(plan, ["update source tolinku secrets".to_owned(), format!("update destination orders {members}")]);
     let destination = desk.get("/v1/destinations/orders").expect(200).await;
     assert_eq!(destination["settings"]["url"], "https://example.com/other");
     assert_eq!(destination["paused"]["reason"], "manual", "a file does not resume what a person paused");

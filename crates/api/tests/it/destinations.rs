@@ -32,6 +32,36 @@ async fn a_destination_lives_from_creation_to_deletion() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn batch_and_volume_are_said_as_in_the_file_and_shown_as_they_were_said() {
+    let desk = Desk::new().await;
+    let (batch, volume) = (json!({ "items": 1, "wait": "2s" }), json!({ "sample": 0.5, "threshold": 100.0 }));
+    let wanted = json!({
+        "name": "orders", "connector": "webhook", "batch": batch, "volume": volume,
+        "settings": { "url": "https://example.com/hooks" },
+    });
+    let created = desk.post("/v1/destinations", wanted).expect(201).await;
+    assert_eq!((&created["batch"], &created["volume"]), (&batch, &volume));
+    let change = json!({ "volume": { "first_per_subject_per_day": true } });
+    let changed = desk.patch("/v1/destinations/orders", change.clone()).expect(200).await;
+    assert_eq!((&changed["batch"], &changed["volume"]), (&batch, &change["volume"]));
+
+    for (wrong, status, code, told) in [
+        (json!({ "batch": { "items": 50 } }), 422, "batch_invalid", "by itself"),
+        (json!({ "batch": { "wait": "1h" } }), 422, "batch_invalid", "15 minutes"),
+        (json!({ "batch": { "wait": 2 } }), 400, "body_invalid", "string"),
+        (json!({ "batch": { "item": 2 } }), 400, "body_invalid", "did you mean `items`?"),
+        (json!({ "volume": { "sample": 2 } }), 422, "volume_invalid", "sample"),
+        (json!({ "volume": { "digest": "30s" } }), 422, "volume_invalid", "by itself"),
+        (json!({ "volume": { "digest": "soon" } }), 400, "body_invalid", "10s"),
+        (json!({ "volume": { "treshold": 1 } }), 400, "body_invalid", "did you mean `threshold`?"),
+        (json!({ "settings": { "ulr": "x" } }), 422, "setting_invalid", "did you mean `url`?"),
+    ] {
+        let problem = desk.patch("/v1/destinations/orders", wrong).problem(status, code).await;
+        assert!(text(&problem, "detail").contains(told), "{problem}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn settings_can_be_sent_back_as_they_were_shown() {
     let desk = Desk::new().await;
     let settings =

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::hint::hint;
 use crate::settings::Settings;
+use crate::subscription::{Pattern, Subscriptions};
 
 /// What the dashboard form, the listing, the validation, the masking and the reference page derive from.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -89,6 +91,13 @@ impl Manifest {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// What a destination gets that names no events.
+    pub fn default_events(&self) -> Subscriptions {
+        let patterns: Vec<Pattern> = self.events.iter().filter_map(|pattern| pattern.parse().ok()).collect();
+        // The kit holds every manifest to patterns that can be read.
+        Subscriptions::new(patterns).unwrap_or_else(|_| Subscriptions::every())
+    }
+
     /// Whether the member `name` of the settings must never be shown. Unknown members count as secret, and so do the
     /// values of a map: headers carry credentials.
     pub fn is_secret(&self, name: &str) -> bool {
@@ -105,9 +114,8 @@ impl Manifest {
 pub(crate) fn check_fields(owner: &str, fields: &[Field], settings: &Settings) -> Result<(), SettingsError> {
     for (name, value) in &settings.0 {
         let Some(field) = fields.iter().find(|field| field.name == name) else {
-            let known: Vec<_> = fields.iter().map(|field| format!("`{}`", field.name)).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(SettingsError::new(name, format!("is not a setting of `{owner}`; it has {known}")));
+            let known: Vec<_> = fields.iter().map(|field| field.name).collect();
+            return Err(SettingsError::new(name, format!("is not a setting of `{owner}`; {}", hint(name, &known))));
         };
         field.kind.check(value).map_err(|message| SettingsError::new(name, message))?;
     }
@@ -181,7 +189,8 @@ impl FieldKind {
         matches!(self, Self::Secret | Self::SecretUrl | Self::Map)
     }
 
-    fn check(self, value: &Value) -> Result<(), String> {
+    /// Whether a value fits. The message continues "setting `…` …".
+    pub fn check(self, value: &Value) -> Result<(), String> {
         let fits = match self {
             Self::Text | Self::Secret | Self::Url | Self::SecretUrl | Self::Template => value.is_string(),
             Self::Choice { of } => value.as_str().is_some_and(|text| of.contains(&text)),

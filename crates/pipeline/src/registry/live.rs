@@ -37,10 +37,8 @@ pub struct LiveSource {
 impl LiveDestination {
     /// Checks a destination and compiles what it needs.
     pub fn compile(plugins: Plugins, destination: Destination) -> Result<Self, RegistryError> {
-        let connectors = plugins.connectors;
-        let connector = connectors.iter().find(|connector| connector.manifest().name == destination.connector).copied();
-        let Some(connector) = connector else {
-            let known = list(connectors.iter().map(|connector| connector.manifest().name));
+        let Some(connector) = plugins.connector(&destination.connector) else {
+            let known = list(plugins.connectors.iter().map(|connector| connector.manifest().name));
             return Err(RegistryError::UnknownConnector(destination.connector, known));
         };
         if !(1..=CONCURRENCY_MAX).contains(&destination.concurrency) {
@@ -51,7 +49,9 @@ impl LiveDestination {
         }
         connector.manifest().check(&destination.settings)?;
         let outlet = connector.open(&destination.settings)?;
-        destination.volume.check().map_err(RegistryError::Volume)?;
+        let limits = connector.manifest().batch;
+        destination.batch.check(limits).map_err(RegistryError::Batch)?;
+        destination.volume.check(limits).map_err(RegistryError::Volume)?;
         let filter = destination.when.as_deref().map(Filter::compile).transpose()?;
         Ok(Self { destination, connector, outlet, filter })
     }

@@ -27,6 +27,35 @@ pub(crate) enum RetryShown {
     Waits(Vec<String>),
 }
 
+/// How much goes into one batch; what is left out is the connector's.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Batch)]
+pub(crate) struct BatchShown {
+    /// Most events in one batch, at most what the connector takes.
+    #[schema(examples(50), minimum = 1)]
+    items: Option<u32>,
+    /// How long the first event of a batch waits for others, at most `15m`.
+    #[schema(examples("2s"))]
+    wait: Option<String>,
+}
+
+/// How much of what matches is wanted; everything, if nothing is said.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Volume)]
+pub(crate) struct VolumeShown {
+    /// The part of events wanted, always the same ones.
+    #[schema(exclusive_minimum = 0.0, maximum = 1.0, examples(0.1))]
+    sample: Option<f64>,
+    /// Of events that carry a value, only those of at least this one.
+    #[schema(examples(100.0))]
+    threshold: Option<f64>,
+    /// One message per interval about everything that happened in it, `1s` to `1d`.
+    #[schema(examples("30s"))]
+    digest: Option<String>,
+    /// Of the events of one type about one subject, only the first of each day (UTC).
+    first_per_subject_per_day: Option<bool>,
+}
+
 /// A destination.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Destination {
@@ -41,9 +70,9 @@ pub(crate) struct Destination {
     retry: RetryPolicy,
     concurrency: u16,
     rate: Option<f64>,
-    #[schema(value_type = Object)]
+    #[schema(value_type = BatchShown)]
     batch: BatchWish,
-    #[schema(value_type = Object)]
+    #[schema(value_type = VolumeShown)]
     volume: Volume,
     breaker: bool,
     /// Secret ones are masked.
@@ -63,7 +92,7 @@ pub(crate) struct Destination {
 /// Why nothing is sent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Paused {
-    /// `manual`, `gone`, `unauthorized` or `misconfigured`.
+    /// `manual`, `gone`, `unauthorized`, `misconfigured` or `quota`.
     #[schema(examples("manual"))]
     reason: &'static str,
     message: String,
