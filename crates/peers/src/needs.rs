@@ -18,6 +18,9 @@ pub enum Package {
     Node(&'static str),
 }
 
+/// What npm installs; a copy of it lies beside what was installed.
+const NODE_LOCK: &[u8] = include_bytes!("../node/package-lock.json");
+
 impl Needs {
     /// What is not here, in words.
     pub fn missing(&self) -> Vec<String> {
@@ -30,7 +33,11 @@ impl Package {
         match self {
             Self::Debian { program, .. } => find_program(program).is_some(),
             Self::Python(requirement) => site_packages().is_some_and(|path| path.join(dist_info(requirement)).is_dir()),
-            Self::Node(name) => home().join("node/node_modules").join(name).is_dir(),
+            Self::Node(name) => {
+                let folder = home().join("node");
+                let lock = std::fs::read(folder.join("package-lock.json"));
+                folder.join("node_modules").join(name).is_dir() && lock.is_ok_and(|lock| lock == NODE_LOCK)
+            }
         }
     }
 

@@ -1,11 +1,13 @@
 //! PostgreSQL as Debian ships it, with a password that must be right.
 
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::certificate::Certificate;
 use crate::needs::{Needs, Package, find_program};
 use crate::process::{Room, Server, free_port};
 
@@ -18,6 +20,7 @@ const SYSTEM_USER: &str = "postgres";
 /// A server with one user and one database.
 pub struct Postgres {
     port: u16,
+    authority_pem: String,
     _server: Server,
 }
 
@@ -35,6 +38,11 @@ impl Postgres {
         self.port
     }
 
+    /// The authority that a client must trust to speak TLS with it, as PEM; without TLS it answers too.
+    pub fn authority_pem(&self) -> &str {
+        &self.authority_pem
+    }
+
     /// Everything in one line, as most clients take it.
     pub fn url(&self) -> String {
         let password = crate::http::percent_encode(Self::PASSWORD);
@@ -49,19 +57,24 @@ impl Postgres {
     fn try_start() -> Result<Self> {
         let room = Room::new("postgres")?;
         let port = free_port()?;
-        let user = unprivileged(room.path())?;
+        let certificate = Certificate::write(room.path())?;
+        // The server refuses a key that others may read.
+        std::fs::set_permissions(&certificate.key, Permissions::from_mode(0o600))?;
+        let user = unprivileged(&[room.path(), &certificate.key])?;
         initialise(&room, user.as_deref())?;
 
         let mut command = room.command(&first_program("postgres", user.as_deref()), "QUIT");
         command.args(after_first("postgres", user.as_deref()));
         command.arg("-D").arg(room.path().join("data")).arg("-k").arg(room.path());
         command.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=50"]);
+        command.args(["-c", "ssl=on", "-c", &format!("ssl_cert_file={}", certificate.chain.display())]);
+        command.args(["-c", &format!("ssl_key_file={}", certificate.key.display())]);
         // Tests read their own writes; none of them pulls the plug.
         command.args(["-c", "fsync=off", "-c", "shared_buffers=32MB"]);
         let mut server = room.launch(command)?;
         server.wait_for(|| psql(port, "postgres", "SELECT 1").ok())?;
         psql(port, "postgres", &format!("CREATE DATABASE {}", Self::DATABASE))?;
-        Ok(Self { port, _server: server })
+        Ok(Self { port, authority_pem: certificate.authority_pem, _server: server })
     }
 }
 
@@ -83,8 +96,8 @@ fn initialise(room: &Room, user: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// The user to become, if we are root; the room is then theirs.
-fn unprivileged(room: &Path) -> Result<Option<String>> {
+/// The user to become, if we are root; the paths are then theirs.
+fn unprivileged(paths: &[&Path]) -> Result<Option<String>> {
     if std::fs::metadata("/proc/self")?.uid() != 0 {
         return Ok(None);
     }
@@ -93,7 +106,7 @@ fn unprivileged(room: &Path) -> Result<Option<String>> {
         passwd.lines().find(|line| line.split(':').next() == Some(SYSTEM_USER)).context("no user `postgres`")?;
     let mut ids = entry.split(':').skip(2).map(str::parse);
     let (uid, gid) = (ids.next().context("no uid")??, ids.next().context("no gid")??);
-    chown(room, Some(uid), Some(gid))?;
+    paths.iter().try_for_each(|path| chown(path, Some(uid), Some(gid)))?;
     Ok(Some(SYSTEM_USER.to_owned()))
 }
 

@@ -21,3 +21,14 @@ fn the_url_leads_to_the_database_and_the_password_counts() {
     let refused = asked(&server.url().replace("word", "sword"));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("password authentication failed"));
 }
+
+#[test]
+fn encryption_is_there_for_whoever_asks() {
+    let Some(server) = Postgres::start() else { return };
+    let authority = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(authority.path(), server.authority_pem()).unwrap();
+    let url = format!("{}?sslmode=verify-full&sslrootcert={}", server.url(), authority.path().display());
+    let ask = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let asked = Command::new("psql").args([&url, "-Atc", ask]).output().unwrap();
+    assert_eq!(asked.stdout, b"t\n", "{}", String::from_utf8_lossy(&asked.stderr));
+}
