@@ -6,6 +6,7 @@
 pub mod address;
 pub mod guard;
 pub mod http;
+pub mod mail;
 mod target;
 mod tls;
 mod wire;
@@ -24,6 +25,7 @@ use crate::clock::Clock;
 
 pub use guard::{Guard, Refused};
 pub use http::HttpTransport;
+pub use mail::MailTransport;
 pub use target::{Peer, Target};
 
 /// Carries calls out.
@@ -37,6 +39,7 @@ pub trait Transport: Send + Sync {
 /// Every transport, behind one: each call goes to the one that can carry it.
 pub struct Transports {
     http: Arc<HttpTransport>,
+    mail: MailTransport,
 }
 
 impl Transports {
@@ -47,7 +50,10 @@ impl Transports {
         clock: Arc<Clock>,
         extra_roots: &[CertificateDer<'static>],
     ) -> Result<Arc<Self>, rustls::Error> {
-        Ok(Arc::new(Self { http: HttpTransport::start(guard, clock, extra_roots)? }))
+        Ok(Arc::new(Self {
+            mail: MailTransport::new(guard.clone(), Arc::clone(&clock), extra_roots)?,
+            http: HttpTransport::start(guard, clock, extra_roots)?,
+        }))
     }
 }
 
@@ -56,7 +62,7 @@ impl Transport for Transports {
     async fn exchange(&self, lane: DestinationId, call: Call, deadline: Duration) -> Result<Reply, TransportError> {
         match call {
             Call::Http(call) => self.http.exchange(lane, call, deadline).await,
-            Call::Mail(_) => Err(not_built_in()),
+            Call::Mail(call) => self.mail.exchange(call, deadline).await,
             Call::Sql(_) => Err(not_built_in()),
         }
     }
@@ -74,12 +80,14 @@ pub struct TransportError {
     pub message: Cow<'static, str>,
     /// Nothing was tried, because this machine has no socket or port to spare: not the destination's failure.
     pub is_ours: bool,
+    /// Enough had been sent for the other side to act on it, and nobody knows whether it did.
+    pub may_have_arrived: bool,
 }
 
 impl TransportError {
     /// An error with a message for a person.
     pub fn new(reason: FailureReason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, message: message.into(), is_ours: false }
+        Self { reason, message: message.into(), is_ours: false, may_have_arrived: false }
     }
 }
 

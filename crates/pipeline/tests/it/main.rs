@@ -6,6 +6,8 @@ mod engine;
 mod house;
 mod intake;
 mod lanes;
+mod mail;
+mod post_office;
 mod replay;
 mod ssrf;
 mod stopping;

@@ -1,0 +1,250 @@
+//! Mail: one message, handed to an SMTP server under one deadline.
+//!
+//! The dialogue is lettre's; the connection under it is dialled by the guard, and TLS is that of every other transport.
+//! Each message has a connection of its own: mail is rare, and a server that has just refused something may close.
+//!
+//! A reply of the server, whatever its code, comes back as a [`Reply`] with the header `command`, which names what it
+//! answers: `CONNECT`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`, `DATA` or `MESSAGE`. What the server lacks for this mail is told
+//! in the same way, with the status 0 and a [`Reply::code`]: [`NO_STARTTLS`], [`NO_LOGIN`], [`NO_UTF8`].
+
+mod line;
+mod lines;
+mod opening;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::connector::{MailCall, MailTls, Reply};
+use domain::verdict::FailureReason;
+use lettre::Address;
+use lettre::transport::smtp;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::response::Response;
+use rustls_pki_types::CertificateDer;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use self::line::Line;
+use super::tls::Tls;
+use super::{Guard, TransportError};
+use crate::clock::Clock;
+
+/// The code of a reply about a server that does not offer `STARTTLS` where it is required.
+pub const NO_STARTTLS: &str = "no-starttls";
+/// The code of a reply about a server that offers no login that we know.
+pub const NO_LOGIN: &str = "no-login";
+/// The code of a reply about a server that takes no addresses or text beyond ASCII.
+pub const NO_UTF8: &str = "no-utf8";
+
+/// The ports of mail that are below 1024, and the one that providers offer where those are closed.
+const MAIL_PORTS: [u16; 4] = [25, 465, 587, 2_525];
+/// Most recipients of one message.
+const RECIPIENTS_MAX: usize = 100;
+/// Longest wait for the answer to `QUIT`, which nobody needs.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
+/// In this order: both tell the server the same thing.
+const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
+
+/// The mail transport.
+pub struct MailTransport {
+    guard: Guard,
+    tls: Tls,
+    clock: Arc<Clock>,
+}
+
+/// How a dialogue ended before its message was taken.
+enum End {
+    /// With a word of the server.
+    Answered(Reply),
+    Failed(TransportError),
+}
+
+impl MailTransport {
+    /// A transport that trusts the usual certificate authorities and `extra_roots`.
+    pub fn new(
+        guard: Guard,
+        clock: Arc<Clock>,
+        extra_roots: &[CertificateDer<'static>],
+    ) -> Result<Self, rustls::Error> {
+        Ok(Self { guard, tls: Tls::new(extra_roots, &[])?, clock })
+    }
+
+    /// Hands one message over and returns the server's last word on it.
+    pub async fn exchange(&self, call: MailCall, deadline: Duration) -> Result<Reply, TransportError> {
+        let deadline = Instant::now() + deadline;
+        let dot = Arc::new(AtomicBool::new(false));
+        let done = match timeout_at(deadline, self.hand_over(call, &dot, deadline)).await {
+            Ok(done) => done,
+            Err(_) => Err(End::Failed(TransportError::new(FailureReason::Timeout, "the mail was not taken in time"))),
+        };
+        match done {
+            Ok(reply) | Err(End::Answered(reply)) => Ok(reply),
+            Err(End::Failed(error)) => Err(TransportError { may_have_arrived: dot.load(Ordering::Relaxed), ..error }),
+        }
+    }
+
+    async fn hand_over(&self, call: MailCall, dot: &Arc<AtomicBool>, deadline: Instant) -> Result<Reply, End> {
+        let envelope = Envelope::of(&call)?;
+        let mut connection = self.connect(&call, &envelope, dot, deadline).await?;
+        self.log_in(&mut connection, &call).await?;
+        let options = self.options(&connection, &envelope, &call)?;
+        let told = |command| move |error| self.end(command, &error);
+        connection.command(Mail::new(Some(envelope.from), options)).await.map_err(told("MAIL"))?;
+        for to in envelope.to {
+            connection.command(Rcpt::new(to, Vec::new())).await.map_err(told("RCPT"))?;
+        }
+        connection.command(Data).await.map_err(told("DATA"))?;
+        let message = lines::normalised(&call.message);
+        let response = connection.message(&message).await.map_err(told("MESSAGE"))?;
+        let reply = self.reply("MESSAGE", response.code().into(), None, joined(&response));
+        // The message is taken, and nothing that happens to the farewell changes that.
+        tokio::spawn(async move { timeout(GOODBYE_MAX, connection.quit()).await });
+        Ok(reply)
+    }
+
+    async fn connect(
+        &self,
+        call: &MailCall,
+        envelope: &Envelope,
+        dot: &Arc<AtomicBool>,
+        deadline: Instant,
+    ) -> Result<AsyncSmtpConnection, End> {
+        let server = &call.server;
+        let is_private = server.tls != MailTls::None;
+        let peer = self.guard.check_peer(&server.host, server.port, &MAIL_PORTS, is_private)?;
+        let mut tcp = self.guard.connect(&peer, deadline).await?;
+        let name = envelope.hello();
+        let line = match server.tls {
+            MailTls::None => Line::over(tcp, Arc::clone(dot)),
+            MailTls::Implicit => {
+                Line::over(self.tls.shake_hands(peer.server_name, tcp, deadline).await?, Arc::clone(dot))
+            }
+            MailTls::StartTls => {
+                opening::ask_for_tls(&mut tcp, &name).await.map_err(|end| self.opened(end))?;
+                let stream = self.tls.shake_hands(peer.server_name, tcp, deadline).await?;
+                Line::greeted(stream, Arc::clone(dot))
+            }
+        };
+        let connected = AsyncSmtpConnection::connect_with_transport(Box::new(line), &ClientId::Domain(name)).await;
+        connected.map_err(|error| self.end("CONNECT", &error))
+    }
+
+    async fn log_in(&self, connection: &mut AsyncSmtpConnection, call: &MailCall) -> Result<(), End> {
+        let Some((user, password)) = &call.server.credentials else { return Ok(()) };
+        if connection.server_info().get_auth_mechanism(&MECHANISMS).is_none() {
+            let text = "the server offers no login with user name and password on this connection";
+            return Err(End::Answered(self.reply("AUTH", 0, Some(NO_LOGIN), text)));
+        }
+        let credentials = Credentials::new(user.clone(), password.expose().to_owned());
+        connection.auth(&MECHANISMS, &credentials).await.map_err(|error| self.end("AUTH", &error))?;
+        Ok(())
+    }
+
+    fn options(
+        &self,
+        connection: &AsyncSmtpConnection,
+        envelope: &Envelope,
+        call: &MailCall,
+    ) -> Result<Vec<MailParameter>, End> {
+        let needed = [
+            (!envelope.is_ascii(), Extension::SmtpUtfEight, MailParameter::SmtpUtfEight),
+            (!call.message.is_ascii(), Extension::EightBitMime, MailParameter::Body(MailBodyParameter::EightBitMime)),
+        ];
+        let mut options = Vec::new();
+        for (is_needed, extension, parameter) in needed {
+            if is_needed && !connection.server_info().supports_feature(extension) {
+                let text = format!("the server takes ASCII only: it does not offer {extension}");
+                return Err(End::Answered(self.reply("MAIL", 0, Some(NO_UTF8), text)));
+            }
+            if is_needed {
+                options.push(parameter);
+            }
+        }
+        Ok(options)
+    }
+
+    /// What an error of the dialogue is: the server's refusal, or no answer at all.
+    fn end(&self, command: &'static str, error: &smtp::Error) -> End {
+        match error.status() {
+            Some(code) => {
+                let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+                End::Answered(self.reply(command, code.into(), None, text))
+            }
+            None if error.is_response() => {
+                let message = "the server closed the connection or did not speak SMTP";
+                End::Failed(TransportError::new(FailureReason::Broken, message))
+            }
+            None => End::Failed(TransportError::new(FailureReason::Broken, "the connection to the mail server broke")),
+        }
+    }
+
+    fn opened(&self, end: opening::NotOpened) -> End {
+        match end {
+            opening::NotOpened::Refused { command, status, text } => {
+                End::Answered(self.reply(command, status, None, text))
+            }
+            opening::NotOpened::NotOffered => {
+                End::Answered(self.reply("STARTTLS", 0, Some(NO_STARTTLS), "the server does not offer STARTTLS"))
+            }
+            opening::NotOpened::Failed(message) => End::Failed(TransportError::new(FailureReason::Broken, message)),
+        }
+    }
+
+    fn reply(&self, command: &str, status: u16, code: Option<&str>, text: impl Into<String>) -> Reply {
+        Reply {
+            status,
+            code: code.map(str::to_owned),
+            headers: vec![("command".to_owned(), command.to_owned())],
+            body: Bytes::from(text.into()),
+            received_at: self.clock.now(),
+        }
+    }
+}
+
+impl<E: Into<TransportError>> From<E> for End {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// The addresses of a call, read.
+struct Envelope {
+    from: Address,
+    to: Vec<Address>,
+}
+
+impl Envelope {
+    fn of(call: &MailCall) -> Result<Self, TransportError> {
+        let unusable = |what: &str| TransportError::new(FailureReason::Unprocessable, what.to_owned());
+        if call.to.is_empty() || call.to.len() > RECIPIENTS_MAX {
+            return Err(unusable(&format!("a mail has 1 to {RECIPIENTS_MAX} recipients")));
+        }
+        let address = |text: &String| {
+            // What is an address inside quotes may hold a line break all the same, and a line break ends a command.
+            let is_one_word = !text.chars().any(|c| c.is_control() || c.is_whitespace());
+            text.parse()
+                .ok()
+                .filter(|_| is_one_word)
+                .ok_or_else(|| unusable("this is not an address to mail to or from"))
+        };
+        Ok(Self { from: address(&call.from)?, to: call.to.iter().map(address).collect::<Result<_, _>>()? })
+    }
+
+    fn is_ascii(&self) -> bool {
+        std::iter::once(&self.from).chain(&self.to).all(|address| AsRef::<str>::as_ref(address).is_ascii())
+    }
+
+    /// The name to say hello with: the sender's domain, since the name of this machine is nobody's business.
+    fn hello(&self) -> String {
+        let domain = self.from.domain();
+        if domain.is_ascii() { domain.to_owned() } else { "[127.0.0.1]".to_owned() }
+    }
+}
+
+fn joined(response: &Response) -> String {
+    response.message().collect::<Vec<_>>().join(" ")
+}

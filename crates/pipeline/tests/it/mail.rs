@@ -1,0 +1,227 @@
+//! The mail transport against a server that keeps every byte, and against a real one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::Secret;
+use domain::connector::{MailCall, MailServer, MailTls, Reply};
+use domain::verdict::FailureReason;
+use peers::{Smtp, SmtpOptions, SmtpTls};
+use pipeline::Clock;
+use pipeline::transport::mail::{NO_LOGIN, NO_STARTTLS, NO_UTF8};
+use pipeline::transport::{Guard, MailTransport, TransportError};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use crate::post_office::{CLOSE, FLOOD, PostOffice, SILENCE, Script};
+
+const LONG: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(300);
+
+fn transport(roots: &[CertificateDer<'static>]) -> MailTransport {
+    MailTransport::new(Guard::new(true, Vec::new()), Arc::new(Clock::system()), roots).unwrap()
+}
+
+fn mail(port: u16, tls: MailTls) -> MailCall {
+    let host = "127.0.0.1".to_owned();
+    MailCall {
+        server: MailServer { host, port, tls, credentials: None },
+        from: "hello@acme.example".to_owned(),
+        to: vec!["ada@example.org".to_owned()],
+        message: "Subject: Hi\r\n\r\nHello\r\n".into(),
+    }
+}
+
+async fn send(office: &PostOffice, call: MailCall, deadline: Duration) -> Result<Reply, TransportError> {
+    transport(std::slice::from_ref(&office.certificate)).exchange(call, deadline).await
+}
+
+/// What comes of one mail in the open to a server that follows a script.
+async fn check(script: Script, deadline: Duration) -> Result<Reply, TransportError> {
+    let office = PostOffice::new(script).await;
+    send(&office, mail(office.address.port(), MailTls::None), deadline).await
+}
+
+#[tokio::test]
+async fn a_mail_is_handed_over_and_the_servers_last_word_is_the_reply() {
+    let office = PostOffice::new(&[("MESSAGE", "250 2.0.0 queued as 7F3A")]).await;
+    let reply = send(&office, mail(office.address.port(), MailTls::None), LONG).await.unwrap();
+    assert_eq!((reply.status, &*reply.text(), reply.code.as_deref()), (250, "2.0.0 queued as 7F3A", None));
+    assert_eq!(reply.header("command"), Some("MESSAGE"));
+    let expect = [
+        "EHLO acme.example\r\n",
+        "MAIL FROM:<hello@acme.example>\r\n",
+        "RCPT TO:<ada@example.org>\r\n",
+        "DATA\r\n",
+        "Subject: Hi\r\n\r\nHello\r\n.\r\n",
+    ];
+    assert_eq!(office.lines(), expect);
+}
+
+#[tokio::test]
+async fn no_message_ends_early_or_smuggles_a_command_whatever_its_lines_end_in() {
+    for (message, expect) in [
+        ("a\r\n.\r\nb", "a\r\n..\r\nb\r\n.\r\n"),
+        ("a\n.\nMAIL FROM:<x@example.org>\n", "a\r\n..\r\nMAIL FROM:<x@example.org>\r\n.\r\n"),
+        ("a\n.\r\nb", "a\r\n..\r\nb\r\n.\r\n"),
+        ("a\r\n.\nb", "a\r\n..\r\nb\r\n.\r\n"),
+        ("a\r.\rb", "a\r\n..\r\nb\r\n.\r\n"),
+        ("a\r\0\n.\0\r\nb", "a\r\n\r\n..\r\nb\r\n.\r\n"),
+        (".", "..\r\n.\r\n"),
+        (".a\r\n..b\r\n", "..a\r\n...b\r\n.\r\n"),
+        ("", "\r\n.\r\n"),
+    ] {
+        let office = PostOffice::new(&[]).await;
+        let call = MailCall { message: message.into(), ..mail(office.address.port(), MailTls::None) };
+        assert_eq!(send(&office, call, LONG).await.unwrap().status, 250, "{message:?}");
+        assert_eq!(office.lines()[4..], [expect], "{message:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_a_reply_that_names_what_was_refused() {
+    for (script, status, text) in [
+        (&[("CONNECT", "554 5.7.1 go away")] as Script, 554, "5.7.1 go away"),
+        (&[("EHLO", "421-4.3.2 closing\r\n421 for today")], 421, "4.3.2 closing for today"),
+        (&[("MAIL", "553 5.7.1 not your domain")], 553, "5.7.1 not your domain"),
+        (&[("RCPT", "550 5.1.1 no such user")], 550, "5.1.1 no such user"),
+        (&[("DATA", "451 4.3.0 later")], 451, "4.3.0 later"),
+        (&[("MESSAGE", "552 5.3.4 too big")], 552, "5.3.4 too big"),
+    ] {
+        let reply = check(script, LONG).await.unwrap();
+        let command = if script[0].0 == "EHLO" { "CONNECT" } else { script[0].0 };
+        assert_eq!((reply.status, &*reply.text(), reply.header("command")), (status, text, Some(command)));
+        assert!(!reply.is_success());
+    }
+}
+
+#[tokio::test]
+async fn only_a_mail_whose_dot_was_sent_may_have_arrived() {
+    for (script, may_have_arrived) in [
+        (&[("CONNECT", CLOSE)] as Script, false),
+        (&[("MAIL", CLOSE)], false),
+        (&[("DATA", CLOSE)], false),
+        (&[("DATA", "HTTP/1.1 400 what")], false),
+        (&[("MESSAGE", CLOSE)], true),
+        (&[("MESSAGE", "queued, I think")], true),
+    ] {
+        let error = check(script, LONG).await.unwrap_err();
+        assert_eq!((error.reason, error.may_have_arrived), (FailureReason::Broken, may_have_arrived), "{script:?}");
+    }
+    for (script, may_have_arrived) in [(&[("RCPT", SILENCE)] as Script, false), (&[("MESSAGE", SILENCE)], true)] {
+        let error = check(script, SHORT).await.unwrap_err();
+        assert_eq!((error.reason, error.may_have_arrived), (FailureReason::Timeout, may_have_arrived), "{script:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_stops_talking_is_left() {
+    for script in [&[("CONNECT", FLOOD)] as Script, &[("RCPT", FLOOD)]] {
+        assert_eq!(check(script, LONG).await.unwrap_err().reason, FailureReason::Broken, "{script:?}");
+    }
+    let office = PostOffice::new(&[("EHLO", FLOOD)]).await;
+    let error = send(&office, mail(office.address.port(), MailTls::StartTls), LONG).await.unwrap_err();
+    assert_eq!(error.reason, FailureReason::Broken);
+}
+
+#[tokio::test]
+async fn with_encryption_nothing_but_the_hello_goes_in_the_open() {
+    let credentials = || Some(("mailer".to_owned(), Secret::from("secret")));
+    for tls in [MailTls::StartTls, MailTls::Implicit] {
+        let office = match tls {
+            MailTls::Implicit => PostOffice::encrypted(&[]).await,
+            _ => PostOffice::new(&[]).await,
+        };
+        let mut call = mail(office.address.port(), tls);
+        call.server.credentials = credentials();
+        assert_eq!(send(&office, call, LONG).await.unwrap().status, 250, "{tls:?}");
+        let open: Vec<_> =
+            office.heard().into_iter().filter(|heard| !heard.was_encrypted).map(|heard| heard.text).collect();
+        let expect: &[&str] = if tls == MailTls::StartTls { &["EHLO acme.example\r\n", "STARTTLS\r\n"] } else { &[] };
+        assert_eq!(open, expect);
+        assert!(office.lines().iter().any(|line| line.starts_with("AUTH PLAIN ")), "{:?}", office.lines());
+    }
+}
+
+#[tokio::test]
+async fn encryption_that_fails_is_no_reason_to_go_on_without_it() {
+    let office = PostOffice::new(&[]).await;
+    let stranger = transport(&[]).exchange(mail(office.address.port(), MailTls::StartTls), LONG).await.unwrap_err();
+    assert_eq!((stranger.reason, stranger.may_have_arrived), (FailureReason::Tls, false));
+
+    let office = PostOffice::new(&[("EHLO", "250-office.test\r\n250 AUTH PLAIN")]).await;
+    let reply = send(&office, mail(office.address.port(), MailTls::StartTls), LONG).await.unwrap();
+    assert_eq!((reply.status, reply.code.as_deref(), reply.is_success()), (0, Some(NO_STARTTLS), false));
+
+    let office = PostOffice::new(&[("STARTTLS", "454 4.7.0 not now")]).await;
+    let reply = send(&office, mail(office.address.port(), MailTls::StartTls), LONG).await.unwrap();
+    assert_eq!((reply.status, reply.header("command")), (454, Some("STARTTLS")));
+
+    let office = PostOffice::new(&[("STARTTLS", "220 go ahead\r\n250-evil\r\n250 AUTH LOGIN")]).await;
+    let error = send(&office, mail(office.address.port(), MailTls::StartTls), LONG).await.unwrap_err();
+    assert_eq!(error.reason, FailureReason::Broken);
+    assert_eq!(office.lines(), ["EHLO acme.example\r\n", "STARTTLS\r\n"]);
+}
+
+#[tokio::test]
+async fn what_a_server_lacks_is_told_before_the_mail_is_begun() {
+    let office = PostOffice::new(&[("EHLO", "250 office.test")]).await;
+    let port = office.address.port();
+    let mut with_login = mail(port, MailTls::None);
+    with_login.server.credentials = Some(("mailer".to_owned(), Secret::from("secret")));
+    let with_umlaut = MailCall { to: vec!["jürgen@example.org".to_owned()], ..mail(port, MailTls::None) };
+    let with_eight_bits = MailCall { message: "Grüße".into(), ..mail(port, MailTls::None) };
+    for (call, code) in [(with_login, NO_LOGIN), (with_umlaut, NO_UTF8), (with_eight_bits, NO_UTF8)] {
+        let reply = send(&office, call, LONG).await.unwrap();
+        assert_eq!((reply.code.as_deref(), reply.is_success()), (Some(code), false));
+    }
+    assert!(office.lines().iter().all(|line| line.starts_with("EHLO")), "{:?}", office.lines());
+}
+
+#[tokio::test]
+async fn what_is_no_address_is_never_said_to_a_server() {
+    let office = PostOffice::new(&[]).await;
+    for to in ["", "ada", "a b@example.org", "a@example.org\r\nRCPT TO:<b@example.org>", "\"a\r\nb\"@example.org"] {
+        let call = MailCall { to: vec![to.to_owned()], ..mail(office.address.port(), MailTls::None) };
+        assert_eq!(send(&office, call, LONG).await.unwrap_err().reason, FailureReason::Unprocessable, "{to:?}");
+    }
+    let nobody = MailCall { to: Vec::new(), ..mail(office.address.port(), MailTls::None) };
+    assert_eq!(send(&office, nobody, LONG).await.unwrap_err().reason, FailureReason::Unprocessable);
+    assert_eq!(office.heard(), []);
+}
+
+#[tokio::test]
+async fn the_guard_judges_mail_servers_too() {
+    let strict = MailTransport::new(Guard::new(false, Vec::new()), Arc::new(Clock::system()), &[]).unwrap();
+    for (host, port, tls) in [
+        ("127.0.0.1", 587, MailTls::StartTls),
+        ("localhost", 25, MailTls::None),
+        ("169.254.169.254", 465, MailTls::Implicit),
+        ("mail.example.com", 22, MailTls::StartTls),
+    ] {
+        let mut call = mail(port, tls);
+        host.clone_into(&mut call.server.host);
+        assert_eq!(strict.exchange(call, LONG).await.unwrap_err().reason, FailureReason::AddressRefused, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_real_server_takes_mail_with_login_and_encryption() {
+    for (tls, ours) in [(SmtpTls::Required, MailTls::StartTls), (SmtpTls::Implicit, MailTls::Implicit)] {
+        let Some(server) = Smtp::start_with(SmtpOptions { login: true, tls, answers: &[] }) else { return };
+        let root = CertificateDer::from_pem_slice(server.authority_pem().as_bytes()).unwrap();
+        let transport = transport(&[root]);
+        let mut call = mail(server.port(), ours);
+        call.server.credentials = Some((Smtp::USER.to_owned(), Secret::from("wrong")));
+        let reply = transport.exchange(call.clone(), LONG).await.unwrap();
+        assert_eq!((reply.status, reply.header("command")), (535, Some("AUTH")));
+
+        call.server.credentials = Some((Smtp::USER.to_owned(), Secret::from(Smtp::PASSWORD)));
+        call.message = "Subject: Hi\r\n\r\n.one\n..two\n.\nthree\r\n".into();
+        assert_eq!(transport.exchange(call, LONG).await.unwrap().status, 250);
+        let mails = server.mails();
+        assert_eq!(mails.len(), 1);
+        assert_eq!(mails[0].data, "Subject: Hi\r\n\r\n.one\r\n..two\r\n.\r\nthree\r\n");
+        assert_eq!((mails[0].to.as_slice(), mails[0].tls), (&["ada@example.org".to_owned()][..], true));
+    }
+}
