@@ -73,11 +73,23 @@ impl Book {
     /// Keeps an item unless its key was stored within the window; returns whether it was kept.
     pub fn store_once(&mut self, key: impl Into<String>, item: Value, at: Duration, window: Duration) -> bool {
         let key = key.into();
-        if self.seen.get(&key).is_some_and(|first| at.saturating_sub(*first) < window) {
-            self.duplicates.push(Entry { key, item, reason: "seen before".to_owned() });
+        self.store_once_as(key.clone(), key, item, at, window)
+    }
+
+    /// The same where the vendor tells items apart by more than the key.
+    pub fn store_once_as(
+        &mut self,
+        identity: String,
+        key: impl Into<String>,
+        item: Value,
+        at: Duration,
+        window: Duration,
+    ) -> bool {
+        if self.seen.get(&identity).is_some_and(|first| at.saturating_sub(*first) < window) {
+            self.duplicates.push(Entry { key: key.into(), item, reason: "seen before".to_owned() });
             return false;
         }
-        self.seen.insert(key.clone(), at);
+        self.seen.insert(identity, at);
         self.store(key, item);
         true
     }

@@ -11,6 +11,7 @@ use crate::answer::Answer;
 use crate::book::Book;
 use crate::bucket::{Bucket, whole_seconds};
 use crate::faults::Fault;
+use crate::look::list;
 use crate::request::Request;
 use crate::simulator::{Simulator, Vendor};
 
@@ -138,7 +139,6 @@ fn key_of(message: &Value) -> String {
 
 fn check(message: &Value) -> Result<(), Answer> {
     let length = |text: &Value| text.as_str().map_or(0, |text| text.chars().count());
-    let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
     let embeds = list(&message["embeds"]);
     if length(&message["content"]) == 0 && embeds.is_empty() {
         return Err(error(400, 50006, "Cannot send an empty message"));

@@ -4,14 +4,18 @@ pub mod answer;
 pub mod book;
 pub mod bucket;
 pub mod faults;
+mod google;
 mod http1;
+mod look;
 #[cfg(test)]
 mod probe;
 pub mod request;
 pub mod simulator;
 
+pub mod bigquery;
 pub mod discord;
 pub mod mail_api;
+pub mod mixpanel;
 pub mod segment;
 pub mod slack;
 pub mod smtp;
@@ -20,5 +24,6 @@ pub mod teams;
 pub use answer::Answer;
 pub use book::{Book, Entry, Received};
 pub use faults::{Fault, Faults};
+pub use google::{SERVICE_ACCOUNT_EMAIL, SERVICE_ACCOUNT_KEY};
 pub use request::Request;
 pub use simulator::{Simulator, Vendor};

@@ -10,6 +10,7 @@ use crate::answer::Answer;
 use crate::book::Book;
 use crate::bucket::{Bucket, whole_seconds};
 use crate::faults::Fault;
+use crate::look::list;
 use crate::request::Request;
 
 /// An account.
@@ -95,8 +96,7 @@ impl Resend {
 
     fn send(&mut self, payload: &Value, request: &Request, book: &mut Book) -> Result<Answer, Answer> {
         let is_batch = request.path().ends_with("/batch");
-        let mails =
-            if is_batch { payload.as_array().map_or(&[][..], Vec::as_slice) } else { std::slice::from_ref(payload) };
+        let mails = if is_batch { list(payload) } else { std::slice::from_ref(payload) };
         if mails.is_empty() || mails.len() > BATCH_MAX {
             return Err(error(422, "validation_error", "a batch has 1 to 100 mails"));
         }

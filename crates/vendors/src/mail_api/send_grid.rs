@@ -6,6 +6,7 @@ use super::address::{bare, is_filled, is_one_line};
 use crate::answer::Answer;
 use crate::book::Book;
 use crate::faults::Fault;
+use crate::look::list;
 use crate::request::Request;
 
 /// An account.
@@ -54,7 +55,7 @@ impl SendGrid {
 type Refusal = (&'static str, &'static str);
 
 fn recipients(mail: &Value) -> Result<Vec<String>, Refusal> {
-    let personalizations = mail["personalizations"].as_array().map_or(&[][..], Vec::as_slice);
+    let personalizations = list(&mail["personalizations"]);
     if !(1..=PERSONALIZATIONS_MAX).contains(&personalizations.len()) {
         return Err(("personalizations", "The personalizations field is required and must have 1 to 1000 objects."));
     }

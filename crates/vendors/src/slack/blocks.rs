@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::look::list;
+
 /// Slack's word for what is wrong with a message.
 pub(super) fn check(message: &Value) -> Result<(), &'static str> {
     if !message.is_object() {
@@ -29,13 +31,13 @@ pub(super) fn check(message: &Value) -> Result<(), &'static str> {
 fn is_valid(block: &Value) -> bool {
     let content = match block["type"].as_str() {
         Some("section") => {
-            let fields = block["fields"].as_array().map_or(&[][..], Vec::as_slice);
+            let fields = list(&block["fields"]);
             let texts = fields.iter().all(|field| is_text(field, 2000)) && fields.len() <= FIELDS_MAX;
             texts && if fields.is_empty() { is_text(&block["text"], 3000) } else { is_optional_text(&block["text"]) }
         }
         Some("header") => block["text"]["type"] == "plain_text" && is_text(&block["text"], 150),
         Some("context") => {
-            let elements = block["elements"].as_array().map_or(&[][..], Vec::as_slice);
+            let elements = list(&block["elements"]);
             (1..=ELEMENTS_MAX).contains(&elements.len())
                 && elements.iter().all(|element| element["type"] == "image" || is_text(element, 3000))
         }
