@@ -1,4 +1,5 @@
-//! Developer commands: `cargo xtask test` checks everything, `cargo xtask bench` measures everything.
+//! Developer commands: `cargo xtask test` checks everything, `cargo xtask peers` installs the real servers that tests start,
+//! `cargo xtask bench` measures everything.
 
 mod peers;
 mod readme;
