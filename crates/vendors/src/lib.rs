@@ -12,9 +12,15 @@ mod probe;
 pub mod request;
 pub mod simulator;
 
+pub mod amplitude;
 pub mod bigquery;
+pub mod braze;
 pub mod discord;
+pub mod ga4;
+pub mod google_ads;
+pub mod iterable;
 pub mod mail_api;
+pub mod meta;
 pub mod mixpanel;
 pub mod segment;
 pub mod slack;
