@@ -10,7 +10,7 @@ mod events;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use domain::connector::{Batch, Call, HttpCall, Item, Outlet, Progress, Reply, Step, Token};
+use domain::connector::{Batch, Call, HttpCall, Item, Means, Outlet, Progress, Reply, Step, Token};
 use domain::{Connector, DeliveryId, Event, Reading, Secret, Settings, Timestamp, Verdict, catalogue};
 use serde::Deserialize;
 
@@ -19,6 +19,8 @@ use super::*;
 pub(crate) use events::{Variant, event, event_with};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_634_728_441);
+/// What provisioning is planned with.
+pub(crate) const MEANS: Means<'static> = Means { now: NOW, token: None };
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -278,7 +280,7 @@ fn nothing_that_is_sent_or_comes_back_makes_a_connector_panic_or_lose_count() {
                     step = outlet.advance(batch, &mut progress, &reply);
                 }
                 let _ = outlet.token(&reply);
-                let _ = outlet.plan(std::slice::from_ref(&reply));
+                let _ = outlet.plan(&MEANS, std::slice::from_ref(&reply));
                 let _ = outlet.is_done(&reply);
                 Ok(())
             })
@@ -317,7 +319,7 @@ fn manifests_are_in_order() {
         }
         assert!(!manifest.events.is_empty(), "{name}: events");
         let outlet = open(*connector, &fixture(name).default);
-        assert_eq!(outlet.survey().is_some(), manifest.provisions, "{name}: provisions");
+        assert_eq!(outlet.survey(&MEANS).is_some(), manifest.provisions, "{name}: provisions");
         for field in manifest.fields {
             assert!(!field.help.ends_with('.') && !field.help.is_empty(), "{name}.{}: help", field.name);
         }

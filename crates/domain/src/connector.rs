@@ -27,7 +27,7 @@ pub use call::{
 pub(crate) use manifest::check_fields;
 pub use manifest::{BatchLimits, Category, Field, FieldKind, Manifest, Rate, SettingsError};
 pub use progress::Progress;
-pub use provision::Action;
+pub use provision::{Action, Means};
 pub use token::Token;
 
 /// The code that speaks one vendor's language.
@@ -67,13 +67,13 @@ pub trait Outlet: Send + Sync {
 
     /// The calls whose replies [`Outlet::plan`] needs to see what is there already. They change nothing. `None` if there
     /// is nothing that the destination needs to have made for it.
-    fn survey(&self) -> Option<Vec<Call>> {
+    fn survey(&self, _means: &Means<'_>) -> Option<Vec<Call>> {
         None
     }
 
     /// What has to be made, given the replies of the survey in order; empty if everything is there. Never removes
     /// anything. The error is for a person: why nothing can be planned, and what to do.
-    fn plan(&self, _replies: &[Reply]) -> Result<Vec<Action>, String> {
+    fn plan(&self, _means: &Means<'_>, _replies: &[Reply]) -> Result<Vec<Action>, String> {
         Ok(Vec::new())
     }
 

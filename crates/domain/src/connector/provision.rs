@@ -1,11 +1,21 @@
 //! Provisioning: making what a destination needs at the vendor, once and by a person's order.
 
-use super::Call;
+use super::{Call, Token};
+use crate::time::Timestamp;
+
+/// What the calls of provisioning are made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// The time to sign with.
+    pub now: Timestamp,
+    /// What [`super::Outlet::authorize`] brought.
+    pub token: Option<&'a Token>,
+}
 
 /// One thing to make.
 #[derive(Debug, Clone)]
 pub struct Action {
-    /// For a person: what is made and why.
+    /// For a person: what is made and why, `create table \`events\`, which is not there`.
     pub reason: String,
     pub call: Call,
 }
