@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::*;
 
-pub(crate) use events::{Variant, event, event_with};
+pub(crate) use events::{Variant, event, event_with, numbered};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_634_728_441);
 /// What provisioning is planned with.
@@ -166,7 +166,7 @@ fn in_words(verdict: &Verdict) -> String {
 }
 
 fn as_text(step: &Step) -> String {
-    let version = format!("Afterclick/{}", env!("CARGO_PKG_VERSION"));
+    let version = env!("CARGO_PKG_VERSION");
     let (once, call) = match step {
         Step::Send(call) => (String::new(), call),
         Step::SendOnce { key, call } => (format!("(once: {key})\n"), call),
@@ -175,7 +175,8 @@ fn as_text(step: &Step) -> String {
     let shown = call.shown();
     let headers: Vec<_> = shown.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     format!("{once}{}\n{}\n\n{}", target(call), headers.join("\n"), readable(&shown.body))
-        .replace(&version, "Afterclick/<version>")
+        .replace(&format!("Afterclick/{version}"), "Afterclick/<version>")
+        .replace(&format!("\"version\": \"{version}\""), "\"version\": \"<version>\"")
 }
 
 /// JSON spread out, so that a person can review it; anything else as it is.

@@ -4,12 +4,13 @@
 //! here, one line in [`ALL`] and one fixture.
 
 mod common;
+mod segment;
 mod webhook;
 
 use domain::Connector;
 
 /// Every connector.
-pub static ALL: &[&dyn Connector] = &[&webhook::Webhook];
+pub static ALL: &[&dyn Connector] = &[&webhook::Webhook, &segment::Segment];
 
 /// The connector of this name: the word in `connector = "…"`.
 pub fn by_name(name: &str) -> Option<&'static dyn Connector> {

@@ -1,0 +1,127 @@
+//! Who did it: user ids, anonymous ids and message ids.
+
+use std::borrow::Cow;
+
+use domain::Settings;
+use domain::connector::{Item, SettingsError};
+use domain::fields::Fields;
+use ring::{digest, hmac};
+use serde_json::Value;
+
+/// Longest prefix of a message id, in characters: with the event's id and a suffix it stays below Segment's 100.
+const PREFIX_CHARS_MAX: usize = 64;
+/// How much of a hash names somebody, in hexadecimal digits. As many as in Tolinku's article.
+const HASH_DIGITS: usize = 32;
+
+/// How people and messages are named.
+pub(super) struct Identity {
+    salt: hmac::Key,
+    is_plain: bool,
+    prefix: String,
+}
+
+/// The person or device of an event; at least one of the two.
+pub(super) struct Who<'d> {
+    pub(super) user_id: Option<Cow<'d, str>>,
+    pub(super) anonymous_id: Option<Cow<'d, str>>,
+}
+
+/// What the messages of one event are called: the same on every try.
+pub(super) struct MessageIds {
+    pub(super) track: String,
+    pub(super) identify: String,
+}
+
+impl Identity {
+    pub(super) fn read(write_key: &str, settings: &Settings) -> Result<Self, SettingsError> {
+        let salt = settings.text("anonymous_salt").unwrap_or(write_key);
+        if salt.is_empty() {
+            return Err(SettingsError::new("anonymous_salt", "is empty; leave it out or give a long random text"));
+        }
+        Ok(Self {
+            salt: hmac::Key::new(hmac::HMAC_SHA256, salt.as_bytes()),
+            is_plain: settings.text("anonymous_id") == Some("plain"),
+            prefix: prefix(write_key, settings)?,
+        })
+    }
+
+    /// A user id if one is known, and an anonymous id that belongs to this person or device alone. What is only guessed
+    /// from an address is never sent next to a user id, because that would make one person of everybody behind it.
+    pub(super) fn of<'d>(&self, item: &Item<'_>, fields: &Fields<'d>) -> Who<'d> {
+        let user_id = fields.user_id.clone();
+        let real = fields.anonymous_id.clone().or(fields.install_id.clone()).or(fields.click_id.clone());
+        let anonymous_id = match (&user_id, real) {
+            (_, Some(real)) => Some(real),
+            (Some(_), None) => None,
+            (None, None) => Some(self.guessed(item, fields).into()),
+        };
+        Who { user_id, anonymous_id }
+    }
+
+    pub(super) fn message_ids(&self, item: &Item<'_>) -> MessageIds {
+        let track = format!("{}{}", self.prefix, item.event.id);
+        MessageIds { identify: format!("{track}-i"), track }
+    }
+
+    fn guessed(&self, item: &Item<'_>, fields: &Fields<'_>) -> String {
+        if let Some(email) = fields.email.as_deref() {
+            return self.salted(&["email", email.trim().to_lowercase().as_str()]);
+        }
+        if self.is_plain {
+            return plain(item.data());
+        }
+        match fields.ip.as_deref() {
+            Some(ip) => {
+                let platform = fields.platform.as_deref().unwrap_or_default();
+                let device_type = fields.device_type.as_deref().unwrap_or_default();
+                self.salted(&["device", ip, platform, device_type])
+            }
+            // Without an address the rest is shared by half of mankind: better nobody's than everybody's.
+            None => self.salted(&["event", item.event.id.to_string().as_str()]),
+        }
+    }
+
+    fn salted(&self, parts: &[&str]) -> String {
+        let mut context = hmac::Context::with_key(&self.salt);
+        for part in parts {
+            context.update(part.as_bytes());
+            context.update(b"\0");
+        }
+        hexadecimal(context.sign().as_ref(), HASH_DIGITS)
+    }
+}
+
+/// What message ids begin with. All customers of Segment share one space of message ids, and so do the sources of one
+/// customer: the same event for two sources must have two ids, or the second is taken for a repetition.
+fn prefix(write_key: &str, settings: &Settings) -> Result<String, SettingsError> {
+    let Some(prefix) = settings.text("message_id_prefix") else {
+        let key = digest::digest(&digest::SHA256, write_key.as_bytes());
+        return Ok(format!("ac-{}-", hexadecimal(key.as_ref(), 12)));
+    };
+    if prefix.chars().count() > PREFIX_CHARS_MAX || prefix.chars().any(char::is_control) {
+        let message = format!("is longer than {PREFIX_CHARS_MAX} characters or holds a control character");
+        return Err(SettingsError::new("message_id_prefix", message));
+    }
+    Ok(prefix.to_owned())
+}
+
+/// The hash of Tolinku's article, in which what is not there is written `undefined`.
+fn plain(data: &Value) -> String {
+    let text = |name| match data.get(name) {
+        None => Cow::Borrowed("undefined"),
+        Some(Value::String(text)) => Cow::Borrowed(text.as_str()),
+        Some(other) => other.to_string().into(),
+    };
+    let seed = format!("{}-{}-{}", text("ip"), text("platform"), text("device_type"));
+    hexadecimal(digest::digest(&digest::SHA256, seed.as_bytes()).as_ref(), HASH_DIGITS)
+}
+
+fn hexadecimal(bytes: &[u8], digits: usize) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(digits);
+    for byte in &bytes[..digits / 2] {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

@@ -1,0 +1,257 @@
+use domain::connector::HttpCall;
+use domain::{Event, Timestamp};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::kit::{described, event, fixture, numbered, open, prepare, refusal, request, with_batch};
+
+const KEY: &str = "write-key-of-the-test";
+
+fn settings(more: Value) -> Settings {
+    let mut settings = fixture("segment").default;
+    let Value::Object(more) = more else { panic!("an object") };
+    settings.0.extend(more);
+    settings
+}
+
+/// An event of a type that says this.
+fn saying(event_type: &str, data: Value) -> Event {
+    let body = json!({"event": event_type, "timestamp": "2026-03-04T14:32:08.441Z", "data": data});
+    Event { body: body.to_string().into(), ..event(if event_type == "custom.thing" { "test" } else { event_type }) }
+}
+
+fn body(call: &HttpCall) -> Value {
+    serde_json::from_slice(&call.body).unwrap()
+}
+
+/// The only message for an event.
+fn message(event: &Event, settings: &Settings) -> Value {
+    let mut body = body(&request(&Segment, event, settings));
+    let Value::Array(messages) = body["batch"].take() else { panic!("no batch") };
+    assert_eq!(messages.len(), 1);
+    messages.into_iter().next().unwrap()
+}
+
+fn anonymous_id(data: Value, more: Value) -> Value {
+    message(&saying("link.clicked", data), &settings(more))["anonymousId"].take()
+}
+
+/// What becomes of these events without anything being sent, or the call that is made.
+fn prepared(events: &[Event], settings: &Settings) -> (Step, Progress) {
+    let outlet = open(&Segment, settings);
+    let mut progress = Progress::default();
+    let step = with_batch(events, false, |batch| outlet.prepare(batch, &mut progress));
+    (step, progress)
+}
+
+#[test]
+fn the_names_are_those_of_the_article_and_anything_else_is_a_webhook() {
+    let name = |event_type: &str| message(&event(event_type), &settings(json!({})))["event"].take();
+    assert_eq!(name("link.clicked"), "Deep Link Clicked");
+    assert_eq!(name("deferred_link.claimed"), "Deferred Link Claimed");
+    assert_eq!(name("link.deferred_install"), "Deferred Link Claimed");
+    assert_eq!(name("install.tracked"), "Install Tracked");
+    assert_eq!(name("referral.created"), "Referral Created");
+    assert_eq!(name("referral.completed"), "Referral Completed");
+    assert_eq!(name("link.opened"), "Webhook link.opened");
+    assert_eq!(name("ecommerce.purchase"), "Webhook ecommerce.purchase");
+}
+
+#[test]
+fn own_names_come_first_an_alias_counts_and_a_star_is_for_the_rest() {
+    let names = json!({"names": {"link.deferred_install": "Install Matched", "*": "Deep Link: {{ type }}"}});
+    let name = |event_type: &str| message(&event(event_type), &settings(names.clone()))["event"].take();
+    assert_eq!(name("link.deferred_install"), "Install Matched");
+    assert_eq!(name("deferred_link.claimed"), "Install Matched");
+    assert_eq!(name("link.clicked"), "Deep Link Clicked");
+    assert_eq!(name("link.opened"), "Deep Link: link.opened");
+}
+
+#[test]
+fn people_behind_one_address_are_told_apart_by_whatever_real_id_there_is() {
+    let ip = json!("203.0.113.42");
+    for (data, expect) in [
+        (json!({"ip": ip, "anonymous_id": "a", "install_id": "i", "click_id": "c"}), "a"),
+        (json!({"ip": ip, "install_id": "i", "click_id": "c"}), "i"),
+        (json!({"ip": ip, "click_id": "c"}), "c"),
+    ] {
+        for mode in ["salted", "plain"] {
+            assert_eq!(anonymous_id(data.clone(), json!({"anonymous_id": mode})), expect);
+        }
+    }
+}
+
+#[test]
+fn a_device_without_an_id_is_the_same_under_one_key_and_another_under_another() {
+    let data = || json!({"ip": "203.0.113.42", "platform": "ios", "device_type": "mobile"});
+    let here = anonymous_id(data(), json!({}));
+    assert_eq!(here.as_str().unwrap().len(), 32);
+    assert_eq!(here, anonymous_id(data(), json!({})));
+    assert_ne!(here, anonymous_id(data(), json!({"write_key": "another"})));
+    assert_ne!(here, anonymous_id(json!({"ip": "203.0.113.42", "platform": "android"}), json!({})));
+    let salted = |key| anonymous_id(data(), json!({"write_key": key, "anonymous_salt": "pepper"}));
+    assert_eq!(salted("one"), salted("two"));
+}
+
+#[test]
+fn whoever_has_not_even_an_address_is_merged_with_nobody() {
+    let of = |number| {
+        let event = numbered(saying("link.clicked", json!({"platform": "ios"})), number);
+        message(&event, &settings(json!({})))["anonymousId"].take()
+    };
+    assert_ne!(of(1), of(2));
+    assert_eq!(of(1), of(1));
+}
+
+/// Computed with the article's own code.
+#[test]
+fn the_plain_hash_is_the_one_of_the_article() {
+    let plain = |data| anonymous_id(data, json!({"anonymous_id": "plain"}));
+    let device = json!({"ip": "203.0.113.42", "platform": "ios", "device_type": "mobile"});
+    assert_eq!(plain(device), "6cb1513a60ff4c0593b517d89e6d6727");
+    assert_eq!(plain(json!({"platform": "ios"})), "692506d9b19ece84642912ca8e7f5b6c");
+}
+
+#[test]
+fn a_user_is_named_and_never_next_to_a_guess() {
+    let with_guess =
+        message(&saying("link.clicked", json!({"user_id": 42, "ip": "203.0.113.42"})), &settings(json!({})));
+    assert_eq!((&with_guess["userId"], &with_guess["anonymousId"]), (&json!("42"), &Value::Null));
+    let with_install =
+        message(&saying("link.clicked", json!({"user_id": "u", "install_id": "i"})), &settings(json!({})));
+    assert_eq!((&with_install["userId"], &with_install["anonymousId"]), (&json!("u"), &json!("i")));
+}
+
+#[test]
+fn an_identify_call_has_an_id_of_its_own_and_comes_first() {
+    let settings = settings(json!({"identify": true}));
+    let data = json!({"email": "Ada@Example.org", "name": "Ada", "ip": "203.0.113.42"});
+    let body = body(&request(&Segment, &saying("install.tracked", data), &settings));
+    let [identify, track] = body["batch"].as_array().unwrap().as_slice() else { panic!("{body}") };
+    assert_eq!((&identify["type"], &track["type"]), (&json!("identify"), &json!("track")));
+    assert_eq!(identify["traits"], json!({"email": "Ada@Example.org", "name": "Ada"}));
+    assert_eq!(identify["anonymousId"], track["anonymousId"]);
+    assert_eq!(identify["messageId"], format!("{}-i", track["messageId"].as_str().unwrap()));
+    assert_eq!(message(&saying("install.tracked", json!({"ip": "x"})), &settings)["type"], "track");
+}
+
+#[test]
+fn the_same_event_has_another_message_id_for_another_source() {
+    let id = |key| message(&event("link.clicked"), &settings(json!({"write_key": key})))["messageId"].take();
+    assert_eq!(id("one"), id("one"));
+    assert_ne!(id("one"), id("two"));
+    let prefix = "x".repeat(64);
+    let longest = message(&event("link.clicked"), &settings(json!({"message_id_prefix": prefix})))["messageId"].take();
+    assert!(longest.as_str().unwrap().len() + "-i".len() <= 100);
+}
+
+#[test]
+fn a_retry_renews_when_it_was_sent_and_nothing_else() {
+    let outlet = open(&Segment, &settings(json!({})));
+    let events = [event("link.clicked")];
+    let at = |now: Timestamp, attempt: u32| {
+        with_batch(&events, false, |batch| {
+            let items: Vec<_> = batch.items.iter().map(|item| Item { attempt, ..*item }).collect();
+            let batch = Batch { items: &items, now, ..*batch };
+            match outlet.prepare(&batch, &mut Progress::default()) {
+                Step::Send(Call::Http(call)) => call,
+                step => panic!("{step:?}"),
+            }
+        })
+    };
+    let (first, second) =
+        (at(Timestamp::from_millis(1_772_634_800_000), 1), at(Timestamp::from_millis(1_772_634_860_007), 3));
+    let count = |call: &HttpCall| call.headers.iter().find(|(name, _)| name == "X-Retry-Count").map(|it| it.1.clone());
+    assert_eq!((count(&first), count(&second)), (None, Some("2".to_owned())));
+    let (first, second) = (body(&first), body(&second));
+    assert_eq!(first["batch"], second["batch"]);
+    assert_eq!(first["batch"][0]["timestamp"], "2026-03-04T14:32:08.441Z");
+    assert_eq!(
+        (&first["sentAt"], &second["sentAt"]),
+        (&json!("2026-03-04T14:33:20.000Z"), &json!("2026-03-04T14:34:20.007Z"))
+    );
+}
+
+#[test]
+fn a_source_that_the_event_names_is_kept_under_another_name() {
+    let properties = |data| message(&saying("link.clicked", data), &settings(json!({})))["properties"].take();
+    assert_eq!(
+        properties(json!({"source": "newsletter", "x": null})),
+        json!({"original_source": "newsletter", "x": null, "source": "tolinku_webhook", "original_event_type": "link.clicked"})
+    );
+    assert_eq!(
+        properties(json!({"source": "a", "original_source": "b"})),
+        json!({"original_source": "b", "source": "tolinku_webhook", "original_event_type": "link.clicked"})
+    );
+}
+
+#[test]
+fn an_event_that_segment_would_swallow_is_refused_with_the_rule_and_its_neighbours_are_sent() {
+    let large = saying("link.clicked", json!({"text": "x".repeat(33_000)}));
+    let many: serde_json::Map<_, _> = (0..10_001).map(|n| (format!("p{n}"), json!(1))).collect();
+    let late = Event { occurred_at: Timestamp::from_millis(i64::MAX), ..event("link.clicked") };
+    let events: Vec<_> =
+        [event("link.clicked"), large, saying("link.clicked", many.into()), late, event("install.tracked")]
+            .into_iter()
+            .zip(1..)
+            .map(|(event, number)| numbered(event, number))
+            .collect();
+    let settings = settings(json!({}));
+    let (step, mut progress) = prepared(&events, &settings);
+    let Step::Send(Call::Http(call)) = step else { panic!("{step:?}") };
+    assert_eq!(body(&call)["batch"].as_array().unwrap().len(), 2);
+    let outlet = open(&Segment, &settings);
+    let step =
+        with_batch(&events, false, |batch| outlet.advance(batch, &mut progress, &crate::kit::reply(200, &[], "")));
+    let lines = described(&step);
+    assert_eq!((lines[0].as_str(), lines[4].as_str()), ("delivered", "delivered"));
+    assert!(lines[1].starts_with("reject too_large: the message is 33"), "{}", lines[1]);
+    assert_eq!(lines[2], "reject too_large: it has 10003 properties and Segment takes 10000");
+    assert!(lines[3].starts_with("reject unprocessable: its time is outside"), "{}", lines[3]);
+}
+
+#[test]
+fn a_batch_of_which_nothing_can_be_sent_is_settled_without_a_call() {
+    let settings = settings(json!({"names": {"*": "{% if data.x %}{{ data.x }}{% endif %}"}}));
+    let lines = described(&prepare(&Segment, &event("link.opened"), &settings));
+    assert_eq!(
+        lines,
+        ["reject template_error: setting `names` gives this event no name, and a track call needs an `event`"]
+    );
+}
+
+#[test]
+fn more_than_segment_takes_at_once_is_halved() {
+    let text = "x".repeat(30_000);
+    let events: Vec<_> = (1..=17).map(|n| numbered(saying("link.clicked", json!({"text": text})), n)).collect();
+    assert!(matches!(prepared(&events, &settings(json!({}))).0, Step::Split { .. }));
+    assert!(matches!(prepared(&events[..8], &settings(json!({}))).0, Step::Send(_)));
+    let two_each: Vec<_> = (1..=1_251).map(|n| numbered(saying("test", json!({"user_id": "u"})), n)).collect();
+    assert!(matches!(prepared(&two_each, &settings(json!({"identify": true}))).0, Step::Split { .. }));
+}
+
+#[test]
+fn a_path_is_added_where_the_host_has_none_and_kept_where_it_has_one() {
+    let url = |host: &str| request(&Segment, &event("test"), &settings(json!({"host": host, "region": "eu"}))).url;
+    assert_eq!(url("http://127.0.0.1:9"), "http://127.0.0.1:9/v1/batch");
+    assert_eq!(url("https://plane.example/"), "https://plane.example/v1/batch");
+    assert_eq!(url("https://jitsu.example/api/s/s2s/batch?x=1"), "https://jitsu.example/api/s/s2s/batch?x=1");
+}
+
+#[test]
+fn settings_that_segment_would_take_in_silence_are_refused() {
+    for (more, expect) in [
+        (json!({"write_key": ""}), "setting `write_key` is empty"),
+        (json!({"write_key": "two words"}), "setting `write_key` is empty or holds a space"),
+        (json!({"host": "segment"}), "setting `host` is not a URL"),
+        (json!({"names": {"link.clicked": " "}}), "setting `names` holds no text under `link.clicked`"),
+        (json!({"names": {"link.clicked": "{{ nope }}"}}), "setting `names` does not compile under `link.clicked`"),
+        (json!({"properties": {"a": "{{ nope }}"}}), "setting `properties` does not compile at `a`"),
+        (json!({"message_id_prefix": "x".repeat(65)}), "setting `message_id_prefix` is longer than 64"),
+        (json!({"anonymous_salt": ""}), "setting `anonymous_salt` is empty"),
+    ] {
+        let error = refusal(&Segment, &settings(more));
+        assert!(error.starts_with(expect), "{error}");
+    }
+    assert_eq!(settings(json!({})).text("write_key"), Some(KEY));
+}
