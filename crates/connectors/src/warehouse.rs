@@ -1,0 +1,226 @@
+//! Rows for warehouses: one table of events that every one of them gets, under the names of its columns.
+//!
+//! [`COLUMNS`] is the table. A destination can add columns, fill one of ours with something else, leave ours out one by one
+//! or all together: then the table is the user's own. How a value is written is the warehouse's business.
+
+pub(crate) mod identifier;
+
+use domain::connector::{Batch, Field, FieldKind, Item, SettingsError};
+use domain::fields::Fields;
+use domain::mapping::Mapping;
+use domain::verdict::FailureReason;
+use domain::{Settings, Timestamp, Verdict};
+use serde_json::{Map, Value};
+
+/// The table, unless the destination names another.
+pub(crate) const TABLE_DEFAULT: &str = "deep_link_events";
+
+/// What a pause message tells a person to run, and what then.
+pub(crate) const PROVISION: &str = "`afterclick destinations provision NAME`";
+
+/// The settings that every warehouse has.
+pub(crate) const COLUMNS_FIELD: Field = Field::optional(
+    "columns",
+    FieldKind::Mapping,
+    "columns to add or to fill differently, by name, with what goes into them; `null` leaves one of ours out",
+);
+pub(crate) const DEFAULT_COLUMNS_FIELD: Field = Field::optional(
+    "default_columns",
+    FieldKind::Switch,
+    "whether our columns are filled; with `false` only those under `columns` are, for a table of your own",
+)
+.or("true");
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The name of the event: different in every row.
+    Id,
+    /// One of many texts.
+    Text,
+    /// One of few texts.
+    Word,
+    Time,
+    Number,
+    Money,
+    Flag,
+    /// The event as it was received, JSON.
+    Raw,
+}
+
+/// A column of ours.
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// Whether every row has it.
+    pub(crate) required: bool,
+    read: fn(&Item<'_>, &Fields<'_>) -> Value,
+}
+
+const fn always(name: &'static str, kind: Kind, read: fn(&Item<'_>, &Fields<'_>) -> Value) -> Column {
+    Column { name, kind, required: true, read }
+}
+
+const fn perhaps(name: &'static str, kind: Kind, read: fn(&Item<'_>, &Fields<'_>) -> Value) -> Column {
+    Column { name, kind, required: false, read }
+}
+
+/// Our columns, in order.
+pub(crate) static COLUMNS: [Column; 19] = [
+    always("event_id", Kind::Id, |item, _| item.event.id.to_string().into()),
+    always("event_type", Kind::Word, |item, _| item.event.event_type.as_str().into()),
+    always("occurred_at", Kind::Time, |item, _| date_time(item.event.occurred_at).into()),
+    always("received_at", Kind::Time, |item, _| date_time(item.event.received_at).into()),
+    perhaps("link_id", Kind::Text, |_, fields| text(&fields.link_id)),
+    perhaps("link_token", Kind::Text, |_, fields| text(&fields.token)),
+    perhaps("campaign", Kind::Word, |_, fields| text(&fields.campaign)),
+    perhaps("channel", Kind::Word, |_, fields| text(&fields.channel)),
+    perhaps("platform", Kind::Word, |_, fields| text(&fields.platform)),
+    perhaps("country", Kind::Word, |_, fields| text(&fields.country)),
+    perhaps("region", Kind::Word, |_, fields| text(&fields.region)),
+    perhaps("user_id", Kind::Text, |_, fields| text(&fields.user_id)),
+    perhaps("anonymous_id", Kind::Text, |_, fields| {
+        let ids = [&fields.anonymous_id, &fields.install_id, &fields.click_id];
+        ids.into_iter().find(|id| id.is_some()).map_or(Value::Null, text)
+    }),
+    perhaps("match_method", Kind::Word, |_, fields| text(&fields.match_method)),
+    perhaps("match_confidence", Kind::Number, |_, fields| fields.match_confidence.into()),
+    perhaps("is_deferred", Kind::Flag, |_, fields| fields.is_deferred.into()),
+    perhaps("revenue", Kind::Money, |_, fields| fields.revenue.into()),
+    perhaps("currency", Kind::Word, |_, fields| text(&fields.currency)),
+    always("raw", Kind::Raw, |item, _| String::from_utf8_lossy(&item.event.body).into()),
+];
+
+fn text(text: &Option<std::borrow::Cow<'_, str>>) -> Value {
+    text.as_deref().into()
+}
+
+/// `2026-03-04 14:32:08.441`, in UTC: every warehouse reads it, and none takes it for a number of something.
+pub(crate) fn date_time(at: Timestamp) -> String {
+    at.to_string().replace('T', " ").replace('Z', "")
+}
+
+/// Which columns a destination fills, and with what.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    /// In order.
+    pub(crate) names: Vec<String>,
+    mapping: Mapping,
+}
+
+impl Layout {
+    /// Reads the two settings.
+    pub(crate) fn read(settings: &Settings) -> Result<Self, SettingsError> {
+        let nothing = Map::new();
+        let written = settings.object("columns").unwrap_or(&nothing);
+        let wrong = |message| SettingsError::new("columns", message);
+        let mapping = Mapping::compile(written).map_err(wrong)?;
+        for name in written.keys() {
+            identifier::check(name).map_err(|message| wrong(format!("holds `{name}`, which {message}")))?;
+        }
+        let has_ours = settings.0.get("default_columns").and_then(Value::as_bool).unwrap_or(true);
+        let is_left_out = |name: &str| written.get(name).is_some_and(Value::is_null);
+        let ours = COLUMNS.iter().map(|column| column.name).filter(|name| has_ours && !is_left_out(name));
+        let mut names: Vec<_> = ours.map(str::to_owned).collect();
+        for (name, value) in written {
+            if !value.is_null() && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        if names.is_empty() {
+            return Err(wrong("leaves no column to fill; name some, or leave `default_columns` on".to_owned()));
+        }
+        Ok(Self { names, mapping })
+    }
+
+    /// Whether the destination says itself what goes into a column.
+    pub(crate) fn overrides(&self, name: &str) -> bool {
+        self.mapping.names().any(|overridden| overridden == name)
+    }
+
+    /// Our column of this name, unless the destination fills it itself.
+    pub(crate) fn our(&self, name: &str) -> Option<&'static Column> {
+        COLUMNS.iter().find(|column| column.name == name)
+    }
+
+    /// What goes into the columns for an event; one that has nothing is left out.
+    pub(crate) fn row(&self, item: &Item<'_>) -> Result<Map<String, Value>, Verdict> {
+        let fields = item.fields();
+        let mut row = Map::with_capacity(self.names.len());
+        for name in &self.names {
+            let value = self.our(name).map_or(Value::Null, |column| (column.read)(item, &fields));
+            if !value.is_null() {
+                row.insert(name.clone(), value);
+            }
+        }
+        if !self.mapping.is_empty() {
+            let applied = self.mapping.apply(item.value(), &mut row);
+            applied.map_err(|error| Verdict::reject(FailureReason::TemplateError, error.to_string()))?;
+        }
+        Ok(row)
+    }
+}
+
+/// The rows of a batch, and what becomes of the events that have none.
+pub(crate) struct Rows {
+    /// In the order of the items.
+    pub(crate) rows: Vec<Map<String, Value>>,
+    /// One per item; `None` for those that have a row.
+    refused: Vec<Option<Verdict>>,
+}
+
+impl Rows {
+    pub(crate) fn of(batch: &Batch<'_>, layout: &Layout) -> Self {
+        let mut rows = Vec::with_capacity(batch.items.len());
+        let refused = batch.items.iter().map(|item| layout.row(item).map(|row| rows.push(row)).err()).collect();
+        Self { rows, refused }
+    }
+
+    /// One verdict per item: what `verdict` says of the row with that number, or why there was no row.
+    pub(crate) fn verdicts(&self, mut verdict: impl FnMut(usize) -> Verdict) -> Vec<Verdict> {
+        let mut rows = 0..;
+        let mut of_row = || rows.next().map_or(Verdict::Delivered, &mut verdict);
+        self.refused.iter().map(|refused| refused.clone().unwrap_or_else(&mut of_row)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kit::{event, with_batch};
+
+    fn settings(settings: Value) -> Settings {
+        serde_json::from_value(settings).unwrap()
+    }
+
+    fn row(layout: Value) -> Value {
+        let layout = Layout::read(&settings(layout)).unwrap();
+        let events = [event("link.conversion")];
+        with_batch(&events, false, |batch| layout.row(&batch.items[0]).unwrap().into())
+    }
+
+    #[test]
+    fn a_table_of_the_users_own_gets_its_own_columns_and_nothing_else() {
+        let layout = json!({"default_columns": false, "columns": {"ts": "{{ timestamp }}", "kind": "{{ type }}"}});
+        assert_eq!(row(layout), json!({"ts": "2026-03-04T14:32:08.441Z", "kind": "link.conversion"}));
+    }
+
+    #[test]
+    fn a_column_is_added_filled_differently_or_left_out() {
+        let layout = json!({"columns": {"raw": null, "link_id": "x", "tenant": "eu"}});
+        let names = Layout::read(&settings(layout.clone())).unwrap().names;
+        assert!(!names.contains(&"raw".to_owned()) && names.ends_with(&["tenant".to_owned()]), "{names:?}");
+        let row = row(layout);
+        assert_eq!((&row["link_id"], &row["tenant"], row.get("raw")), (&json!("x"), &json!("eu"), None));
+    }
+
+    #[test]
+    fn columns_that_cannot_be_are_refused() {
+        for columns in [json!({"a`b": 1}), json!({"": 1}), json!({"x": "{{ nope }}"})] {
+            assert!(Layout::read(&settings(json!({"columns": columns}))).is_err(), "{columns}");
+        }
+        assert!(Layout::read(&settings(json!({"default_columns": false}))).is_err());
+    }
+}
