@@ -1,6 +1,8 @@
 //! The pipeline over the memory store, on paused time; its transport over real sockets.
 
 mod breaker;
+mod carrier;
+mod clickhouse;
 mod delivery;
 mod engine;
 mod house;
