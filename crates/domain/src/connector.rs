@@ -21,8 +21,8 @@ use crate::verdict::Verdict;
 
 pub use batch::{Batch, Item};
 pub use call::{
-    Call, HttpCall, MailCall, MailServer, MailTls, REPLY_BYTES_DEFAULT, REPLY_BYTES_MAX, Reply, Shown, SqlCall,
-    SqlServer,
+    Broker, Bucket, Call, HttpCall, MailCall, MailServer, MailTls, NatsLogin, ObjectCall, REPLY_BYTES_DEFAULT,
+    REPLY_BYTES_MAX, Record, RecordRefusal, RecordsCall, Reply, Sasl, SaslMechanism, Server, Shown, SqlCall, SqlServer,
 };
 pub(crate) use manifest::check_fields;
 pub use manifest::{BatchLimits, Category, Field, FieldKind, Manifest, Rate, SettingsError};

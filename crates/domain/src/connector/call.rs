@@ -1,9 +1,15 @@
 //! Calls and replies: data for the transports, and what comes back.
 
+mod object;
+mod records;
+
 use bytes::Bytes;
 
 use crate::secret::Secret;
 use crate::time::Timestamp;
+
+pub use object::{Bucket, ObjectCall};
+pub use records::{Broker, NatsLogin, Record, RecordRefusal, RecordsCall, Sasl, SaslMechanism, Server};
 
 /// How much of a reply's body is read unless the call asks for more, in bytes.
 pub const REPLY_BYTES_DEFAULT: usize = 16 * 1024;
@@ -16,6 +22,8 @@ pub enum Call {
     Http(HttpCall),
     Mail(MailCall),
     Sql(SqlCall),
+    Object(ObjectCall),
+    Records(RecordsCall),
 }
 
 /// An HTTP request to make.
@@ -125,8 +133,8 @@ pub struct SqlServer {
 pub struct Reply {
     /// The HTTP status or SMTP reply code; 0 for a transport that has no such number.
     pub status: u16,
-    /// The peer's own code for what went wrong, where its protocol has one: an SQLSTATE. `None` when all is well, and
-    /// for HTTP and SMTP, whose status says it.
+    /// The peer's own code for what went wrong, where its protocol has one: an SQLSTATE, the name of an error of S3 or of a
+    /// broker. `None` when all is well, and for HTTP and SMTP, whose status says it.
     pub code: Option<String>,
     /// Lower-case names and values as received; those that are not visible ASCII are left out.
     pub headers: Vec<(String, String)>,
@@ -161,7 +169,7 @@ impl Reply {
 /// A call as a person may look at it. Nothing is masked here: whoever shows it scrubs it of the destination's secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// `POST` and the like; `MAIL` and `SQL` for the other transports.
+    /// `POST` and the like; `MAIL`, `SQL` and `PUBLISH` for the other transports.
     pub method: &'static str,
     /// `https://…`, `smtp://host:port`, `postgres://user@host:port/database`.
     pub url: String,
@@ -202,6 +210,8 @@ impl Call {
                     body: call.statement.clone(),
                 }
             }
+            Self::Object(call) => call.shown(),
+            Self::Records(call) => call.shown(),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod address;
 pub mod guard;
 pub mod http;
 pub mod mail;
+pub mod object;
 mod target;
 mod tls;
 mod wire;
@@ -26,6 +27,7 @@ use crate::clock::Clock;
 pub use guard::{Guard, Refused};
 pub use http::HttpTransport;
 pub use mail::MailTransport;
+pub use object::ObjectTransport;
 pub use target::{Peer, Target};
 
 /// Carries calls out.
@@ -40,6 +42,7 @@ pub trait Transport: Send + Sync {
 pub struct Transports {
     http: Arc<HttpTransport>,
     mail: MailTransport,
+    object: ObjectTransport,
 }
 
 impl Transports {
@@ -50,9 +53,11 @@ impl Transports {
         clock: Arc<Clock>,
         extra_roots: &[CertificateDer<'static>],
     ) -> Result<Arc<Self>, rustls::Error> {
+        let http = HttpTransport::start(guard.clone(), Arc::clone(&clock), extra_roots)?;
         Ok(Arc::new(Self {
-            mail: MailTransport::new(guard.clone(), Arc::clone(&clock), extra_roots)?,
-            http: HttpTransport::start(guard, clock, extra_roots)?,
+            mail: MailTransport::new(guard, clock, extra_roots)?,
+            object: ObjectTransport::new(Arc::clone(&http)),
+            http,
         }))
     }
 }
@@ -64,6 +69,8 @@ impl Transport for Transports {
             Call::Http(call) => self.http.exchange(lane, call, deadline).await,
             Call::Mail(call) => self.mail.exchange(call, deadline).await,
             Call::Sql(_) => Err(not_built_in()),
+            Call::Object(call) => self.object.exchange(lane, call, deadline).await,
+            Call::Records(_) => Err(not_built_in()),
         }
     }
 }

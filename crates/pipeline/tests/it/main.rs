@@ -12,6 +12,8 @@ mod mail;
 mod post_office;
 mod replay;
 mod ssrf;
+mod objects;
+mod outlet;
 mod stopping;
 mod sulky;
 mod transport;
