@@ -38,6 +38,17 @@ pub(crate) fn said(reply: &Reply) -> Option<String> {
     Some(on_one_line(text, SAID_CHARS_MAX))
 }
 
+/// Whether a success is the page of somebody in between, a captive portal or a proxy, and no word of the vendor's.
+pub(crate) fn is_page(reply: &Reply) -> bool {
+    reply.text().trim_start().starts_with('<')
+}
+
+/// The verdict on such a page from where `whom` should stand: nobody knows whether the vendor has seen the request.
+pub(crate) fn page(reply: &Reply, whom: &str) -> Verdict {
+    let message = format!("a web page was answered with {} in place of {whom}; something stands in between", reply.status);
+    Verdict::Retry { after: None, reason: FailureReason::of_status(reply.status), message: Some(message) }
+}
+
 /// The same inside a sentence: ` (…)`, or nothing.
 pub(crate) fn in_brackets(said: Option<String>) -> String {
     said.map(|said| format!(" ({said})")).unwrap_or_default()

@@ -6,7 +6,7 @@ use domain::Verdict;
 use domain::connector::Reply;
 use domain::verdict::{FailureReason, PauseReason};
 
-use crate::common::{asked_wait, in_brackets, retry, said, wait};
+use crate::common::{asked_wait, in_brackets, is_page, page, retry, said, wait};
 
 /// Longest wait that a reply can ask for.
 const WAIT_MAX: Duration = Duration::from_mins(5);
@@ -26,6 +26,7 @@ pub(super) fn judge(reply: &Reply, whom: &str) -> Judgement {
     let said = in_brackets(said(reply));
     let refused = |reason| Judgement::OneOfThem(Verdict::reject(reason, format!("{whom} refused the message{said}")));
     Judgement::All(match reply.status {
+        200..=299 if is_page(reply) => page(reply, whom),
         200..=299 => Verdict::Delivered,
         401 | 403 => Verdict::unauthorized(format!(
             "{whom} refused the write key{said}; copy the key of the source into `write_key`, then resume"
