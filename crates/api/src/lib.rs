@@ -12,6 +12,7 @@ mod masked;
 mod openapi;
 mod problem;
 mod routes;
+mod scrub;
 mod shell;
 mod state;
 mod wire;
@@ -74,7 +75,8 @@ fn api_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(destinations::act::pause)) //                                  …/pause
         .routes(routes!(destinations::act::resume)) //                                 …/resume
         .routes(routes!(destinations::trial::test)) //                                 …/test
-        .routes(routes!(destinations::trial::preview)) //                              …/preview
+        .routes(routes!(destinations::preview::preview)) //                            …/preview
+        .routes(routes!(destinations::provision::provision)) //                        …/provision
         .routes(routes!(deliveries::list_of_destination)) //                           …/deliveries
         .routes(routes!(connectors::list)) //                                          /v1/connectors
         // deliveries

@@ -39,32 +39,6 @@ pub(crate) fn merged(fields: &[Field], current: &Settings, edit: Map<String, Val
     Settings(merged)
 }
 
-/// Every text among the settings that must not be shown.
-pub(crate) fn secrets(fields: &[Field], settings: &Settings) -> Vec<String> {
-    let mut secrets = Vec::new();
-    for (name, value) in &settings.0 {
-        match (kind_of(fields, name), value) {
-            (FieldKind::Secret | FieldKind::SecretUrl, Value::String(text)) => secrets.push(text.clone()),
-            (FieldKind::Map, Value::Object(map)) => {
-                secrets.extend(map.values().filter_map(Value::as_str).map(str::to_owned));
-            }
-            (FieldKind::Url, Value::String(url)) => {
-                secrets.extend(url.split_once('?').map(|(_, query)| query.to_owned()));
-            }
-            _ => {}
-        }
-    }
-    secrets.retain(|secret| !secret.is_empty());
-    // The longest first, so that none leaves a part of another behind.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets
-}
-
-/// A text with every secret in it replaced.
-pub(crate) fn scrubbed(text: &str, secrets: &[String]) -> String {
-    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
-}
-
 /// A member that no field describes counts as secret.
 fn kind_of(fields: &[Field], name: &str) -> FieldKind {
     fields.iter().find(|field| field.name == name).map_or(FieldKind::Secret, |field| field.kind)
@@ -140,12 +114,5 @@ mod tests {
             "undeclared": "hidden-five",
         }));
         assert_eq!(merged(FIELDS, &sample(), edit), expect);
-    }
-
-    #[test]
-    fn a_text_is_scrubbed_of_every_secret() {
-        let text = "POST /a?token=hidden-one with Bearer hidden-three and whsec_hidden-two-abcd";
-        let scrubbed = scrubbed(text, &secrets(FIELDS, &sample()));
-        assert!(!scrubbed.contains("hidden"), "{scrubbed}");
     }
 }

@@ -9,7 +9,7 @@ use pipeline::admission::LaneStatus;
 use pipeline::metrics::LaneFigures;
 use pipeline::registry::LiveDestination;
 use pipeline::transport::guard::Guard;
-use pipeline::{Clock, Dispatcher, Intake, Metrics, Pipeline, Registry, Replayer};
+use pipeline::{Clock, Dispatcher, Intake, Metrics, Pipeline, Provisioner, Registry, Replayer};
 use storage::{Store, StoreError};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
@@ -31,6 +31,7 @@ pub struct Parts {
     pub(crate) registry: Arc<Registry>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) replayer: Arc<Replayer>,
+    pub(crate) provisioner: Arc<Provisioner>,
     pub(crate) metrics: Arc<Metrics>,
     dispatcher: Arc<Dispatcher>,
     pub(crate) guard: Guard,
@@ -58,6 +59,7 @@ impl ApiState {
             registry: Arc::clone(&pipeline.registry),
             intake: Arc::clone(&pipeline.intake),
             replayer: Arc::clone(&pipeline.replayer),
+            provisioner: Arc::clone(&pipeline.provisioner),
             metrics: Arc::clone(&pipeline.metrics),
             dispatcher: Arc::clone(&pipeline.dispatcher),
             guard,

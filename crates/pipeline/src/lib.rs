@@ -18,6 +18,7 @@ mod lane;
 pub mod limits;
 pub mod metrics;
 pub mod operational;
+pub mod provision;
 pub mod reconcile;
 pub mod registry;
 pub mod replay;
@@ -35,6 +36,7 @@ pub use clock::Clock;
 pub use dispatcher::{Dispatcher, DispatcherOptions};
 pub use intake::Intake;
 pub use metrics::Metrics;
+pub use provision::Provisioner;
 pub use registry::{Plugins, Registry, RegistryError};
 pub use replay::Replayer;
 pub use transport::Transport;
@@ -46,6 +48,7 @@ pub struct Pipeline {
     pub registry: Arc<Registry>,
     pub intake: Arc<Intake>,
     pub replayer: Arc<Replayer>,
+    pub provisioner: Arc<Provisioner>,
     pub dispatcher: Arc<Dispatcher>,
     pub metrics: Arc<Metrics>,
     background: Vec<JoinHandle<()>>,
@@ -79,6 +82,7 @@ impl Pipeline {
         let intake =
             Arc::new(Intake::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics)));
         let replayer = Arc::new(Replayer::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock)));
+        let provisioner = Arc::new(Provisioner::new(Arc::clone(&transport), Arc::clone(&clock)));
         let dispatcher = Arc::new(Dispatcher::start(
             Arc::clone(&store),
             Arc::clone(&registry),
@@ -93,7 +97,7 @@ impl Pipeline {
             tokio::spawn(upkeep::retain(Arc::clone(&store), Arc::clone(&clock), options.retention)),
             tokio::spawn(upkeep::tidy(Arc::clone(&store), Arc::clone(&clock))),
         ];
-        Ok(Self { store, clock, registry, intake, replayer, dispatcher, metrics, background })
+        Ok(Self { store, clock, registry, intake, replayer, provisioner, dispatcher, metrics, background })
     }
 
     /// Stops in order: background work, then deliveries (those in flight may finish within `grace`), then the store.

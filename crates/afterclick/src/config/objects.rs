@@ -1,7 +1,5 @@
 //! The sources and destinations of a file.
 
-use std::time::Duration;
-
 use domain::connector::{Field, FieldKind, Manifest};
 use domain::destination::{BatchWish, CONCURRENCY_DEFAULT, RateLimit};
 use domain::hint::hint;
@@ -121,7 +119,7 @@ fn destination(section: &mut Section<'_>, plugins: Plugins) -> Option<Destinatio
 }
 
 fn manifest(section: &mut Section<'_>, plugins: Plugins, connector: &str) -> Option<&'static Manifest> {
-    let found = plugins.connector(connector).map(|connector| connector.manifest());
+    let found = plugins.connector(connector).map(domain::Connector::manifest);
     if found.is_none() {
         let names: Vec<_> = plugins.connectors.iter().map(|connector| connector.manifest().name).collect();
         section.fail(Some("connector"), format!("`{connector}` is not a connector; {}", hint(connector, &names)));
@@ -136,7 +134,7 @@ fn batch(section: &mut Section<'_>, manifest: &Manifest) -> Option<BatchWish> {
     let wish = section.nested("batch", BATCH_KEYS, |batch| {
         let items = batch.read("items", None, &limits.items.to_string());
         let wait: Option<Option<Wait>> = batch.read("wait", None, &default_wait);
-        Some(BatchWish { items: items?, linger_ms: wait?.map(Wait::as_ms) })
+        Some(BatchWish { items: items?, linger_ms: wait?.map(|wait| wait.ms) })
     })?;
     accepted(section, "batch", wish.check(limits)).then_some(wish)
 }
@@ -151,7 +149,7 @@ fn volume(section: &mut Section<'_>, manifest: &Manifest) -> Option<Volume> {
         Some(Volume {
             sample: sample?,
             threshold: threshold?,
-            digest_ms: digest?.map(Wait::as_ms),
+            digest_ms: digest?.map(|wait| wait.ms),
             first_per_subject_per_day: first?,
         })
     })?;
@@ -173,19 +171,15 @@ fn accepted(section: &mut Section<'_>, key: &str, checked: Result<(), impl std::
 /// `"2s"`.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
-struct Wait(Duration);
+struct Wait {
+    ms: u64,
+}
 
 impl TryFrom<String> for Wait {
     type Error = RetryPolicyError;
 
     fn try_from(text: String) -> Result<Self, RetryPolicyError> {
-        parse_wait(&text).map(Self)
-    }
-}
-
-impl Wait {
-    fn as_ms(self) -> u64 {
-        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+        Ok(Self { ms: u64::try_from(parse_wait(&text)?.as_millis()).unwrap_or(u64::MAX) })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use domain::connector::{Connector, Field, FieldKind};
+use domain::connector::{Category, Connector, Field, FieldKind};
+use domain::retry::format_wait;
 use domain::source::Dialect;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,10 +21,42 @@ pub(crate) struct ConnectorEntry {
     #[schema(examples("webhook"))]
     name: &'static str,
     title: &'static str,
+    /// One sentence: what reaches the vendor.
     summary: &'static str,
-    /// Most events in one request.
-    batch_items_max: usize,
+    /// What the vendor is for.
+    #[schema(value_type = String, examples("warehouse"))]
+    category: Category,
+    /// What a destination gets that names no events.
+    events: &'static [&'static str],
+    /// How much goes into one request.
+    batch: Batching,
+    /// Most requests that the vendor bears; a destination can ask for less.
+    rate: Option<RateShown>,
+    /// Whether `/v1/destinations/{destination}/provision` has something to make.
+    provisions: bool,
+    /// What else to know of it, in Markdown.
+    notes: &'static str,
     settings: Vec<Setting>,
+}
+
+/// How much goes into one request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Batching {
+    /// Most events, unless the destination says otherwise.
+    items: usize,
+    /// Most events that a destination may ask for.
+    items_max: usize,
+    /// How long the first event waits for others, unless the destination says otherwise.
+    #[schema(examples("5s"))]
+    wait: String,
+}
+
+/// Most requests to a vendor.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RateShown {
+    per_second: f64,
+    /// In a day of UTC, if the vendor counts days.
+    per_day: Option<u32>,
 }
 
 /// A sender that a source can listen to.
@@ -75,7 +108,16 @@ pub(crate) async fn list(
             name: manifest.name,
             title: manifest.title,
             summary: manifest.summary,
-            batch_items_max: manifest.batch.items_max,
+            category: manifest.category,
+            events: manifest.events,
+            batch: Batching {
+                items: manifest.batch.items,
+                items_max: manifest.batch.items_max,
+                wait: format_wait(manifest.batch.linger()),
+            },
+            rate: manifest.rate.map(|rate| RateShown { per_second: rate.per_second, per_day: rate.per_day }),
+            provisions: manifest.provisions,
+            notes: manifest.notes,
             settings: manifest.fields.iter().map(show_field).collect(),
         }
     };

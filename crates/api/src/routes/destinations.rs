@@ -1,6 +1,8 @@
 //! `/v1/destinations`: who receives, what, and how.
 
 pub(crate) mod act;
+pub(crate) mod preview;
+pub(crate) mod provision;
 pub(crate) mod shape;
 pub(crate) mod trial;
 

@@ -1,7 +1,8 @@
 //! A desk to ask from: the whole API over the memory store, a simulated clock and a made-up network.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{ApiState, Connections};
@@ -27,23 +28,32 @@ pub(crate) const START: Timestamp = Timestamp::from_secs(1_772_634_728);
 pub(crate) const SECRET: &str = "whsec_dGVzdF9zZWNyZXRfMzJfYnl0ZXNfbG9uZ19rZXkhISE=";
 pub(crate) const ADMIN: &str = "ack_admin-key-of-the-tests-0000000000000000";
 
-/// A network in which every receiver gives the same answer.
+/// A network in which every receiver gives the same answer, after those that were put down for it.
 #[derive(Debug)]
 pub(crate) struct Network {
     status: AtomicU16,
+    first: Mutex<VecDeque<Bytes>>,
 }
 
 impl Network {
     pub(crate) fn answer(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
     }
+
+    /// The next calls succeed with these bodies.
+    pub(crate) fn answer_first(&self, bodies: &[&str]) {
+        self.first.lock().unwrap().extend(bodies.iter().map(|body| Bytes::copy_from_slice(body.as_bytes())));
+    }
 }
 
 #[async_trait]
 impl Transport for Network {
     async fn exchange(&self, _: DestinationId, _: Call, _: Duration) -> Result<Reply, TransportError> {
-        let status = self.status.load(Ordering::SeqCst);
-        Ok(Reply { status, code: None, headers: Vec::new(), body: Bytes::from_static(b"seen"), received_at: START })
+        let (status, body) = match self.first.lock().unwrap().pop_front() {
+            Some(body) => (200, body),
+            None => (self.status.load(Ordering::SeqCst), Bytes::from_static(b"seen")),
+        };
+        Ok(Reply { status, code: None, headers: Vec::new(), body, received_at: START })
     }
 }
 
@@ -56,7 +66,7 @@ pub(crate) struct Desk {
 impl Desk {
     /// A desk with an admin key and nothing else.
     pub(crate) async fn new() -> Self {
-        let network = Arc::new(Network { status: AtomicU16::new(200) });
+        let network = Arc::new(Network { status: AtomicU16::new(200), first: Mutex::default() });
         let plugins = Plugins {
             dialects: sources::ALL,
             native: sources::by_name("generic").expect("the native dialect"),

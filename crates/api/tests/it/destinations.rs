@@ -163,34 +163,6 @@ async fn a_test_event_goes_to_its_destination_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_preview_shows_the_request_and_sends_nothing() {
-    let desk = Desk::new().await;
-    let settings = json!({
-        "url": "https://example.com/hooks?token=hidden-token", "secret": SECRET,
-        "headers": { "Authorization": "Bearer hidden-bearer", "X-Team": "hidden-team" },
-    });
-    let wanted = json!({ "name": "orders", "connector": "webhook", "events": ["link.*"], "settings": settings });
-    desk.post("/v1/destinations", wanted).expect(201).await;
-    let event = desk.publish(7).await;
-    desk.until("/v1/deliveries", |list| list["data"][0]["state"] == "delivered").await;
-
-    let preview = desk.post("/v1/destinations/orders/preview", json!({ "event": event })).expect(200).await;
-    assert_eq!((&preview["matches"], &preview["request"]["method"]), (&json!(true), &json!("POST")));
-    assert!(text(&preview["request"], "body").contains("\"t7\""));
-    assert!(text(&preview["request"], "url").starts_with("https://example.com/hooks"));
-    assert!(!preview.to_string().contains("hidden") && !preview.to_string().contains(SECRET), "{preview}");
-    let sample = desk.post("/v1/destinations/orders/preview", json!({ "type": "install.tracked" })).expect(200).await;
-    assert_eq!(sample["matches"], false);
-
-    desk.post("/v1/destinations/orders/preview", json!({ "type": "no.such" })).problem(422, "value_invalid").await;
-    let missing = json!({ "event": "evt_01JD3ZK7Q0M8X2V4N6B8C0D2F4" });
-    desk.post("/v1/destinations/orders/preview", missing).problem(404, "event_not_found").await;
-    let both = json!({ "event": event, "type": "test" });
-    desk.post("/v1/destinations/orders/preview", both).problem(422, "value_invalid").await;
-    assert_eq!(desk.get("/v1/deliveries").expect(200).await["data"].as_array().unwrap().len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_backfill_owes_the_past_to_a_new_destination() {
     let desk = Desk::new().await;
     for number in 0..3 {

@@ -12,6 +12,8 @@ mod events;
 mod intake;
 mod listener;
 mod operation;
+mod preview;
+mod provision;
 mod replays;
 mod secrecy;
 mod sources;

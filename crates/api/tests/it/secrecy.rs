@@ -59,6 +59,7 @@ async fn no_answer_to_a_change_repeats_a_secret_that_was_given() {
     let desk = planted().await;
     for (path, body) in [
         ("/v1/destinations/orders/preview", json!({})),
+        ("/v1/destinations/orders/provision", json!({})),
         ("/v1/destinations/orders/pause", json!({})),
         ("/v1/destinations/orders/resume", json!({})),
         ("/v1/destinations/orders/test", json!({})),

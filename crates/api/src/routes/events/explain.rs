@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use domain::{DestinationId, Event, EventId};
+use domain::expression::EventValue;
+use domain::fields::Fields;
+use domain::{DestinationId, Event, EventId, Reading};
 use pipeline::registry::LiveDestination;
 use pipeline::route::{self, Decision};
 use serde::Serialize;
@@ -54,6 +56,8 @@ pub(crate) enum Outcome {
     Filtered,
     /// Its filter fails on this event.
     FilterFailed,
+    /// Its volume leaves the event out: it is not in the sample, or its value is too small.
+    HeldBack,
     /// It would match now, and did not when the event came in.
     MatchesNow,
 }
@@ -81,16 +85,11 @@ pub(crate) async fn explain(
         deliveries.entry(summary.delivery.destination).or_default().push(show(&state, &summary));
     }
     let source_name = state.registry.source_name(event.source);
-    let mut value = None;
+    let (reading, mut value) = (Reading::new(source_name), None);
     let mut destinations = Vec::new();
     for live in state.registry.destinations(caller.appspace_id()) {
         let deliveries = deliveries.remove(&live.destination.id).unwrap_or_default();
-        let decision = live
-            .destination
-            .events
-            .matches(&event.event_type)
-            .then(|| route::decide(&live, &event, &source_name, &mut value));
-        destinations.push(explained(&live, &event, decision, deliveries));
+        destinations.push(explained(&live, &event, &reading, &mut value, deliveries));
     }
     destinations.extend(deliveries.into_iter().map(|(id, deliveries)| Explained {
         destination: id.to_string(),
@@ -102,36 +101,55 @@ pub(crate) async fn explain(
     Ok(Json(Explanation { event: event.id.to_string(), r#type: event.event_type.to_string(), destinations }))
 }
 
-/// Puts into words how one destination stands to the event. `decision` is `None` if it is not subscribed.
+/// Why a destination does not want an event; `None` if it does. `value` is built at most once per event and shared.
+pub(crate) fn unwanted(
+    live: &LiveDestination,
+    event: &Event,
+    reading: &Reading,
+    value: &mut Option<EventValue>,
+) -> Option<(Outcome, String)> {
+    let destination = &live.destination;
+    if !destination.events.matches(&event.event_type) {
+        let patterns: Vec<String> =
+            destination.events.patterns().iter().map(|pattern| format!("`{pattern}`")).collect();
+        let why = format!("`{}` is not among its events, which are {}", event.event_type, patterns.join(", "));
+        return Some((Outcome::NotSubscribed, why));
+    }
+    match route::decide(live, event, reading.source(), value) {
+        Decision::Owed => {}
+        Decision::Filtered => {
+            let why = format!("its filter says no: `{}`", destination.when.as_deref().unwrap_or_default());
+            return Some((Outcome::Filtered, why));
+        }
+        Decision::Failed(message) => {
+            return Some((Outcome::FilterFailed, format!("its filter fails on this event: {message}")));
+        }
+    }
+    let unwanted = destination.volume.judge(event, || Fields::of(reading.data(event)))?;
+    Some((Outcome::HeldBack, format!("the event {}", unwanted.describe())))
+}
+
+/// Puts into words how one destination stands to the event.
 fn explained(
     live: &LiveDestination,
     event: &Event,
-    decision: Option<Decision>,
+    reading: &Reading,
+    value: &mut Option<EventValue>,
     deliveries: Vec<Delivery>,
 ) -> Explained {
     let destination = &live.destination;
-    let (outcome, why) = match decision {
-        _ if !deliveries.is_empty() => (Outcome::Owed, "it is owed; its deliveries say how it went".to_owned()),
-        None => {
-            let patterns: Vec<String> =
-                destination.events.patterns().iter().map(|pattern| format!("`{pattern}`")).collect();
-            let why = format!("`{}` is not among its events, which are {}", event.event_type, patterns.join(", "));
-            (Outcome::NotSubscribed, why)
-        }
-        Some(Decision::Filtered) => {
-            (Outcome::Filtered, format!("its filter says no: `{}`", destination.when.as_deref().unwrap_or_default()))
-        }
-        Some(Decision::Failed(message)) => {
-            (Outcome::FilterFailed, format!("its filter fails on this event: {message}"))
-        }
-        Some(Decision::Owed) if destination.created_at > event.received_at => {
-            let why = "it matches, and was made after the event came in; a replay that selects `missing` sends it";
-            (Outcome::MatchesNow, why.to_owned())
-        }
-        Some(Decision::Owed) => {
-            let why = "it matches now, and did not when the event came in; a replay that selects `missing` sends it";
-            (Outcome::MatchesNow, why.to_owned())
-        }
+    let (outcome, why) = if deliveries.is_empty() {
+        unwanted(live, event, reading, value).unwrap_or_else(|| {
+            let before = if destination.created_at > event.received_at {
+                "was made after the event came in"
+            } else {
+                "did not when the event came in"
+            };
+            let why = format!("it matches now, and {before}; a replay that selects `missing` sends it");
+            (Outcome::MatchesNow, why)
+        })
+    } else {
+        (Outcome::Owed, "it is owed; its deliveries say how it went".to_owned())
     };
     Explained {
         destination: destination.id.to_string(),
