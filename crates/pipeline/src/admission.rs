@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::verdict::{FailureReason, Verdict};
+use domain::destination::RateLimit;
+use domain::verdict::FailureReason;
 use domain::{Destination, Timestamp};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::attempt::Outcome;
 use crate::breaker::{Breaker, Change, Slots, Vote};
 use crate::limits::{Hold, Spacing};
 use crate::registry::LiveDestination;
@@ -31,7 +33,7 @@ pub struct Gates {
 /// The answer of the gates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// So many attempts may start now (none if all slots are taken), and so many deliveries may be claimed ahead.
+    /// So many attempts may start now (none if all slots are taken), and for so many the deliveries may be claimed ahead.
     Open { start: usize, ahead: usize },
     /// Nothing may start before this time.
     Later(Instant),
@@ -74,11 +76,11 @@ pub enum ClosedBecause {
     },
 }
 
-/// The newest attempt of a lane.
+/// The newest attempt of a lane, at a whole batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LastAttempt {
     pub ended_at: Timestamp,
-    /// `None` if it was delivered.
+    /// Of the first delivery that failed; `None` if all were delivered.
     pub reason: Option<FailureReason>,
 }
 
@@ -112,7 +114,7 @@ impl Gates {
             Slots::NoneUntil(until) => return Admission::Later(until),
         };
         let free = slots.saturating_sub(self.in_flight);
-        let Some(rate) = destination.rate else {
+        let Some(rate) = rate(live) else {
             return Admission::Open { start: free, ahead };
         };
         match self.spacing.free(rate, now) {
@@ -143,12 +145,18 @@ impl Gates {
     }
 
     /// An attempt starts, which [`Gates::admit`] allowed.
-    pub fn start(&mut self, destination: &Destination, now: Instant) {
+    pub fn start(&mut self, live: &LiveDestination, now: Instant) {
         self.in_flight += 1;
-        if let Some(rate) = destination.rate {
+        self.called(live, now);
+        self.breaker.begin();
+    }
+
+    /// A call goes out: the one that an attempt starts with, or a further one of it, which takes its turn from the next
+    /// attempt.
+    pub fn called(&mut self, live: &LiveDestination, now: Instant) {
+        if let Some(rate) = rate(live) {
             self.spacing.start(rate, now);
         }
-        self.breaker.begin();
     }
 
     /// An attempt that started has left the wire without having tried anything.
@@ -162,20 +170,15 @@ impl Gates {
     }
 
     /// An attempt ended. Returns what a person should hear of the breaker.
-    pub fn end(
-        &mut self,
-        destination: &Destination,
-        verdict: &Verdict,
-        answered: bool,
-        last: LastAttempt,
-        now: Instant,
-    ) -> Option<Change> {
+    pub(crate) fn end(&mut self, destination: &Destination, outcome: &Outcome, now: Instant) -> Option<Change> {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.last_attempt = Some(last);
-        if let Verdict::Retry { after: Some(after), .. } | Verdict::Wait { after, .. } = verdict {
-            self.hold.ask(*after, now);
+        let reason = outcome.judgements.iter().find_map(|judgement| judgement.attempt.reason);
+        self.last_attempt = Some(LastAttempt { ended_at: outcome.ended_at, reason });
+        if let Some(wait) = outcome.wait() {
+            self.hold.ask(wait, now);
         }
-        if destination.breaker { self.breaker.record(Vote::of(verdict, answered), now) } else { None }
+        let vote = || Vote::of_all(outcome.judgements.iter().map(|judgement| &judgement.verdict), outcome.answered);
+        if destination.breaker { self.breaker.record(vote(), now) } else { None }
     }
 
     /// Attempts on the wire.
@@ -220,6 +223,11 @@ impl Gates {
         }
         self.seen = Some(Arc::clone(live));
     }
+}
+
+/// How many calls a second a destination gets: as many as it says, or else as many as its vendor bears.
+fn rate(live: &LiveDestination) -> Option<RateLimit> {
+    live.destination.rate.or_else(|| RateLimit::new(live.connector.manifest().rate?.per_second))
 }
 
 impl LaneStatus {

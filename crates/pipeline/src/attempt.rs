@@ -1,174 +1,145 @@
-//! One attempt: the connector says what to send, the transport sends it, the connector says what the reply means.
+//! One attempt at a batch: an exchange, and what it means for each delivery.
 //!
 //! Whatever happens in here ends as an outcome. A connector that panics makes a failed attempt, never a dead lane.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::attempt::REPLY_KEPT_BYTES_MAX;
-use domain::connector::{Batch, Item, Progress, Reply, Step};
+use domain::connector::{Item, Reply};
 use domain::verdict::{FailureReason, PauseReason, Verdict};
 use domain::{Attempt, Reading, Timestamp};
 use futures_util::FutureExt;
 use storage::Owned;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::exchange::{End, Exchange};
+use crate::lane::LaneState;
 use crate::registry::LiveDestination;
-use crate::transport::{Transport, TransportError};
 
-/// Most calls of one attempt.
-pub const CALLS_MAX: u32 = 8;
 /// Longest time of one attempt, all its calls together.
-pub const ATTEMPT_MAX: Duration = Duration::from_secs(30);
+pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(30);
 
-/// What an attempt came to.
+/// What trying a batch came to.
 #[derive(Debug)]
-pub struct Outcome {
-    pub attempt: Attempt,
-    pub verdict: Verdict,
+pub(crate) enum Tried {
+    /// Each delivery has a verdict.
+    Judged(Outcome),
+    /// The batch was refused whole: nothing is known of any of its deliveries, and its halves are to be tried.
+    Refused,
+    /// Nothing was tried, because this machine is short of something.
+    Nothing,
+}
+
+/// The verdicts over a batch.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// One for each delivery, in order.
+    pub(crate) judgements: Vec<Judgement>,
     /// Whether a reply came.
-    pub answered: bool,
-    /// How long it took; the attempt itself is kept to the millisecond.
-    pub took: Duration,
-    pub ended_at: Timestamp,
+    pub(crate) answered: bool,
+    /// For how long the vendor's headers ask to be left alone.
+    pub(crate) pause: Option<Duration>,
+    /// How long it took; the attempts themselves are kept to the millisecond.
+    pub(crate) took: Duration,
+    pub(crate) ended_at: Timestamp,
 }
 
-/// Tries a delivery once. Each call gets `call_max`, all of them together [`ATTEMPT_MAX`]. `None` if nothing could be
-/// tried because this machine is short of something.
-pub async fn run(
-    clock: &Clock,
-    transport: &dyn Transport,
-    live: &LiveDestination,
-    source_name: String,
-    owned: &Owned,
-    call_max: Duration,
-) -> Option<Outcome> {
+/// What one delivery got.
+#[derive(Debug)]
+pub(crate) struct Judgement {
+    pub(crate) verdict: Verdict,
+    pub(crate) attempt: Attempt,
+}
+
+impl Outcome {
+    /// For how long the vendor asks to be left alone.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        let asked = self.judgements.iter().filter_map(|judgement| match judgement.verdict {
+            Verdict::Retry { after, .. } => after,
+            Verdict::Wait { after, .. } => Some(after),
+            _ => None,
+        });
+        asked.chain(self.pause).max()
+    }
+}
+
+/// Tries a batch once, all calls together within [`ATTEMPT_MAX`].
+pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestination>, batch: &[Owned]) -> Tried {
     let began = Instant::now();
-    let started_at = clock.now();
-    let mut trial =
-        Trial { live, source_name, owned, started_at, deadline: began + ATTEMPT_MAX, call_max, reply: None };
-    let end = match AssertUnwindSafe(trial.run(transport)).catch_unwind().await {
-        Ok(end) => end?,
-        Err(_) => End::failed_inside(owned),
+    let reading = |owned: &Owned| Reading::new(engine.registry.source_name(owned.event.source));
+    let readings: Vec<Reading> = batch.iter().map(reading).collect();
+    let items: Vec<Item<'_>> = batch.iter().zip(&readings).map(|(owned, reading)| item(owned, reading)).collect();
+    let mut exchange = Exchange {
+        engine,
+        lane,
+        live,
+        items: &items,
+        digest: live.destination.volume.digest_ms.map(Duration::from_millis),
+        started_at: engine.clock.now(),
+        deadline: began + ATTEMPT_MAX,
+        calls: 0,
+        reply: None,
+        pause: None,
     };
-    Some(trial.outcome(end, began, clock.now()))
+    let end = AssertUnwindSafe(exchange.run()).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(destination = %live.destination.name, "an attempt panicked; this is a bug");
+        End::failed_inside()
+    });
+    let Exchange { started_at, reply, pause, .. } = exchange;
+    let (verdicts, error) = match end {
+        End::Untried => return Tried::Nothing,
+        End::Split => return Tried::Refused,
+        End::Each(verdicts) => (verdicts, None),
+        End::All(verdict, error) => (vec![verdict; batch.len()], error),
+    };
+    let record = Record { started_at, took: began.elapsed(), reply, error, is_alone: batch.len() == 1 };
+    Tried::Judged(Outcome {
+        judgements: record.judgements(&items, verdicts),
+        answered: record.reply.is_some(),
+        pause,
+        took: record.took,
+        ended_at: engine.clock.now(),
+    })
 }
 
-/// An attempt under way.
-struct Trial<'a> {
-    live: &'a LiveDestination,
-    source_name: String,
-    owned: &'a Owned,
+fn item<'a>(owned: &'a Owned, reading: &'a Reading) -> Item<'a> {
+    Item { event: &owned.event, delivery: owned.id, attempt: owned.standing.attempts.saturating_add(1), reading }
+}
+
+/// What is the same for all deliveries of a batch.
+struct Record {
     started_at: Timestamp,
-    deadline: Instant,
-    call_max: Duration,
-    /// The newest reply.
+    took: Duration,
     reply: Option<Reply>,
-}
-
-/// How an attempt ended: a verdict, and what went wrong, for a person, if the reply does not say it.
-struct End {
-    verdict: Verdict,
+    /// What went wrong, if no verdict says it.
     error: Option<String>,
+    is_alone: bool,
 }
 
-impl Trial<'_> {
-    async fn run(&mut self, transport: &dyn Transport) -> Option<End> {
-        let owned = self.owned;
-        let reading = Reading::new(self.source_name.clone());
-        let attempt = owned.standing.attempts.saturating_add(1);
-        let items = [Item { event: &owned.event, delivery: owned.id, attempt, reading: &reading }];
-        let batch = Batch { items: &items, now: self.started_at, token: None, digest: None };
-        let outlet = &self.live.outlet;
-        let mut progress = Progress::default();
-        let mut step = contained(|| outlet.prepare(&batch, &mut progress));
-        for _ in 0..CALLS_MAX {
-            let call = match step {
-                Some(Step::Send(call) | Step::SendOnce { call, .. }) => call,
-                Some(Step::Settle(verdicts)) => return Some(End::of(verdicts)),
-                Some(Step::Split { alone }) => return Some(End::of(vec![alone])),
-                Some(Step::Reauthorize { message }) => return Some(End::of(vec![Verdict::unauthorized(message)])),
-                None => return Some(End::failed_inside(owned)),
-            };
-            let within = self.call_max.min(self.deadline.saturating_duration_since(Instant::now()));
-            match transport.exchange(owned.destination, call, within).await {
-                Ok(reply) => {
-                    progress.replies += 1;
-                    let reply = self.reply.insert(reply);
-                    step = contained(|| outlet.advance(&batch, &mut progress, reply));
-                }
-                Err(error) if error.is_ours && progress.replies == 0 => return None,
-                Err(error) => {
-                    self.reply = None;
-                    return Some(End::without_reply(error));
-                }
-            }
-        }
-        Some(match step {
-            Some(Step::Settle(verdicts)) => End::of(verdicts),
-            Some(_) => End::retry(
-                FailureReason::Unprocessable,
-                format!("the exchange did not come to an end within {CALLS_MAX} calls"),
-            ),
-            None => End::failed_inside(owned),
-        })
+impl Record {
+    fn judgements(&self, items: &[Item<'_>], verdicts: Vec<Verdict>) -> Vec<Judgement> {
+        // A connector that counts wrongly leaves some without a verdict.
+        let missing = std::iter::repeat_with(|| {
+            let message = "the connector came to no verdict".to_owned();
+            Verdict::Retry { after: None, reason: FailureReason::Unprocessable, message: Some(message) }
+        });
+        let verdicts = verdicts.into_iter().chain(missing);
+        items.iter().zip(verdicts).map(|(item, verdict)| self.judgement(item.attempt, verdict)).collect()
     }
 
-    fn outcome(self, end: End, began: Instant, ended_at: Timestamp) -> Outcome {
-        let took = began.elapsed();
+    fn judgement(&self, number: u32, verdict: Verdict) -> Judgement {
         let status = self.reply.as_ref().map(|reply| reply.status).filter(|&status| status != 0);
-        let reason = failure(&end.verdict, status);
-        let error = end.error.or_else(|| message(&end.verdict, reason, status));
-        let attempt = Attempt {
-            number: self.owned.standing.attempts.saturating_add(1),
-            started_at: self.started_at,
-            duration_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
-            status,
-            reason,
-            error,
-            reply: self.reply.as_ref().and_then(kept),
-        };
-        Outcome { attempt, verdict: end.verdict, answered: self.reply.is_some(), took, ended_at }
+        let reason = failure(&verdict, status);
+        let error = self.error.clone().or_else(|| message(&verdict, reason, status));
+        // What was said to a whole batch is worth keeping where something went wrong.
+        let reply = self.reply.as_ref().filter(|_| self.is_alone || reason.is_some()).and_then(kept);
+        let duration_ms = u32::try_from(self.took.as_millis()).unwrap_or(u32::MAX);
+        let attempt = Attempt { number, started_at: self.started_at, duration_ms, status, reason, error, reply };
+        Judgement { verdict, attempt }
     }
-}
-
-impl End {
-    /// The verdict over the one delivery of the batch.
-    fn of(verdicts: Vec<Verdict>) -> Self {
-        match verdicts.into_iter().next() {
-            Some(verdict) => Self { verdict, error: None },
-            None => Self::retry(FailureReason::Unprocessable, "the connector came to no verdict".to_owned()),
-        }
-    }
-
-    /// No reply: try again, unless the call can never be made.
-    fn without_reply(error: TransportError) -> Self {
-        let message = error.message.into_owned();
-        match error.reason {
-            FailureReason::Unprocessable => {
-                Self { verdict: Verdict::Reject { reason: error.reason, message: None }, error: Some(message) }
-            }
-            reason => Self::retry(reason, message),
-        }
-    }
-
-    fn failed_inside(owned: &Owned) -> Self {
-        tracing::error!(delivery = %owned.id, "an attempt panicked; this is a bug of the connector");
-        Self::retry(
-            FailureReason::Unprocessable,
-            "the connector failed on this event; the server's log has more".to_owned(),
-        )
-    }
-
-    const fn retry(reason: FailureReason, message: String) -> Self {
-        Self { verdict: Verdict::retry(reason), error: Some(message) }
-    }
-}
-
-/// Calls a connector; `None` if it panicked. It holds no state between calls, so nothing is left half done.
-fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 /// The reason to record with the attempt.

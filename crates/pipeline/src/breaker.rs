@@ -85,6 +85,16 @@ impl Vote {
     }
 }
 
+impl Vote {
+    /// What the verdicts over a batch say together: it was one attempt, and one good word is enough.
+    pub fn of_all<'v>(verdicts: impl IntoIterator<Item = &'v Verdict>, answered: bool) -> Self {
+        let votes = verdicts.into_iter().map(|verdict| Self::of(verdict, answered));
+        votes
+            .reduce(|one, other| if one == Self::Well || other == Self::Abstain { one } else { other })
+            .unwrap_or(Self::Abstain)
+    }
+}
+
 impl Breaker {
     /// A closed breaker.
     pub fn new(now: Instant) -> Self {

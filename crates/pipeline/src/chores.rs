@@ -10,9 +10,10 @@ use domain::DeliveryId;
 use domain::DestinationId;
 use domain::delivery::State;
 use domain::verdict::PauseReason;
-use storage::{Append, Fence, NewEvent, OnKnown, Settlement, StoreError};
+use storage::{Append, Fence, NewEvent, OnKnown, StoreError};
 use tokio::time::sleep;
 
+use crate::desk::Outcomes;
 use crate::engine::Engine;
 use crate::lane::Chore;
 use crate::registry::RegistryError;
@@ -24,10 +25,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 const ANNOUNCE_TRIES_MAX: u32 = 20;
 
 /// Records outcomes and the operational events they cause.
-pub(crate) async fn settle(engine: Arc<Engine>, settlements: Vec<Settlement>) -> Chore {
+pub(crate) async fn settle(engine: Arc<Engine>, outcomes: Outcomes) -> Chore {
+    let Outcomes { settlements, batches } = outcomes;
     let pending = settlements.iter().map(|settlement| settlement.standing).filter(|at| at.state == State::Pending);
     let retries_due = pending.map(|standing| standing.due_at).min();
-    let outcomes = settlements.len();
     let mut pauses = Pauses::default();
     let settled = loop {
         match engine.store.settle(settlements.clone()).await {
@@ -35,7 +36,7 @@ pub(crate) async fn settle(engine: Arc<Engine>, settlements: Vec<Settlement>) ->
             settled => break settled,
         }
     };
-    Chore::Settled { outcomes, retries_due, settled }
+    Chore::Settled { batches, retries_due, settled }
 }
 
 /// Gives back deliveries that were not tried.

@@ -1,31 +1,31 @@
 //! The desk of a lane: the work in hand, shared by the lane's task and its runners.
 //!
-//! A runner makes one attempt after the other for as long as the gates let it: it takes the next delivery from the desk
-//! and lays the outcome back on it. Under load nothing is spawned and nobody is woken between two attempts. The lane's
-//! task keeps the desk filled and carries the outcomes to the store.
+//! A runner makes one attempt after the other for as long as the gates let it: it takes the next batch from the desk and
+//! lays the outcome back on it. Under load nothing is spawned and nobody is woken between two attempts. The lane's task
+//! keeps the desk filled and carries the outcomes to the store. A batch that was refused whole comes back as two halves,
+//! still leased, which are tried next.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use domain::connector::BatchLimits;
 use domain::delivery::{Standing, State};
 use domain::retry::RetryPolicy;
-use domain::verdict::{PauseReason, Verdict};
-use domain::{DeliveryId, DestinationId};
+use domain::verdict::{FailureReason, PauseReason, Verdict};
+use domain::{DeliveryId, DestinationId, Timestamp};
 use storage::{Fence, NewEvent, Owned, Settlement};
 use tokio::time::Instant;
 
-use crate::admission::{Admission, LastAttempt};
-use crate::attempt::{ATTEMPT_MAX, Outcome};
+use crate::admission::Admission;
+use crate::attempt::{Judgement, Outcome, Tried};
 use crate::breaker::Change;
 use crate::engine::Engine;
+use crate::gathering::{self, Gathering, Pack};
 use crate::lane::LaneState;
 use crate::metrics::OutcomeLabel;
 use crate::operational;
 use crate::registry::LiveDestination;
 
-/// A lease with less than this left is given back instead of tried.
-const LEASE_LEFT_MIN: Duration = Duration::from_secs(ATTEMPT_MAX.as_secs() + 10);
 /// Up to this concurrency a slot is free again when the outcome of its attempt is on disk, so that a crash repeats at most
 /// as many sends as there are slots. A lane that is given more is meant to be fast: its wires are busy while a group of
 /// outcomes is being committed.
@@ -45,12 +45,12 @@ pub(crate) struct Desk {
 
 #[derive(Default)]
 struct Papers {
-    /// Claimed and not started, each with the end of its lease.
-    ready: VecDeque<(Owned, Instant)>,
-    /// The lane wants to hear when no more than these are left.
+    /// Claimed and not started.
+    gathering: Gathering,
+    /// The lane wants to hear when no more deliveries than these are left.
     low_water: usize,
-    outcomes: Vec<Settlement>,
-    /// Outcomes that are not yet in the store, those on the desk included.
+    outcomes: Outcomes,
+    /// Batches whose outcome is not yet in the store, those on the desk included.
     unsettled: usize,
     /// The lane could hand outcomes to the store at once.
     can_settle: bool,
@@ -59,21 +59,28 @@ struct Papers {
     asides: Vec<Aside>,
 }
 
+/// What has been tried and is to be stored.
+#[derive(Default)]
+pub(crate) struct Outcomes {
+    pub(crate) settlements: Vec<Settlement>,
+    /// From so many batches.
+    pub(crate) batches: usize,
+}
+
 /// Something that happened besides, for the lane's task to see to.
 pub(crate) enum Aside {
     /// Not tried: to be given back.
-    Untried(DeliveryId, Fence),
+    Untried(Vec<(DeliveryId, Fence)>),
     /// The breaker has news.
     News(NewEvent),
     /// A verdict asks for a pause.
     Pause(PauseReason, String),
 }
 
-/// A delivery that has been started, as far as the gates are concerned.
+/// A batch that has been started, as far as the gates are concerned.
 pub(crate) struct Job {
     live: Arc<LiveDestination>,
-    owned: Owned,
-    lease_until: Instant,
+    pack: Pack,
 }
 
 impl Desk {
@@ -85,21 +92,23 @@ impl Desk {
     /// Runs one attempt after the other, beginning with `job`.
     pub(crate) async fn run(self: Arc<Self>, job: Job) {
         let mut next = Some(job);
-        while let Some(Job { live, owned, lease_until }) = next {
-            match self.engine.attempt(&live, &owned, lease_until).await {
-                Some(outcome) => self.lay_down(&owned, outcome),
-                None => self.put_back(&owned),
+        while let Some(Job { live, pack }) = next {
+            match self.engine.attempt(&self.lane, &live, &pack).await {
+                Tried::Judged(outcome) => self.lay_down(pack, outcome),
+                Tried::Refused => self.put_back_halves(pack),
+                Tried::Nothing => self.put_back(&pack),
             }
             next = self.next();
         }
     }
 
-    /// The next delivery to try, if one may start now.
+    /// The next batch to try, if one may start now.
     pub(crate) fn next(&self) -> Option<Job> {
         let live = self.engine.registry.destination(self.id).filter(|_| !self.engine.is_stopping())?;
+        let limits = gathering::limits(&live);
         let now = Instant::now();
         let mut papers = self.papers();
-        if papers.ready.is_empty()
+        if papers.gathering.ripe_at(&limits, now).is_none_or(|at| at > now)
             || papers.is_pausing
             || papers.unsettled + self.lane.gates().in_flight() >= in_flight_max(&live)
         {
@@ -108,19 +117,18 @@ impl Desk {
         if !matches!(self.admit(&live, now), Admission::Open { start, .. } if start > 0) {
             return None;
         }
-        while let Some((owned, lease_until)) = papers.ready.pop_front() {
-            if papers.ready.len() == papers.low_water {
-                self.lane.wake();
-            }
-            if lease_until.saturating_duration_since(now) < LEASE_LEFT_MIN {
-                self.tell(&mut papers, Aside::Untried(owned.id, owned.fence));
-                continue;
-            }
-            self.lane.gates().start(&live.destination, now);
-            self.engine.metrics.in_flight.inc();
-            return Some(Job { live, owned, lease_until });
+        let (before, mut short) = (papers.gathering.len(), Vec::new());
+        let pack = papers.gathering.next(&limits, now, &mut short);
+        if before > papers.low_water && papers.gathering.len() <= papers.low_water {
+            self.lane.wake();
         }
-        None
+        if !short.is_empty() {
+            self.tell(&mut papers, Aside::Untried(short));
+        }
+        let pack = pack?;
+        self.lane.gates().start(&live, now);
+        self.engine.metrics.in_flight.inc();
+        Some(Job { live, pack })
     }
 
     /// Asks the gates.
@@ -137,12 +145,18 @@ impl Desk {
 
     /// Puts claimed deliveries on the desk.
     pub(crate) fn fill(&self, work: Vec<Owned>, lease_until: Instant) {
-        self.papers().ready.extend(work.into_iter().map(|owned| (owned, lease_until)));
+        self.papers().gathering.lay(work, lease_until, Instant::now());
     }
 
-    /// How many deliveries lie ready.
-    pub(crate) fn ready(&self) -> usize {
-        self.papers().ready.len()
+    /// How many deliveries lie ready, and how many bytes their bodies have.
+    pub(crate) fn in_hand(&self) -> (usize, usize) {
+        let papers = self.papers();
+        (papers.gathering.len(), papers.gathering.bytes())
+    }
+
+    /// When the next batch can begin, if only time is wanting; not before `now`.
+    pub(crate) fn ripe_at(&self, limits: &BatchLimits, now: Instant) -> Option<Instant> {
+        self.papers().gathering.ripe_at(limits, now)
     }
 
     /// Asks to be woken when no more than `low_water` deliveries lie ready.
@@ -152,22 +166,22 @@ impl Desk {
 
     /// Takes back everything that has not been started.
     pub(crate) fn clear(&self) -> Vec<(DeliveryId, Fence)> {
-        self.papers().ready.drain(..).map(|(owned, _)| (owned.id, owned.fence)).collect()
+        self.papers().gathering.clear()
     }
 
     /// Takes the outcomes, if the store can take them; else they gather until it can.
-    pub(crate) fn take_outcomes(&self, can_settle: bool) -> Option<Vec<Settlement>> {
+    pub(crate) fn take_outcomes(&self, can_settle: bool) -> Option<Outcomes> {
         let mut papers = self.papers();
         papers.can_settle = can_settle;
-        (can_settle && !papers.outcomes.is_empty()).then(|| std::mem::take(&mut papers.outcomes))
+        (can_settle && papers.outcomes.batches > 0).then(|| std::mem::take(&mut papers.outcomes))
     }
 
-    /// So many outcomes have been dealt with by the store.
-    pub(crate) fn settled(&self, outcomes: usize) {
-        self.papers().unsettled -= outcomes;
+    /// The outcomes of so many batches have been dealt with by the store.
+    pub(crate) fn settled(&self, batches: usize) {
+        self.papers().unsettled -= batches;
     }
 
-    /// Whether there are so few unsettled outcomes that claiming more makes sense.
+    /// Whether there are so few unsettled batches that claiming more makes sense.
     pub(crate) fn is_keeping_up(&self, live: &LiveDestination) -> bool {
         self.papers().unsettled < in_flight_max(live)
     }
@@ -190,44 +204,60 @@ impl Desk {
     // -----------------------------------------------------------------------------------------------------------------
 
     /// An attempt has ended.
-    fn lay_down(&self, owned: &Owned, outcome: Outcome) {
+    fn lay_down(&self, pack: Pack, outcome: Outcome) {
         self.engine.metrics.in_flight.dec();
         let live = self.engine.registry.destination(self.id);
-        let news = self.note(live.as_deref(), &outcome);
-        let standing = self.standing(live.as_deref(), owned, &outcome);
-        self.count(&outcome, standing.state);
-        let death = live.as_deref().and_then(|live| self.death(live, owned, standing));
+        let live = live.as_deref();
+        let news = self.note(live, &outcome);
+        let pause = outcome.judgements.iter().find_map(|judgement| match &judgement.verdict {
+            Verdict::Pause { reason, message } => Some(Aside::Pause(*reason, message.clone())),
+            _ => None,
+        });
+        let Outcome { judgements, ended_at, took, .. } = outcome;
+        self.engine.metrics.tried(pack.items.len(), took);
+        let judged = pack.items.iter().zip(judgements);
+        let settlement = |(owned, Judgement { verdict, attempt })| {
+            let standing = self.standing(live, owned, &verdict, ended_at);
+            self.count(&verdict, standing.state, attempt.reason);
+            let news = live.and_then(|live| self.death(live, owned, standing));
+            Settlement { id: owned.id, fence: owned.fence, attempt, standing, now: ended_at, news }
+        };
+        let settlements: Vec<Settlement> = judged.map(settlement).collect();
         let mut papers = self.papers();
         papers.unsettled += 1;
-        papers.outcomes.push(Settlement {
-            id: owned.id,
-            fence: owned.fence,
-            attempt: outcome.attempt,
-            standing,
-            now: outcome.ended_at,
-            news: death,
-        });
+        papers.outcomes.batches += 1;
+        papers.outcomes.settlements.extend(settlements);
+        papers.gathering.widen();
         if let Some(news) = news {
             self.tell(&mut papers, Aside::News(news));
         }
-        if let Verdict::Pause { reason, message } = outcome.verdict
+        if let Some(pause) = pause
             && !std::mem::replace(&mut papers.is_pausing, true)
         {
-            self.tell(&mut papers, Aside::Pause(reason, message));
+            self.tell(&mut papers, pause);
         }
         if papers.can_settle {
             self.lane.wake();
         }
     }
 
+    /// A batch was refused whole. That says nothing of the destination's health, and no attempt is recorded.
+    fn put_back_halves(&self, pack: Pack) {
+        self.engine.metrics.in_flight.dec();
+        self.lane.gates().abandon();
+        self.papers().gathering.put_first(pack.halves().into_iter());
+        // This runner goes on with one half; the other one may find a slot of its own.
+        self.lane.wake();
+    }
+
     /// Nothing was tried. Whatever is short on this machine stays short for a moment.
-    fn put_back(&self, owned: &Owned) {
+    fn put_back(&self, pack: &Pack) {
         self.engine.metrics.in_flight.dec();
         let mut gates = self.lane.gates();
         gates.abandon();
         gates.hold(SHORTAGE_PAUSE, Instant::now());
         drop(gates);
-        self.tell(&mut self.papers(), Aside::Untried(owned.id, owned.fence));
+        self.tell(&mut self.papers(), Aside::Untried(pack.leases().collect()));
     }
 
     /// Tells the gates; returns what a person should hear of the breaker.
@@ -236,9 +266,8 @@ impl Desk {
             self.lane.gates().abandon();
             return None;
         };
-        let last = LastAttempt { ended_at: outcome.ended_at, reason: outcome.attempt.reason };
         let now = Instant::now();
-        let change = self.lane.gates().end(&live.destination, &outcome.verdict, outcome.answered, last, now);
+        let change = self.lane.gates().end(&live.destination, outcome, now);
         let registry = &self.engine.registry;
         Some(match change? {
             Change::Opened { until } => {
@@ -256,23 +285,28 @@ impl Desk {
         })
     }
 
-    fn standing(&self, live: Option<&LiveDestination>, owned: &Owned, outcome: &Outcome) -> Standing {
+    fn standing(
+        &self,
+        live: Option<&LiveDestination>,
+        owned: &Owned,
+        verdict: &Verdict,
+        ended_at: Timestamp,
+    ) -> Standing {
         // Of a destination that was deleted meanwhile the store finds every settlement stale.
         let policy = live.map_or(&RetryPolicy::Standard, |live| &live.destination.retry);
-        let is_retry = matches!(outcome.verdict, Verdict::Retry { .. });
-        let jitter = if is_retry { self.engine.clock.jitter() } else { 0.0 };
-        owned.standing.after(&outcome.verdict, policy, outcome.ended_at, jitter)
+        let jitter = if matches!(verdict, Verdict::Retry { .. }) { self.engine.clock.jitter() } else { 0.0 };
+        owned.standing.after(verdict, policy, ended_at, jitter)
     }
 
-    fn count(&self, outcome: &Outcome, state: State) {
-        let label = match (&outcome.verdict, state) {
+    fn count(&self, verdict: &Verdict, state: State, reason: Option<FailureReason>) {
+        let label = match (verdict, state) {
             (Verdict::Pause { .. }, _) => OutcomeLabel::Paused,
             (_, State::Delivered) => OutcomeLabel::Delivered,
             (_, State::Dead) => OutcomeLabel::Dead,
             (_, State::Skipped) => OutcomeLabel::Skipped,
             (_, State::Pending | State::Cancelled) => OutcomeLabel::Retry,
         };
-        self.engine.metrics.attempt(label, outcome.attempt.reason, outcome.took);
+        self.engine.metrics.attempt(label, reason);
     }
 
     fn death(&self, live: &LiveDestination, owned: &Owned, standing: Standing) -> Option<NewEvent> {

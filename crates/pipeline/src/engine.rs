@@ -2,19 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use domain::DestinationId;
-use storage::{Owned, Store, StoreError};
+use domain::connector::{Call, Reply};
+use storage::{Store, StoreError};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
-use crate::attempt::{self, ATTEMPT_MAX, Outcome};
+use crate::attempt::{self, ATTEMPT_MAX, Tried};
 use crate::clock::Clock;
 use crate::dispatcher::DispatcherOptions;
+use crate::gathering::Pack;
 use crate::lane::LaneState;
 use crate::metrics::Metrics;
 use crate::registry::{LiveDestination, Registry};
-use crate::transport::Transport;
+use crate::transport::{Transport, TransportError};
 
 /// What the dispatcher and its lanes work with.
 pub(crate) struct Engine {
@@ -64,15 +67,23 @@ impl Engine {
         }
     }
 
-    /// Tries a delivery, as soon as there is a wire. `None` if nothing was tried: its lease ran out or the dispatcher
-    /// stopped before, or this machine is short of connections.
-    pub(crate) async fn attempt(&self, live: &LiveDestination, owned: &Owned, lease_until: Instant) -> Option<Outcome> {
-        let _wire = self.wires.acquire().await.ok()?;
-        if lease_until.saturating_duration_since(Instant::now()) < ATTEMPT_MAX {
-            return None;
+    /// Tries a batch, as soon as there is a wire. Nothing is tried if its lease ran out or the dispatcher stopped before.
+    pub(crate) async fn attempt(&self, lane: &LaneState, live: &Arc<LiveDestination>, pack: &Pack) -> Tried {
+        let Ok(_wire) = self.wires.acquire().await else { return Tried::Nothing };
+        if pack.lease_until.saturating_duration_since(Instant::now()) < ATTEMPT_MAX {
+            return Tried::Nothing;
         }
-        let source_name = self.registry.source_name(owned.event.source);
-        attempt::run(&self.clock, &*self.transport, live, source_name, owned, self.options.call_max).await
+        attempt::run(self, lane, live, &pack.items).await
+    }
+
+    /// Makes one call, within what is `left` of its attempt.
+    pub(crate) async fn exchange(
+        &self,
+        lane: DestinationId,
+        call: Call,
+        left: Duration,
+    ) -> Result<Reply, TransportError> {
+        self.transport.exchange(lane, call, self.options.call_max.min(left)).await
     }
 
     /// Whether nothing new may be begun.

@@ -26,14 +26,23 @@ use crate::admission::{Admission, Gates};
 use crate::chores;
 use crate::desk::{Aside, Desk};
 use crate::engine::Engine;
+use crate::gathering;
 use crate::registry::LiveDestination;
+use crate::tokens::TokenShelf;
 
-/// How long a claimed delivery is ours: time to wait in hand, and for the longest attempt.
+/// How long a claimed delivery is ours: time to wait in hand, and for the longest attempt. What waits for a batch to fill
+/// gets that time on top.
 const LEASE: Duration = Duration::from_secs(90);
 /// Groups of outcomes that may be on their way to the store: one being committed, one waiting behind it.
 const SETTLES_MAX: usize = 2;
 /// A lane that waits for longer than this ends its task, and gives back what it has claimed ahead.
-const LINGER: Duration = Duration::from_secs(1);
+const REST_AFTER: Duration = Duration::from_secs(1);
+/// Most deliveries of one claim.
+const CLAIM_MAX: usize = 1_024;
+/// Most deliveries that a lane has in hand, unless one batch takes more.
+const IN_HAND_MAX: usize = 4_096;
+/// A lane with so many bytes of bodies in hand claims no more.
+const IN_HAND_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a lane is left alone that should be paused and could not be.
 const PAUSE_AGAIN: Duration = Duration::from_mins(1);
 /// How long a lane waits after the store refused a claim.
@@ -43,6 +52,7 @@ const CLAIM_AGAIN: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct LaneState {
     gates: Mutex<Gates>,
+    pub(crate) tokens: TokenShelf,
     /// Set when there may be new work, or a new reason not to do it.
     marked: AtomicBool,
     wake: Notify,
@@ -51,7 +61,12 @@ pub(crate) struct LaneState {
 impl LaneState {
     /// A lane with open gates.
     pub(crate) fn new(now: Instant) -> Self {
-        Self { gates: Mutex::new(Gates::new(now)), marked: AtomicBool::new(false), wake: Notify::new() }
+        Self {
+            gates: Mutex::new(Gates::new(now)),
+            tokens: TokenShelf::default(),
+            marked: AtomicBool::new(false),
+            wake: Notify::new(),
+        }
     }
 
     /// Tells the lane that there may be due work.
@@ -99,7 +114,7 @@ pub(crate) struct Lane {
 /// Something that was handed to the store.
 pub(crate) enum Chore {
     Claimed { asked: usize, claimed: Result<Claimed, StoreError>, lease_until: Instant },
-    Settled { outcomes: usize, retries_due: Option<Timestamp>, settled: Result<Vec<Settled>, StoreError> },
+    Settled { batches: usize, retries_due: Option<Timestamp>, settled: Result<Vec<Settled>, StoreError> },
     Released(Timestamp),
     Paused(Result<(), StoreError>),
     Announced,
@@ -176,11 +191,11 @@ impl Lane {
         }
         self.see_to_asides();
         self.settle();
-        if self.runners.is_empty() && self.chores.is_empty() {
+        if self.runners.is_empty() && self.chores.is_empty() && self.desk.in_hand().0 == 0 {
             // Nothing is under way, so only time can bring something.
             match wait {
                 None => return Wait::Rest(None),
-                Some(until) if until.saturating_duration_since(now) > LINGER => {
+                Some(until) if until.saturating_duration_since(now) > REST_AFTER => {
                     return Wait::Rest(Some(self.engine.clock.now() + (until - now)));
                 }
                 Some(_) => {}
@@ -198,15 +213,18 @@ impl Lane {
                     return None;
                 }
                 Admission::Later(until) => {
-                    if until.saturating_duration_since(now) > LINGER {
+                    if until.saturating_duration_since(now) > REST_AFTER {
                         self.give_back(self.desk.clear());
                     }
-                    let work_at = if self.desk.ready() == 0 { self.due_instant(now)? } else { now };
+                    let work_at = if self.desk.in_hand().0 == 0 { self.due_instant(now)? } else { now };
                     return Some(until.max(work_at));
                 }
                 Admission::Open { start, ahead } => {
                     if !self.start(start) {
-                        return self.claim(live, start, ahead, now);
+                        let claim_at = self.claim(live, start, ahead, now);
+                        let limits = gathering::limits(live);
+                        let ripe_at = self.desk.ripe_at(&limits, now).filter(|&at| start > 0 && at > now);
+                        return [claim_at, ripe_at].into_iter().flatten().min();
                     }
                 }
             }
@@ -231,19 +249,22 @@ impl Lane {
         if at > now {
             return Some(at);
         }
+        let limits = gathering::limits(live);
+        let batches = |count: usize| count.saturating_mul(limits.items).min(IN_HAND_MAX.max(limits.items));
         let ahead = if self.is_deep { ahead } else { 0 };
-        let ready = self.desk.ready();
-        let room = (start + ahead).saturating_sub(ready);
-        self.desk.watch(ahead / 2);
+        let (ready, bytes) = self.desk.in_hand();
+        let room = batches(start + ahead).saturating_sub(ready).min(CLAIM_MAX);
+        self.desk.watch(batches(ahead) / 2);
         // With a slot free claim what fits; with none, only when what was claimed ahead runs low.
-        let is_worth_it = room > 0 && (start > 0 || ready <= ahead / 2) && self.desk.is_keeping_up(live);
-        if is_worth_it && !self.is_claiming {
+        let is_wanted = room > 0 && (start > 0 || ready <= batches(ahead) / 2) && bytes < IN_HAND_BYTES_MAX;
+        if is_wanted && !self.is_claiming && self.desk.is_keeping_up(live) {
             self.is_claiming = true;
             self.learnt = None;
+            let lease = LEASE + limits.linger();
             let (store, id, wall) = (Arc::clone(&self.engine.store), self.id, self.engine.clock.now());
             self.chores.push(Box::pin(async move {
-                let claimed = store.claim(id, wall, room, wall + LEASE).await;
-                Chore::Claimed { asked: room, claimed, lease_until: now + LEASE }
+                let claimed = store.claim(id, wall, room, wall + lease).await;
+                Chore::Claimed { asked: room, claimed, lease_until: now + lease }
             }));
         }
         None
@@ -266,7 +287,7 @@ impl Lane {
         for aside in self.desk.take_asides() {
             let engine = Arc::clone(&self.engine);
             match aside {
-                Aside::Untried(id, fence) => untried.push((id, fence)),
+                Aside::Untried(leases) => untried.extend(leases),
                 Aside::News(event) => self.chores.push(Box::pin(chores::announce(engine, event))),
                 Aside::Pause(reason, message) => {
                     self.chores.push(Box::pin(chores::pause(engine, self.id, reason, message)));
@@ -293,9 +314,9 @@ impl Lane {
     fn on_chore(&mut self, chore: Chore) {
         match chore {
             Chore::Claimed { asked, claimed, lease_until } => self.on_claimed(asked, claimed, lease_until),
-            Chore::Settled { outcomes, retries_due, settled } => {
+            Chore::Settled { batches, retries_due, settled } => {
                 self.settles -= 1;
-                self.desk.settled(outcomes);
+                self.desk.settled(batches);
                 self.on_settled(settled);
                 if let Some(due) = retries_due {
                     self.learn(due);

@@ -6,13 +6,15 @@
 
 pub mod admission;
 mod alarms;
-pub mod attempt;
+mod attempt;
 pub mod breaker;
 mod chores;
 pub mod clock;
 mod desk;
 pub mod dispatcher;
 mod engine;
+mod exchange;
+mod gathering;
 pub mod intake;
 mod lane;
 pub mod limits;
@@ -23,6 +25,7 @@ pub mod reconcile;
 pub mod registry;
 pub mod replay;
 pub mod route;
+mod tokens;
 pub mod transport;
 pub mod upkeep;
 

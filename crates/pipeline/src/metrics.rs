@@ -22,6 +22,9 @@ pub const DESTINATION_LABELS_MAX: usize = 200;
 /// Upper bounds of the attempt histogram, in seconds.
 const ATTEMPT_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
+/// Upper bounds of the histogram of batches, in deliveries.
+const BATCH_SIZES: [f64; 6] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0];
+
 /// The counters that the pipeline raises as it works.
 #[derive(Debug)]
 pub struct Metrics {
@@ -31,6 +34,7 @@ pub struct Metrics {
     rejected: Family<Reason, Counter>,
     attempts: Family<Outcome, Counter>,
     attempt_seconds: Histogram,
+    batch_sizes: Histogram,
     pub in_flight: Gauge,
     pub breakers_open: Gauge,
 }
@@ -96,6 +100,7 @@ impl Default for Metrics {
             rejected: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Histogram::new(ATTEMPT_SECONDS),
+            batch_sizes: Histogram::new(BATCH_SIZES),
             in_flight: Gauge::default(),
             breakers_open: Gauge::default(),
             families: Families::default(),
@@ -112,7 +117,8 @@ impl Default for Metrics {
             metrics.rejected.clone(),
         );
         families.register("attempts", "Delivery attempts by outcome", metrics.attempts.clone());
-        families.register("attempt_seconds", "Time of one delivery attempt", metrics.attempt_seconds.clone());
+        families.register("attempt_seconds", "Time of one attempt at a batch", metrics.attempt_seconds.clone());
+        families.register("batch_size", "Deliveries of one attempt", metrics.batch_sizes.clone());
         families.register("attempts_in_flight", "Delivery attempts on the wire", metrics.in_flight.clone());
         families.register("breakers_open", "Destinations whose breaker is open", metrics.breakers_open.clone());
         Self { families, ..metrics }
@@ -125,11 +131,16 @@ impl Metrics {
         self.rejected.get_or_create(&Reason { reason: code }).inc();
     }
 
-    /// Counts an attempt.
-    pub fn attempt(&self, outcome: OutcomeLabel, reason: Option<FailureReason>, took: Duration) {
+    /// Counts what an attempt meant for one delivery.
+    pub fn attempt(&self, outcome: OutcomeLabel, reason: Option<FailureReason>) {
         let reason = reason.map_or("", FailureReason::code);
         self.attempts.get_or_create(&Outcome { outcome, reason }).inc();
+    }
+
+    /// Counts an attempt at a batch of so many deliveries.
+    pub fn tried(&self, deliveries: usize, took: Duration) {
         self.attempt_seconds.observe(took.as_secs_f64());
+        self.batch_sizes.observe(deliveries as f64);
     }
 
     /// Everything in the Prometheus text format.
@@ -196,7 +207,8 @@ mod tests {
         let metrics = Metrics::default();
         metrics.ingested.inc();
         metrics.reject("signature_mismatch");
-        metrics.attempt(OutcomeLabel::Retry, Some(FailureReason::Timeout), Duration::from_millis(30));
+        metrics.attempt(OutcomeLabel::Retry, Some(FailureReason::Timeout));
+        metrics.tried(20, Duration::from_millis(30));
         let lane = LaneFigures { name: "default/orders".to_owned(), pending: 3, oldest_due_seconds: 1.5 };
         let figures = Figures { commit_sizes: [1, 2, 0, 0, 0, 1], commit_size_sum: 400, ..Figures::default() };
         let text = metrics.render(Snapshot { lanes: vec![lane], figures, connections: 2 });
@@ -204,6 +216,8 @@ mod tests {
             "afterclick_events_ingested_total 1",
             "afterclick_requests_rejected_total{reason=\"signature_mismatch\"} 1",
             "afterclick_attempts_total{outcome=\"retry\",reason=\"timeout\"} 1",
+            "afterclick_attempt_seconds_bucket{le=\"0.05\"} 1",
+            "afterclick_batch_size_bucket{le=\"64.0\"} 1",
             "afterclick_backlog{destination=\"default/orders\"} 3",
             "afterclick_oldest_due_seconds{destination=\"default/orders\"} 1.5",
             "afterclick_commit_size_bucket{le=\"4\"} 3",

@@ -34,6 +34,10 @@ pub(crate) struct Engine {
 pub(crate) enum Answer {
     Status(u16),
     Headed(u16, &'static str, String),
+    /// 200 with this body.
+    Says(serde_json::Value),
+    /// A status with this body.
+    Refuses(u16, serde_json::Value),
     Fails(FailureReason),
     /// Nothing until the deadline.
     Hangs,
@@ -41,6 +45,8 @@ pub(crate) enum Answer {
     IsShort,
     /// The status, after a while.
     Slowly(u16, Duration),
+    /// 200 with this body, after a while.
+    SlowlySays(Duration, serde_json::Value),
 }
 
 /// A call that went out.
@@ -53,6 +59,23 @@ pub(crate) struct Sent {
     /// How many calls went out for the same event to the same lane before.
     pub(crate) before: usize,
     pub(crate) body: Bytes,
+    pub(crate) url: String,
+    /// The header `authorization`.
+    pub(crate) authorization: Option<String>,
+}
+
+impl Sent {
+    /// The tokens of the items of a batch, in order.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        let items = body["items"].as_array().cloned().unwrap_or_default();
+        items.iter().map(|token| token.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Whether it is the call for a token.
+    pub(crate) fn is_for_token(&self) -> bool {
+        self.url.ends_with("/token")
+    }
 }
 
 type Script = Box<dyn Fn(&Sent) -> Answer + Send + Sync>;
@@ -164,11 +187,15 @@ impl Wires {
 
     fn note(&self, lane: DestinationId, call: Call) -> Sent {
         let Call::Http(call) = call else { panic!("only HTTP is spoken here") };
-        let event = call.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("webhook-id")).unwrap().1.parse();
-        let event = event.unwrap();
+        let header = |wanted: &str| {
+            call.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.clone())
+        };
+        let event = header("webhook-id").map_or(EventId::mint(START, 0), |id| id.parse().unwrap());
+        let authorization = header("authorization");
         let mut sent = self.sent.lock().unwrap();
         let before = sent.iter().filter(|sent| sent.lane == lane && sent.event == event).count();
-        let this = Sent { lane, event, at: self.clock.now().since(START), before, body: call.body };
+        let at = self.clock.now().since(START);
+        let this = Sent { lane, event, at, before, body: call.body, url: call.url, authorization };
         sent.push(this.clone());
         this
     }
@@ -182,8 +209,14 @@ impl Transport for Wires {
         let reply = |status, headers| {
             Ok(Reply { status, code: None, headers, body: Bytes::new(), received_at: self.clock.now() })
         };
+        let says = |status, body: serde_json::Value| {
+            let (body, received_at) = (body.to_string().into(), self.clock.now());
+            Ok(Reply { status, code: None, headers: Vec::new(), body, received_at })
+        };
         match (self.script)(&sent) {
             Answer::Status(status) => reply(status, Vec::new()),
+            Answer::Says(body) => says(200, body),
+            Answer::Refuses(status, body) => says(status, body),
             Answer::Headed(status, name, value) => reply(status, vec![(name.to_owned(), value)]),
             Answer::Fails(reason) => Err(TransportError::new(reason, "as the script says")),
             Answer::IsShort => {
@@ -193,6 +226,10 @@ impl Transport for Wires {
             Answer::Hangs => {
                 tokio::time::sleep(deadline).await;
                 Err(TransportError::new(FailureReason::Timeout, "no answer came"))
+            }
+            Answer::SlowlySays(time, body) => {
+                tokio::time::sleep(time).await;
+                says(200, body)
             }
             Answer::Slowly(status, time) => {
                 tokio::time::sleep(time).await;

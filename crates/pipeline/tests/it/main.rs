@@ -1,6 +1,8 @@
 //! The pipeline over the memory store, on paused time; its transport over real sockets.
 
+mod batches;
 mod breaker;
+mod bulk;
 mod carrier;
 mod clickhouse;
 mod delivery;
@@ -9,12 +11,13 @@ mod house;
 mod intake;
 mod lanes;
 mod mail;
+mod objects;
+mod outlet;
 mod post_office;
 mod replay;
 mod ssrf;
-mod objects;
-mod outlet;
 mod stopping;
 mod sulky;
+mod tokens;
 mod transport;
 mod zoo;

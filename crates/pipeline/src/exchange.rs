@@ -1,0 +1,195 @@
+//! One exchange: what is said to a vendor about a batch, call by call, until there is a verdict for every item.
+//!
+//! The connector says what to send and what a reply means; everything that must be done around it happens here: the token
+//! that a vendor wants, and the end of what goes on for too long.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::connector::{Batch, Call, HttpCall, Item, Progress, Reply, Step, Token};
+use domain::verdict::FailureReason;
+use domain::{Timestamp, Verdict};
+use tokio::time::Instant;
+
+use crate::engine::Engine;
+use crate::lane::LaneState;
+use crate::registry::LiveDestination;
+use crate::transport::TransportError;
+
+/// Most calls of one attempt, those for a token included.
+pub(crate) const CALLS_MAX: u32 = 8;
+
+/// An exchange under way.
+pub(crate) struct Exchange<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) lane: &'a LaneState,
+    pub(crate) live: &'a Arc<LiveDestination>,
+    pub(crate) items: &'a [Item<'a>],
+    /// Set if the batch is to be one message.
+    pub(crate) digest: Option<Duration>,
+    pub(crate) started_at: Timestamp,
+    pub(crate) deadline: Instant,
+    pub(crate) calls: u32,
+    /// The newest reply.
+    pub(crate) reply: Option<Reply>,
+    /// For how long the vendor's headers ask to be left alone.
+    pub(crate) pause: Option<Duration>,
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone)]
+pub(crate) enum End {
+    /// With a verdict for each item.
+    Each(Vec<Verdict>),
+    /// With one verdict for all, and what went wrong, for a person, if the verdict does not say it.
+    All(Verdict, Option<String>),
+    /// The batch was refused whole: its halves are to be tried.
+    Split,
+    /// Nothing was tried, because this machine is short of something.
+    Untried,
+}
+
+/// How one round of calls under the same token ended.
+enum Round {
+    Over(End),
+    /// The token was refused, with this message.
+    Refused(String),
+}
+
+impl Exchange<'_> {
+    /// Says what there is to say. A token that is refused is fetched anew once.
+    pub(crate) async fn run(&mut self) -> End {
+        let token = match self.token().await {
+            Ok(token) => token,
+            Err(end) => return end,
+        };
+        let message = match self.round(token.as_deref()).await {
+            Round::Over(end) => return end,
+            Round::Refused(message) => message,
+        };
+        let Some(refused) = token else { return End::all(Verdict::unauthorized(message)) };
+        self.lane.tokens.drop_refused(&refused);
+        let token = match self.token().await {
+            Ok(token) => token,
+            Err(end) => return end,
+        };
+        match self.round(token.as_deref()).await {
+            Round::Over(end) => end,
+            Round::Refused(message) => End::all(Verdict::unauthorized(message)),
+        }
+    }
+
+    /// The token, if the vendor wants one.
+    async fn token(&mut self) -> Result<Option<Arc<Token>>, End> {
+        let (lane, live) = (self.lane, self.live);
+        if let Some(token) = lane.tokens.good(live) {
+            return Ok(Some(token));
+        }
+        match contained(|| live.outlet.authorize(self.started_at)) {
+            Some(None) => Ok(None),
+            Some(Some(call)) => lane.tokens.get(live, self.fetch_token(call)).await.map(Some),
+            None => Err(End::failed_inside()),
+        }
+    }
+
+    async fn fetch_token(&mut self, call: HttpCall) -> Result<Token, End> {
+        match self.call(Call::Http(call)).await {
+            Ok(reply) => match contained(|| self.live.outlet.token(&reply)) {
+                Some(Ok(token)) => Ok(token),
+                Some(Err(verdict)) => {
+                    self.reply = Some(reply);
+                    Err(End::all(verdict))
+                }
+                None => Err(End::failed_inside()),
+            },
+            Err(error) if error.is_ours => Err(End::Untried),
+            Err(error) => {
+                let message = format!("no token could be fetched: {}", error.message);
+                Err(End::without_reply(error.reason, message))
+            }
+        }
+    }
+
+    /// Calls until there is a verdict, with a progress that begins anew.
+    async fn round(&mut self, token: Option<&Token>) -> Round {
+        let batch = Batch { items: self.items, now: self.started_at, token, digest: self.digest };
+        let outlet = &self.live.outlet;
+        let mut progress = Progress::default();
+        let mut step = contained(|| outlet.prepare(&batch, &mut progress));
+        loop {
+            let call = match step {
+                Some(Step::Send(call) | Step::SendOnce { call, .. }) => call,
+                Some(Step::Settle(verdicts)) => return Round::Over(End::Each(verdicts)),
+                Some(Step::Split { alone }) => return Round::Over(self.split_or(End::all(alone))),
+                Some(Step::Reauthorize { message }) => return Round::Refused(message),
+                // Whichever item it was that it could not bear, the others are not to suffer for it.
+                None => return Round::Over(self.split_or(End::failed_inside())),
+            };
+            if self.calls >= CALLS_MAX {
+                let message = format!("the exchange did not come to an end within {CALLS_MAX} calls");
+                return Round::Over(End::retry(FailureReason::Unprocessable, message));
+            }
+            match self.call(call).await {
+                Ok(reply) => {
+                    progress.replies += 1;
+                    let reply = self.reply.insert(reply);
+                    step = contained(|| outlet.advance(&batch, &mut progress, reply));
+                    self.pause = self.pause.max(progress.pause());
+                }
+                Err(error) if error.is_ours && progress.replies == 0 => return Round::Over(End::Untried),
+                Err(error) => {
+                    self.reply = None;
+                    return Round::Over(End::without_reply(error.reason, error.message.into_owned()));
+                }
+            }
+        }
+    }
+
+    async fn call(&mut self, call: Call) -> Result<Reply, TransportError> {
+        self.calls += 1;
+        if self.calls > 1 {
+            // The first one was counted when the attempt began.
+            self.lane.gates().called(self.live, Instant::now());
+        }
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.engine.exchange(self.live.destination.id, call, left).await
+    }
+
+    fn split_or(&self, alone: End) -> End {
+        if self.items.len() > 1 { End::Split } else { alone }
+    }
+}
+
+impl End {
+    const fn all(verdict: Verdict) -> Self {
+        Self::All(verdict, None)
+    }
+
+    const fn retry(reason: FailureReason, message: String) -> Self {
+        Self::All(Verdict::retry(reason), Some(message))
+    }
+
+    /// No reply: try again, unless the call can never be made.
+    fn without_reply(reason: FailureReason, message: String) -> Self {
+        match reason {
+            FailureReason::Unprocessable => Self::All(Verdict::Reject { reason, message: None }, Some(message)),
+            reason => Self::retry(reason, message),
+        }
+    }
+
+    /// The connector panicked.
+    pub(crate) fn failed_inside() -> Self {
+        let message = "the connector failed on this event; the server's log has more";
+        Self::retry(FailureReason::Unprocessable, message.to_owned())
+    }
+}
+
+/// Calls a connector; `None` if it panicked. It holds no state between calls, so nothing is left half done.
+fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(call)).ok();
+    if done.is_none() {
+        tracing::error!("a connector panicked; this is a bug of it");
+    }
+    done
+}
