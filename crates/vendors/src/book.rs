@@ -1,6 +1,6 @@
 //! What a simulator knows about what it was sent: the same book for every vendor, so that one test can judge them all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -58,6 +58,15 @@ impl Book {
     /// The keys of what was stored, in order.
     pub fn stored_keys(&self) -> Vec<&str> {
         self.stored.iter().map(|entry| entry.key.as_str()).collect()
+    }
+
+    /// How often each key was stored, for tests of thousands.
+    pub fn counts(&self) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for entry in &self.stored {
+            *counts.entry(entry.key.as_str()).or_default() += 1;
+        }
+        counts
     }
 
     /// How many requests met a fault.
@@ -135,5 +144,6 @@ mod tests {
         assert!(!book.store_once("a", json!(1), minute, hour));
         assert!(book.store_once("a", json!(1), hour, hour));
         assert_eq!((book.times_stored("a"), book.duplicates.len()), (2, 1));
+        assert_eq!(book.counts(), BTreeMap::from([("a", 2)]));
     }
 }

@@ -75,7 +75,7 @@ impl Faults {
             .with(Fault::ServerError(500), 30)
             .with(Fault::DropBefore, 50)
             .with(Fault::DropAfter, 50)
-            .with(Fault::LateSuccess { hold: Duration::from_secs(20) }, 20)
+            .with(Fault::LateSuccess { hold: LATE }, 20)
             .with(Fault::Slow { hold: Duration::from_millis(20) }, 50)
     }
 
@@ -112,6 +112,9 @@ impl Faults {
         None
     }
 }
+
+/// Longer than a test's client waits, and short for one that waits to the end.
+const LATE: Duration = Duration::from_secs(2);
 
 /// The finaliser of `SplitMix64`: equal numbers in, equal numbers out, and neighbours land far apart.
 fn mix(number: u64) -> u64 {

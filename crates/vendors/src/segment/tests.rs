@@ -134,3 +134,25 @@ fn a_rate_limit_says_when_to_come_back() {
     let answer = Segment::new().words(Fault::RateLimit { retry_after_s: 2 }, &batch(&[])).unwrap();
     assert_eq!(answer.headers[0], ("retry-after", "2".to_owned()));
 }
+
+#[test]
+fn what_is_sent_until_it_is_answered_is_stored_once_on_a_rough_day() {
+    let hold = Duration::from_millis(1);
+    let refusals = [Fault::RateLimit { retry_after_s: 1 }, Fault::ServerError(503), Fault::DropBefore];
+    let successes = [Fault::DropAfter, Fault::LateSuccess { hold }, Fault::Slow { hold }, Fault::PartialFailure];
+    let plan = refusals.into_iter().chain(successes).fold(Faults::seeded(3), |plan, fault| plan.with(fault, 80));
+    let simulator = Segment::new().start(plan);
+    for round in 0..100 {
+        let messages: Vec<Value> = (0..10).map(|n| track(&format!("ac-{round}-{n}"))).collect();
+        let attempt = |n: usize| {
+            let request = sent_at(&messages, &format!("2026-03-04T14:32:09.{n:03}Z"));
+            probe::send(simulator.address(), &request).is_some_and(|reply| reply.status == 200)
+        };
+        assert!((0..100).any(attempt), "no answer in a hundred attempts");
+    }
+    simulator.book(|book| {
+        assert!(book.counts().len() == 1000 && book.stored.len() == 1000, "each of them, and each of them once");
+        assert!(book.duplicates.len() > 100 && book.faults_met() > 20 && book.lost.is_empty());
+        assert!(book.flagged.is_empty(), "{:?}", book.flagged[0]);
+    });
+}
