@@ -3,17 +3,20 @@
 //! A connector turns events into calls and replies into verdicts; the engine does everything else. Adding one is one file
 //! here, one line in [`ALL`] and one fixture.
 
+mod chat;
 mod clickhouse;
 mod common;
 mod s3;
 mod segment;
+mod slack;
 mod warehouse;
 mod webhook;
 
 use domain::Connector;
 
 /// Every connector.
-pub static ALL: &[&dyn Connector] = &[&webhook::Webhook, &segment::Segment, &s3::S3, &clickhouse::ClickHouse];
+pub static ALL: &[&dyn Connector] =
+    &[&webhook::Webhook, &segment::Segment, &slack::Slack, &s3::S3, &clickhouse::ClickHouse];
 
 /// The connector of this name: the word in `connector = "…"`.
 pub fn by_name(name: &str) -> Option<&'static dyn Connector> {

@@ -16,8 +16,9 @@ fn settings(more: Value) -> Settings {
 
 /// An event of a type that says this.
 fn saying(event_type: &str, data: Value) -> Event {
-    let body = json!({"event": event_type, "timestamp": "2026-03-04T14:32:08.441Z", "data": data});
-    Event { body: body.to_string().into(), ..event(if event_type == "custom.thing" { "test" } else { event_type }) }
+    let mut body = json!({"event": event_type, "timestamp": "2026-03-04T14:32:08.441Z"});
+    body["data"] = data;
+    Event { body: body.to_string().into(), ..event(event_type) }
 }
 
 fn body(call: &HttpCall) -> Value {
@@ -170,6 +171,29 @@ fn a_retry_renews_when_it_was_sent_and_nothing_else() {
         (&first["sentAt"], &second["sentAt"]),
         (&json!("2026-03-04T14:33:20.000Z"), &json!("2026-03-04T14:34:20.007Z"))
     );
+}
+
+/// The members that `@segment/analytics-node` 3.1.0 sends, as it was recorded, but for what it says of its own runtime.
+#[test]
+fn a_request_has_the_shape_of_those_of_segments_own_library() {
+    let data = json!({"anonymous_id": "anon1", "ip": "203.0.113.42"});
+    let call = request(&Segment, &saying("link.clicked", data), &settings(json!({})));
+    let header = |name: &str| call.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str());
+    assert_eq!((call.method, call.url.as_str()), ("POST", "https://api.segment.io/v1/batch"));
+    assert_eq!(header("Content-Type"), Some("application/json"));
+    assert_eq!(header("Authorization"), Some("Basic d3JpdGUta2V5LW9mLXRoZS10ZXN0Og=="));
+    let names = |value: &Value| {
+        let mut names: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
+        names.sort();
+        names.join(" ")
+    };
+    let body = body(&call);
+    assert_eq!(names(&body), "batch sentAt writeKey");
+    let message = &body["batch"][0];
+    assert_eq!(names(message), "anonymousId context event integrations messageId properties timestamp type");
+    assert_eq!(names(&message["context"]), "ip library");
+    assert_eq!(names(&message["context"]["library"]), "name version");
+    assert_eq!(message["integrations"], json!({}));
 }
 
 #[test]

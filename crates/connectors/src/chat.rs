@@ -1,0 +1,122 @@
+//! What the chat connectors share: sentences about events, digests, templates inside JSON, and lengths.
+
+mod cut;
+mod digest;
+mod sentence;
+mod structure;
+
+use std::time::Duration;
+
+use ::url::Url;
+use domain::connector::{Batch, BatchLimits, Item, SettingsError};
+use domain::expression::{Escape, ExpressionError, Template};
+use domain::verdict::FailureReason;
+use domain::{Settings, Verdict};
+
+use crate::common::url;
+
+pub(crate) use cut::{cut, length};
+pub(crate) use digest::digest;
+pub(crate) use sentence::{Sentence, Span, sentence};
+pub(crate) use structure::{Place, Rule, Rules, Structure};
+
+/// One message per event, or one about as many as a digest brings.
+pub(crate) const LIMITS: BatchLimits =
+    BatchLimits { items: 1, items_max: 1_000, bytes_max: 4 * 1024 * 1024, linger_ms: 0, keeps_boundaries: false };
+
+/// Installs and referrals; clicks are too many for people, and conversions are for those who ask for them.
+pub(crate) const EVENTS: &[&str] = &["install.tracked", "deferred_link.claimed", "referral.completed"];
+
+/// How a vendor writes text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tongue {
+    /// What keeps a value from being markup.
+    pub(crate) escape: Escape,
+    /// What stands on both sides of what is important.
+    pub(crate) strong: &'static str,
+}
+
+impl Tongue {
+    /// A sentence with its values escaped.
+    pub(crate) fn write(self, spans: &[Span]) -> String {
+        let mut text = String::new();
+        for span in spans {
+            match span {
+                Span::Plain(plain) => text.push_str(plain),
+                Span::Value(value) => text.push_str(&self.escape.apply(value)),
+                Span::Strong(value) => {
+                    text.push_str(self.strong);
+                    text.push_str(&self.escape.apply(value));
+                    text.push_str(self.strong);
+                }
+            }
+        }
+        text
+    }
+}
+
+/// What a batch is to a chat.
+pub(crate) enum Occasion<'a> {
+    /// One message about one event.
+    Event(&'a Item<'a>),
+    /// One message about all of them.
+    Digest(Duration),
+    /// Many events and nobody asked for a digest: each half for itself.
+    Crowd,
+}
+
+impl<'a> Occasion<'a> {
+    /// A digest of one event is better told as that event.
+    pub(crate) const fn of(batch: &Batch<'a>) -> Self {
+        match (batch.items, batch.digest) {
+            ([item], _) => Self::Event(item),
+            (_, Some(interval)) => Self::Digest(interval),
+            (_, None) => Self::Crowd,
+        }
+    }
+}
+
+/// The setting `text`: the destination's own words, or ours.
+pub(crate) struct Text(Option<Template>);
+
+impl Text {
+    pub(crate) fn read(settings: &Settings, escape: Escape) -> Result<Self, SettingsError> {
+        let compile = |source| Template::compile(source, escape);
+        settings
+            .text("text")
+            .map(compile)
+            .transpose()
+            .map(Self)
+            .map_err(|error| SettingsError::new("text", format!("does not compile: {error}")))
+    }
+
+    /// The destination's own words about an event; `None` if it has none.
+    pub(crate) fn own(&self, item: &Item<'_>) -> Option<Result<String, Verdict>> {
+        let rendered = self.0.as_ref()?.render(item.value());
+        Some(rendered.map(|text| text.trim().to_owned()).map_err(|error| failed("text", &error)))
+    }
+}
+
+/// A template of the setting `name` failed on an event.
+pub(crate) fn failed(name: &str, error: &ExpressionError) -> Verdict {
+    Verdict::reject(FailureReason::TemplateError, format!("setting `{name}`: {error}"))
+}
+
+/// An event about which the destination's own text says nothing.
+pub(crate) fn nothing_to_say() -> Verdict {
+    Verdict::skip("the text of the destination is empty for this event")
+}
+
+/// The URL of a webhook: any with `host_check = false`, else one that `check` finds to be the vendor's. A message of
+/// `check` continues "setting `url` …".
+pub(crate) fn hook(settings: &Settings, check: fn(&Url) -> Result<(), String>) -> Result<Url, SettingsError> {
+    let wrong = |message| SettingsError::new("url", message);
+    let url = url::parse(settings.text("url").unwrap_or_default()).map_err(wrong)?;
+    if settings.0.get("host_check").and_then(serde_json::Value::as_bool).unwrap_or(true) {
+        if url.scheme() != "https" {
+            return Err(wrong("begins with `http:`, and the URL is a secret; use `https:`".to_owned()));
+        }
+        check(&url).map_err(wrong)?;
+    }
+    Ok(url)
+}

@@ -1,0 +1,184 @@
+//! Slack's incoming webhooks: one message per event, or a digest.
+
+mod blocks;
+mod reply;
+
+use domain::connector::{
+    Batch, Call, Category, Connector, Field, FieldKind, HttpCall, Item, Manifest, Outlet, Progress, Rate, Reply,
+    SettingsError, Step,
+};
+use domain::expression::Escape;
+use domain::verdict::FailureReason;
+use domain::{Settings, Verdict};
+use serde_json::{Value, json};
+use url::Url;
+
+use self::blocks::Blocks;
+use crate::chat::{self, Occasion, Sentence, Span, Text, Tongue, cut};
+use crate::common::USER_AGENT;
+
+/// Speaks to Slack.
+pub(crate) struct Slack;
+
+static MANIFEST: Manifest = Manifest {
+    name: "slack",
+    title: "Slack",
+    summary: "A message in a channel for each event that people should see, or a digest of many.",
+    category: Category::Chat,
+    notes: "Make an [incoming webhook](https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks) for the \
+            channel and put its URL into `url`. The URL is the credential; nobody is shown it again.
+
+Slack takes about one message a second. For anything more frequent than installs set `volume.digest`: one message per interval \
+with the counts of each type and campaign. A digest has its own words; `text` and `blocks` are for single events.
+
+What an event says is escaped: a campaign called `<!channel>` pings nobody and makes no link. `blocks` is JSON as \
+[Block Kit Builder](https://app.slack.com/block-kit-builder) gives it, and every text in it may hold `{{ … }}`; each is escaped \
+for its place, and texts of type `mrkdwn` are sent with `verbatim` unless you say otherwise, so that Slack makes no links and \
+mentions of its own. A block whose text comes out empty is left out. `text` is sent next to the blocks for notifications; if \
+Slack refuses the blocks, the text alone is sent. An event for which `text` comes out empty, where there are no blocks, is skipped.
+
+Slack has no idempotency key: if its answer is lost, the message may come twice.
+
+For [Mattermost](https://developers.mattermost.com/integrate/webhooks/incoming/) and others that take the same messages \
+set `host_check = false`.",
+    fields: &[
+        Field::required(
+            "url",
+            FieldKind::SecretUrl,
+            "the URL of the incoming webhook, like `https://hooks.slack.com/services/…`",
+        ),
+        Field::optional(
+            "text",
+            FieldKind::Template,
+            "the message in Slack's markup, like `New install from *{{ data.campaign }}*`; without it there is one per type",
+        ),
+        Field::optional(
+            "blocks",
+            FieldKind::Template,
+            "Block Kit as JSON, a list or an object with `blocks`, whose texts may hold `{{ … }}`",
+        ),
+        Field::optional(
+            "host_check",
+            FieldKind::Switch,
+            "whether to insist on one of Slack's own hosts; `false` for Mattermost and the like",
+        )
+        .or("true"),
+    ],
+    events: chat::EVENTS,
+    batch: chat::LIMITS,
+    rate: Some(Rate { per_second: 1.0, per_day: None }),
+    provisions: false,
+};
+
+/// How Slack writes text.
+const TONGUE: Tongue = Tongue { escape: Escape::Slack, strong: "*" };
+/// Longest `text`. Slack takes ten times as much, and nobody reads it.
+const TEXT_MAX: usize = 4_000;
+
+impl Connector for Slack {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
+        Ok(Box::new(Channel {
+            url: chat::hook(settings, check_host)?.into(),
+            text: Text::read(settings, Escape::Slack)?,
+            blocks: Blocks::read(settings)?,
+        }))
+    }
+}
+
+/// One channel.
+struct Channel {
+    url: String,
+    text: Text,
+    blocks: Option<Blocks>,
+}
+
+impl Outlet for Channel {
+    fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
+        progress.stage = stage::WHOLE;
+        self.message(batch, progress)
+    }
+
+    fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
+        if progress.stage == stage::WHOLE && self.blocks.is_some() && reply::is_about_the_message(reply) {
+            progress.stage = stage::TEXT_ONLY;
+            return self.message(batch, progress);
+        }
+        Step::settle_all(batch, &reply::judge(reply))
+    }
+}
+
+/// How much of a message is sent.
+mod stage {
+    pub(super) const WHOLE: u32 = 0;
+    /// Slack has refused the blocks.
+    pub(super) const TEXT_ONLY: u32 = 1;
+}
+
+impl Channel {
+    fn message(&self, batch: &Batch<'_>, progress: &Progress) -> Step {
+        let message = match Occasion::of(batch) {
+            Occasion::Event(item) => self.about(item, progress),
+            Occasion::Digest(interval) => Ok(digest(batch, interval)),
+            Occasion::Crowd => return Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) },
+        };
+        match message {
+            Ok(message) => Step::Send(Call::Http(
+                HttpCall::post_json(self.url.as_str(), message.to_string()).header("User-Agent", USER_AGENT),
+            )),
+            Err(verdict) => Step::settle_all(batch, &verdict),
+        }
+    }
+
+    fn about(&self, item: &Item<'_>, progress: &Progress) -> Result<Value, Verdict> {
+        let blocks = match self.blocks.as_ref().filter(|_| progress.stage == stage::WHOLE) {
+            Some(blocks) => blocks.about(item).map_err(|error| chat::failed("blocks", &error))?,
+            None => Value::Null,
+        };
+        let own = self.text.own(item).transpose()?;
+        let text = match own {
+            Some(text) if text.is_empty() && self.blocks.is_none() => return Err(chat::nothing_to_say()),
+            Some(text) if !text.is_empty() => text,
+            // Without a text there is no notification, so blocks always have one next to them.
+            _ => ours(&chat::sentence(item)),
+        };
+        let text = cut(text, TEXT_MAX, Escape::Slack);
+        Ok(if blocks.is_null() { json!({"text": text}) } else { json!({"text": text, "blocks": blocks}) })
+    }
+}
+
+fn ours(sentence: &Sentence) -> String {
+    let mut text = TONGUE.write(&sentence.headline);
+    for (index, (name, value)) in sentence.facts.iter().enumerate() {
+        text.push_str(if index == 0 { "\n" } else { " | " });
+        text.push_str(&TONGUE.write(&[Span::Plain(name), Span::Plain(": "), Span::Value(value.clone())]));
+    }
+    text
+}
+
+fn digest(batch: &Batch<'_>, interval: std::time::Duration) -> Value {
+    let lines: Vec<_> = chat::digest(batch, interval).iter().map(|line| TONGUE.write(line)).collect();
+    json!({"text": cut(lines.join("\n"), TEXT_MAX, Escape::Slack)})
+}
+
+fn check_host(url: &Url) -> Result<(), String> {
+    if !matches!(url.host_str(), Some("hooks.slack.com" | "hooks.slack-gov.com")) {
+        return Err(
+            "is not one of Slack's; it begins with `https://hooks.slack.com/services/`, and for another server \
+                    that takes Slack's messages set `host_check = false`"
+                .to_owned(),
+        );
+    }
+    if !url.path().starts_with("/services/") {
+        return Err("starts a workflow, which takes variables and no messages; make an incoming webhook, or use the \
+                    connector `zapier`, which sends flat objects"
+            .to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
