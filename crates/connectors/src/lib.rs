@@ -6,6 +6,7 @@
 mod chat;
 mod clickhouse;
 mod common;
+mod email;
 mod s3;
 mod segment;
 mod slack;
@@ -16,7 +17,7 @@ use domain::Connector;
 
 /// Every connector.
 pub static ALL: &[&dyn Connector] =
-    &[&webhook::Webhook, &segment::Segment, &slack::Slack, &s3::S3, &clickhouse::ClickHouse];
+    &[&webhook::Webhook, &email::Email, &segment::Segment, &slack::Slack, &s3::S3, &clickhouse::ClickHouse];
 
 /// The connector of this name: the word in `connector = "…"`.
 pub fn by_name(name: &str) -> Option<&'static dyn Connector> {

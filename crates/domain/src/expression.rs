@@ -24,6 +24,8 @@ pub use escape::Escape;
 
 /// Longest source of a filter or template, in bytes.
 pub const SOURCE_BYTES_MAX: usize = 4 * 1024;
+/// Longest source of a template that is a whole page, the HTML of a mail for example, in bytes.
+pub const PAGE_BYTES_MAX: usize = 64 * 1024;
 /// Largest text that a template or a filter function may make, in bytes.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// Most instructions of one evaluation. Without loops a source of [`SOURCE_BYTES_MAX`] cannot need as many.
@@ -127,7 +129,16 @@ pub struct Template {
 impl Template {
     /// Compiles a text whose values are escaped for the place it goes to.
     pub fn compile(source: &str, escape: Escape) -> Result<Self, ExpressionError> {
-        check::text(source)?;
+        Self::compile_within(source, escape, SOURCE_BYTES_MAX)
+    }
+
+    /// The same for a whole page, which is mostly text. It is bounded by the same number of instructions.
+    pub fn compile_page(source: &str, escape: Escape) -> Result<Self, ExpressionError> {
+        Self::compile_within(source, escape, PAGE_BYTES_MAX)
+    }
+
+    fn compile_within(source: &str, escape: Escape, bytes_max: usize) -> Result<Self, ExpressionError> {
+        check::text(source, bytes_max)?;
         let mut environment = environment(escape);
         environment
             .add_template_owned(TEMPLATE_NAME, source.to_owned())

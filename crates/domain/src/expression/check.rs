@@ -18,7 +18,7 @@ const JOINS_MAX: usize = 16;
 
 /// Checks an expression: no `{{ }}`, no statements.
 pub(super) fn expression(source: &str) -> Result<(), ExpressionError> {
-    length(source)?;
+    length(source, SOURCE_BYTES_MAX)?;
     let expr = parse_expr(source).map_err(|error| ExpressionError::from_engine(&error))?;
     Check::default().expr(&expr)
 }
@@ -28,17 +28,17 @@ pub(super) fn is_expression(source: &str) -> bool {
     source.len() <= SOURCE_BYTES_MAX && parse_expr(source).is_ok()
 }
 
-/// Checks a text with `{{ }}` and `{% if %}` in it.
-pub(super) fn text(source: &str) -> Result<(), ExpressionError> {
-    length(source)?;
+/// Checks a text of at most so many bytes with `{{ }}` and `{% if %}` in it.
+pub(super) fn text(source: &str, bytes_max: usize) -> Result<(), ExpressionError> {
+    length(source, bytes_max)?;
     let tree = parse(source, "template", minijinja::syntax::SyntaxConfig::default())
         .map_err(|error| ExpressionError::from_engine(&error))?;
     Check::default().statement(&tree)
 }
 
-fn length(source: &str) -> Result<(), ExpressionError> {
-    if source.len() > SOURCE_BYTES_MAX {
-        return Err(ExpressionError::new(format!("the source is longer than {SOURCE_BYTES_MAX} bytes")));
+fn length(source: &str, bytes_max: usize) -> Result<(), ExpressionError> {
+    if source.len() > bytes_max {
+        return Err(ExpressionError::new(format!("the source is longer than {bytes_max} bytes")));
     }
     Ok(())
 }

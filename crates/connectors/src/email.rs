@@ -1,0 +1,205 @@
+//! Mail by campaign: over SMTP, or through Resend, Postmark or `SendGrid`.
+//!
+//! A person notices a second mail, and most of these providers cannot tell that they have sent one already. So every
+//! mail goes out by [`Step::SendOnce`], except where the provider takes an idempotency key.
+
+mod cap;
+mod letter;
+mod message;
+mod postmark;
+mod recipients;
+mod resend;
+mod send_grid;
+mod settings;
+mod smtp;
+mod templates;
+
+use domain::connector::{
+    Batch, BatchLimits, Call, Category, Connector, Item, Manifest, Outlet, Progress, Rate, Reply, SettingsError, Step,
+};
+use domain::verdict::FailureReason;
+use domain::{Settings, Verdict};
+use lettre::Address;
+
+use self::cap::Cap;
+use self::letter::{Letter, Letterhead};
+use self::recipients::Recipients;
+use self::templates::Templates;
+
+/// Sends mail.
+pub(crate) struct Email;
+
+static MANIFEST: Manifest = Manifest {
+    name: "email",
+    title: "E-mail",
+    summary: "A mail per event, with the template of its campaign, to the person it is about or to a team.",
+    category: Category::Email,
+    notes: include_str!("email/notes.md"),
+    fields: settings::FIELDS,
+    events: &["install.tracked", "deferred_link.claimed", "referral.completed"],
+    batch: BatchLimits::ONE,
+    rate: Some(Rate { per_second: 10.0, per_day: None }),
+    provisions: false,
+};
+
+impl Connector for Email {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
+        settings::check_belonging(settings)?;
+        let provider: Box<dyn Provider> = match settings.text("provider").unwrap_or_default() {
+            "smtp" => Box::new(smtp::Smtp::read(settings)?),
+            "resend" => Box::new(resend::Resend::read(settings)?),
+            "postmark" => Box::new(postmark::Postmark::read(settings)?),
+            _ => Box::new(send_grid::SendGrid::read(settings)?),
+        };
+        Ok(Box::new(Mailer {
+            head: Letterhead::read(settings)?,
+            recipients: Recipients::read(settings)?,
+            templates: Templates::read(settings, provider.templates())?,
+            cap: Cap::read(settings),
+            provider,
+        }))
+    }
+}
+
+/// Somebody who carries mail.
+trait Provider: Send + Sync {
+    /// What the provider knows of templates.
+    fn templates(&self) -> OwnTemplates;
+
+    /// The call that sends a letter, or why it cannot be one.
+    fn call(&self, head: &Letterhead, letter: &Letter) -> Result<Call, Refusal>;
+
+    /// Whether the provider recognises a call that it has carried out before.
+    fn knows_repetitions(&self) -> bool {
+        false
+    }
+
+    /// What a reply means.
+    fn judge(&self, reply: &Reply, is_for_a_team: bool) -> Verdict;
+}
+
+/// What a provider knows of templates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OwnTemplates {
+    /// Nothing: every mail is rendered here.
+    None,
+    /// It has templates, and a mail may come with a subject of its own.
+    Known,
+    /// The same, and the subject must be said with them.
+    WithSubject,
+}
+
+/// Why an event makes no mail.
+#[derive(Debug, PartialEq, Eq)]
+struct Refusal {
+    reason: FailureReason,
+    message: String,
+}
+
+impl Refusal {
+    fn new(reason: FailureReason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+
+    fn unprocessable(message: impl Into<String>) -> Self {
+        Self::new(FailureReason::Unprocessable, message)
+    }
+}
+
+impl From<Refusal> for Verdict {
+    fn from(refusal: Refusal) -> Self {
+        Self::reject(refusal.reason, refusal.message)
+    }
+}
+
+/// One destination.
+struct Mailer {
+    head: Letterhead,
+    recipients: Recipients,
+    templates: Templates,
+    cap: Option<Cap>,
+    provider: Box<dyn Provider>,
+}
+
+impl Outlet for Mailer {
+    fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
+        match batch.items {
+            [] => Step::Settle(Vec::new()),
+            // A digest is one mail to a team; to persons it would tell one what another one did.
+            [_, _, ..] if !self.recipients.are_fixed() => {
+                Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) }
+            }
+            items => self.send(items, batch, progress).unwrap_or_else(|verdict| match verdict {
+                verdict @ (Verdict::Reject { .. } | Verdict::Skip { .. }) if items.len() > 1 => {
+                    Step::Split { alone: verdict }
+                }
+                verdict => Step::settle_all(batch, &verdict),
+            }),
+        }
+    }
+
+    fn advance(&self, batch: &Batch<'_>, _: &mut Progress, reply: &Reply) -> Step {
+        Step::settle_all(batch, &self.provider.judge(reply, self.recipients.are_fixed()))
+    }
+
+    fn subjects(&self, batch: &Batch<'_>) -> Vec<String> {
+        if self.cap.is_none() {
+            return Vec::new();
+        }
+        let of = |item: &Item<'_>| self.recipients.of(item).unwrap_or_default();
+        batch.items.first().map(of).unwrap_or_default().iter().map(cap::subject).collect()
+    }
+}
+
+impl Mailer {
+    fn send(&self, items: &[Item<'_>], batch: &Batch<'_>, progress: &mut Progress) -> Result<Step, Verdict> {
+        let [first, ..] = items else { return Ok(Step::Settle(Vec::new())) };
+        let mut to = self.recipients.of(first)?;
+        let content = self.templates.write(items)?;
+        let unsubscribe = self.head.unsubscribe(first)?;
+        if let Some(cap) = self.cap {
+            to.retain(|to| cap.admits(to, first.event.id, batch.now, progress));
+            if to.is_empty() {
+                return Err(Verdict::skip(cap.reached()));
+            }
+        }
+        let name = match items {
+            [item] => item.event.id.to_string(),
+            _ => format!("digest-{}", &batch.fingerprint()[..32]),
+        };
+        let letter = Letter { name, to, content, unsubscribe, now: batch.now };
+        let call = self.provider.call(&self.head, &letter)?;
+        if self.cap.is_some() {
+            for to in &letter.to {
+                cap::count(to, first.event.id, batch.now, progress);
+            }
+        }
+        if self.provider.knows_repetitions() {
+            return Ok(Step::Send(call));
+        }
+        let key = if self.recipients.are_fixed() { TEAM.to_owned() } else { lower(&letter.to) };
+        Ok(Step::SendOnce { key, call })
+    }
+}
+
+/// Addresses in lower case, for comparing: nobody means two people by two spellings.
+fn lower(addresses: &[Address]) -> String {
+    addresses.iter().map(|address| address.to_string().to_lowercase()).collect::<Vec<_>>().join(",")
+}
+
+/// A gateway gave up waiting for a provider that cannot be asked twice.
+fn unknown_outcome(whom: &str) -> Verdict {
+    let message =
+        format!("{whom}'s gateway gave no answer, so the mail may have been sent; look there before sending it again");
+    Verdict::reject(FailureReason::UnknownOutcome, message)
+}
+
+/// Names the mail of an event to a fixed list, whoever is on it by now.
+const TEAM: &str = "team";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! No more than so many mails to one person in a day.
+//!
+//! What was sent is remembered as a binding: the subject is a hash of the address, so that nothing tells who was mailed,
+//! and its value is the day and the events of that day. A new day takes the place of the last one, so a person never takes
+//! more room than one day. Mails to one person that are on their way at the same moment do not see each other; a lane
+//! with `concurrency = 1` keeps the cap to the letter.
+
+use domain::connector::Progress;
+use domain::{EventId, Settings, Timestamp};
+use lettre::Address;
+
+/// Most mails that can be asked for.
+pub(super) const PER_DAY_MAX: i64 = 100;
+
+/// How many mails one person gets in a day of UTC.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cap {
+    per_day: usize,
+}
+
+impl Cap {
+    pub(super) fn read(settings: &Settings) -> Option<Self> {
+        let per_day = settings.integer("per_recipient_per_day")?;
+        Some(Self { per_day: usize::try_from(per_day).unwrap_or(1) })
+    }
+
+    /// Whether somebody may get the mail of this event. A mail that is tried again is not a second one.
+    pub(super) fn admits(self, to: &Address, event: EventId, now: Timestamp, progress: &Progress) -> bool {
+        let sent = sent(to, now, progress);
+        let event = event.to_string();
+        sent.iter().any(|it| *it == event) || sent.len() < self.per_day
+    }
+
+    /// Why somebody gets nothing.
+    pub(super) fn reached(self) -> String {
+        format!(
+            "the recipient has had {} today, which is what `per_recipient_per_day` allows",
+            match self.per_day {
+                1 => "a mail".to_owned(),
+                count => format!("{count} mails"),
+            }
+        )
+    }
+}
+
+/// Remembers the mail before it is sent.
+pub(super) fn count(to: &Address, event: EventId, now: Timestamp, progress: &mut Progress) {
+    let mut sent: Vec<_> = sent(to, now, progress).into_iter().map(str::to_owned).collect();
+    let event = event.to_string();
+    if !sent.contains(&event) {
+        sent.push(event);
+        progress.bind(subject(to), format!("{} {}", day(now), sent.join(" ")));
+    }
+}
+
+/// The key under which is remembered what somebody got.
+pub(super) fn subject(to: &Address) -> String {
+    let lower = to.to_string().to_lowercase();
+    let hash = ring::digest::digest(&ring::digest::SHA256, lower.as_bytes());
+    format!("mailed:{}", hex::encode(hash))
+}
+
+/// The events that somebody was mailed about today.
+fn sent<'p>(to: &Address, now: Timestamp, progress: &'p Progress) -> Vec<&'p str> {
+    let mut words = progress.bound(&subject(to)).unwrap_or_default().split(' ');
+    match words.next() {
+        Some(last) if last == day(now) => words.collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The number of a day of UTC.
+fn day(now: Timestamp) -> String {
+    now.as_secs().div_euclid(86_400).to_string()
+}

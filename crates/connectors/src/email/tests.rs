@@ -1,0 +1,250 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use domain::Event;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::kit::{self, described, event, fixture, open, with_batch};
+
+const ADA: &str = "ada@example.org";
+
+/// The fixture's settings with some in place of others; `null` takes one away.
+fn settings(case: Option<&str>, changes: &Value) -> Settings {
+    let mut fixture = fixture("email");
+    let mut settings = case.map_or(fixture.default, |case| fixture.cases.remove(case).unwrap());
+    for (name, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => settings.0.remove(name),
+            value => settings.0.insert(name.clone(), value.clone()),
+        };
+    }
+    settings
+}
+
+fn about(data: &Value) -> Event {
+    let event = event("link.conversion");
+    let body = json!({"event": "link.conversion", "timestamp": kit::NOW.to_string(), "data": data}).to_string();
+    Event { body: body.into(), ..event }
+}
+
+/// What is sent for an event with this data, as text.
+fn sent(settings: &Settings, data: &Value) -> String {
+    match kit::prepare(&Email, &about(data), settings) {
+        Step::Send(call) | Step::SendOnce { call, .. } => call.shown().body.trim_end().to_owned(),
+        step => described(&step).join("\n"),
+    }
+}
+
+fn refused(case: Option<&str>, changes: &Value, expect: &str) {
+    let refusal = kit::refusal(&Email, &settings(case, changes));
+    assert!(refusal.contains(expect), "{changes}: {refusal}");
+}
+
+#[test]
+fn settings_that_cannot_work_or_would_have_no_effect_are_refused() {
+    let postmark = Some("postmark");
+    refused(None, &json!({"from": "Acme"}), "`from` is no e-mail address");
+    refused(None, &json!({"from": "Acme <a@b.example>\r\nBcc: x@y.example"}), "`from` holds a line break");
+    refused(None, &json!({"reply_to": "nobody"}), "`reply_to` is no e-mail address");
+    refused(None, &json!({"host": null}), "`host` is missing");
+    refused(None, &json!({"host": "smtp.acme.example/x"}), "`host` is no name of a server");
+    refused(None, &json!({"password": null}), "`password` is missing");
+    refused(None, &json!({"api_key": "x"}), "`api_key` belongs to the provider `resend`, `postmark`, `sendgrid`");
+    refused(postmark, &json!({"host": "x"}), "`host` belongs to the provider `smtp`, not to `postmark`");
+    refused(postmark, &json!({"api_key": null}), "`api_key` is missing");
+    refused(postmark, &json!({"api_key": "a b"}), "`api_key` holds a space");
+    refused(postmark, &json!({"api_url": "ftp://x"}), "`api_url` begins with `ftp:`");
+    refused(None, &json!({"subject": null}), "`subject` is missing");
+    refused(None, &json!({"text": null}), "`template` is missing; say what the mail is");
+    refused(None, &json!({"text": "{{ campaign }}"}), "does not compile at `text`");
+    refused(None, &json!({"to": "{{ data.", "recipients": null}), "`to` does not compile");
+    refused(None, &json!({"to": ADA, "recipients": [ADA]}), "`recipients` stands beside `to`");
+    refused(None, &json!({"recipients": []}), "`recipients` must name 1 to 50 addresses");
+    refused(None, &json!({"recipients": ["Ada <ada@example.org>"]}), "`recipients` holds `Ada <ada@example.org>`");
+    refused(None, &json!({"templates": {"a": "welcome"}}), "a mail server has none");
+    refused(None, &json!({"templates": {"a": {"text": "x", "body": "y"}}}), "holds `a`, which has a member `body`");
+    refused(None, &json!({"templates": {"a": {"subject": "x"}}}), "has neither `text` nor `html` nor `template`");
+    refused(None, &json!({"templates": {"a": 7}}), "holds `a`, which is neither");
+    refused(postmark, &json!({"template": "x"}), "stands beside `text` or `html`");
+    refused(
+        Some("resend"),
+        &json!({"html": null, "template": "x", "subject": null}),
+        "`subject` is missing; the provider",
+    );
+    refused(None, &json!({"unsubscribe": "{{"}), "`unsubscribe` does not compile");
+}
+
+#[test]
+fn the_template_is_that_of_the_campaign_or_of_whatever_chooses_it() {
+    let templates = json!({"spring-sale": {"text": "spring"}, "friends": {"text": "friends"}});
+    let by_campaign = settings(None, &json!({"to": ADA, "text": null, "templates": templates}));
+    assert!(sent(&by_campaign, &json!({"campaign": "spring-sale"})).ends_with("\r\n\r\nspring"));
+    assert!(sent(&by_campaign, &json!({"utm_campaign": "friends"})).ends_with("\r\n\r\nfriends"));
+    assert_eq!(sent(&by_campaign, &json!({"campaign": "autumn"})), "skip: there is no template for `autumn`");
+    assert!(sent(&by_campaign, &json!({})).starts_with("skip: the event names no campaign"));
+    let chosen =
+        settings(None, &json!({"to": ADA, "choose": "{{ 'friends' if data.referral_code }}", "templates": templates}));
+    assert!(sent(&chosen, &json!({"referral_code": "x"})).ends_with("friends"));
+    assert!(sent(&chosen, &json!({"campaign": "spring-sale"})).contains("brought you here"));
+}
+
+#[test]
+fn the_documents_two_names_are_filled_in() {
+    let settings = settings(Some("postmark-template"), &json!({}));
+    let data = json!({"campaign": "spring-sale", "user_email": "x@y.example", "route_params": {"id": "42"}});
+    let body: Value = serde_json::from_str(&sent(&settings, &data)).unwrap();
+    assert_eq!(body["TemplateModel"], json!({"campaign_name": "spring-sale", "deep_link_content": {"id": "42"}}));
+    let body: Value = serde_json::from_str(&sent(&settings, &json!({"deep_link_path": "/a/b"}))).unwrap();
+    assert_eq!(body["TemplateModel"], json!({"deep_link_content": "/a/b"}));
+}
+
+#[test]
+fn an_address_is_found_under_both_of_its_names_and_its_lack_is_no_failure() {
+    let plain = settings(None, &json!({}));
+    assert!(sent(&plain, &json!({"email": ADA})).contains("\r\nTo: ada@example.org\r\n"));
+    assert!(sent(&plain, &json!({"user_email": ADA})).contains("\r\nTo: ada@example.org\r\n"));
+    assert_eq!(sent(&plain, &json!({"email": " "})), "skip: the event names no address to mail to");
+    let elsewhere = settings(None, &json!({"to": "{{ data.customer.email }}"}));
+    assert!(sent(&elsewhere, &json!({"customer": {"email": ADA}})).contains("\r\nTo: ada@example.org\r\n"));
+    assert!(sent(&plain, &json!({"email": "a@example.org, b@example.org"})).starts_with("reject unprocessable"));
+}
+
+#[test]
+fn no_field_of_an_event_becomes_a_header_or_markup() {
+    let hostile = "x\r\nBcc: evil@example.net\r\n\r\n<script>\u{0}\u{202e}";
+    let settings =
+        settings(None, &json!({"to": ADA, "html": "<p>{{ data.campaign }}</p>", "subject": "Hi {{ data.campaign }}"}));
+    let message = sent(&settings, &json!({"campaign": hostile}));
+    let (head, body) = message.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("\r\nSubject: Hi x Bcc: evil@example.net <script>"), "{head}");
+    assert!(!head.contains("\nBcc"), "{head}");
+    assert!(body.contains("&lt;script&gt;") && !body.contains('\0'), "{body}");
+    let bare = message.replace("\r\n", "");
+    assert!(!bare.contains(['\r', '\n']));
+}
+
+#[test]
+fn a_long_line_is_folded_so_that_every_server_takes_it() {
+    let settings = settings(None, &json!({"to": ADA, "text": "{{ data.campaign }}", "subject": "{{ data.campaign }}"}));
+    let message = sent(&settings, &json!({"campaign": "long ".repeat(2_000)}));
+    assert!(message.split("\r\n").all(|line| line.len() <= 998));
+}
+
+#[test]
+fn variables_of_resend_are_texts_and_numbers_without_markup() {
+    let settings =
+        settings(Some("resend-template"), &json!({"dynamic_data": {"a": "{{ data.a }}", "n": "{{ data.n }}"}}));
+    let data = json!({"campaign": "<b>", "route_params": {"id": "\"42\""}, "a": ["<i>"], "n": 7, "user_id": "u"});
+    let body: Value = serde_json::from_str(&sent(&settings, &data)).unwrap();
+    assert_eq!(
+        body["template"]["variables"],
+        json!({
+            "campaign_name": "&lt;b&gt;",
+            "deep_link_content": "{&quot;id&quot;:&quot;\\&quot;42\\&quot;&quot;}",
+            "a": "[&quot;&lt;i&gt;&quot;]",
+            "n": 7,
+        })
+    );
+}
+
+#[test]
+fn a_mail_that_is_tried_again_is_the_same_and_another_one_is_another() {
+    let key = |settings: &Settings, number| {
+        let event = Event { id: domain::EventId::mint(kit::NOW, number), ..about(&json!({"email": ADA})) };
+        let call = kit::request(&Email, &event, settings);
+        let key = call.headers.iter().find(|(name, _)| name == "Idempotency-Key").map(|(_, value)| value.clone());
+        (key.unwrap(), call.body)
+    };
+    let ada = settings(Some("resend"), &json!({}));
+    let bob = settings(Some("resend"), &json!({"to": "bob@example.org"}));
+    assert_eq!(key(&ada, 1), key(&ada, 1));
+    assert_ne!(key(&ada, 1).0, key(&ada, 2).0);
+    assert_ne!(key(&ada, 1).0, key(&bob, 1).0);
+    assert!(key(&ada, 1).0.len() <= 256);
+}
+
+#[test]
+fn unsubscribing_is_offered_only_by_what_a_mail_program_can_follow() {
+    let with = |template: &str| settings(None, &json!({"to": ADA, "unsubscribe": template}));
+    let one_click = sent(&with("https://acme.example/stop?u={{ data.user_id }}"), &json!({"user_id": "a b>"}));
+    assert!(one_click.contains("\r\nList-Unsubscribe: <https://acme.example/stop?u=a%20b%3E>\r\n"), "{one_click}");
+    assert!(one_click.contains("\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
+    let by_mail = sent(&with("mailto:stop@acme.example"), &json!({}));
+    assert!(by_mail.contains("<mailto:stop@acme.example>") && !by_mail.contains("One-Click"));
+    assert!(sent(&with("{{ data.nothing }}"), &json!({})).starts_with("reject unprocessable: setting `unsubscribe`"));
+}
+
+/// Sends one mail after the other, with what is remembered in between, and says what became of each.
+fn in_turn(settings: &Settings, mails: &[(u128, u64)]) -> Vec<bool> {
+    let outlet = open(&Email, settings);
+    let mut remembered = BTreeMap::new();
+    let send = |&(number, days): &(u128, u64)| {
+        let event =
+            Event { id: domain::EventId::mint(kit::NOW, number), ..about(&json!({"email": "Ada@example.org"})) };
+        with_batch(std::slice::from_ref(&event), false, |batch| {
+            let batch = &Batch { now: batch.now + Duration::from_hours(24 * days), ..*batch };
+            let subjects = outlet.subjects(batch);
+            let known = subjects.iter().filter_map(|it| Some((it.clone(), remembered.get(it).cloned()?))).collect();
+            let mut progress = Progress::with_bindings(known);
+            let step = outlet.prepare(batch, &mut progress);
+            remembered.extend(progress.take_new_bindings());
+            !matches!(step, Step::Settle(_))
+        })
+    };
+    mails.iter().map(send).collect()
+}
+
+#[test]
+fn somebody_gets_as_many_mails_a_day_as_the_cap_says_and_a_retry_is_none_of_them() {
+    let two = settings(None, &json!({"per_recipient_per_day": 2}));
+    assert_eq!(in_turn(&two, &[(1, 0), (1, 0), (2, 0), (3, 0), (1, 0), (3, 1)]), [true, true, true, false, true, true]);
+    let team = settings(None, &json!({"per_recipient_per_day": 1, "recipients": [ADA, "bob@example.org"]}));
+    assert_eq!(in_turn(&team, &[(1, 0), (2, 0)]), [true, false]);
+    let uncapped = settings(None, &json!({}));
+    assert_eq!(in_turn(&uncapped, &[(1, 0), (2, 0), (3, 0)]), [true; 3]);
+}
+
+#[test]
+fn nobody_who_looks_at_what_is_remembered_learns_who_was_mailed() {
+    let outlet = open(&Email, &settings(None, &json!({"per_recipient_per_day": 1})));
+    let event = about(&json!({"email": ADA}));
+    let subjects = with_batch(std::slice::from_ref(&event), false, |batch| outlet.subjects(batch));
+    assert!(subjects.len() == 1 && !subjects[0].contains("ada"), "{subjects:?}");
+    assert!(subjects[0].starts_with("mailed:") && subjects[0].len() == 71, "{subjects:?}");
+}
+
+#[test]
+fn a_digest_is_one_mail_to_a_team_and_single_ones_to_persons() {
+    let events: Vec<_> =
+        ["spring", "autumn"].iter().map(|name| about(&json!({"campaign": name, "email": ADA}))).collect();
+    let prepare = |settings: &Settings| {
+        let outlet = open(&Email, settings);
+        with_batch(&events, true, |batch| outlet.prepare(batch, &mut Progress::default()))
+    };
+    let changes = json!({"subject": "{{ data.campaign }}", "text": "From {{ data.campaign }}", "recipients": [ADA]});
+    match prepare(&settings(None, &changes)) {
+        Step::SendOnce { call, .. } => {
+            let body = call.shown().body;
+            assert!(body.contains("Subject: spring (and 1 more)\r\n"), "{body}");
+            assert!(body.ends_with("From spring\r\n\r\nFrom autumn\r\n"), "{body}");
+        }
+        step => panic!("{step:?}"),
+    }
+    assert!(matches!(prepare(&settings(None, &json!({}))), Step::Split { .. }));
+    let theirs = settings(Some("postmark-template"), &json!({"to": null, "recipients": [ADA]}));
+    assert!(described(&prepare(&theirs))[0].starts_with("pause misconfigured: several events in one mail"));
+}
+
+#[test]
+fn a_failed_template_names_its_setting() {
+    let settings = settings(None, &json!({"to": ADA, "text": "{{ data.a + 1 }}"}));
+    let line = sent(&settings, &json!({"a": "x"}));
+    assert!(line.starts_with("reject template_error: setting `text`: "), "{line}");
+}
+
+#[test]
+fn a_mail_without_a_subject_is_none() {
+    let settings = settings(None, &json!({"to": ADA, "subject": "{{ data.title }}"}));
+    assert!(sent(&settings, &json!({})).starts_with("reject unprocessable: setting `subject` comes out empty"));
+}
