@@ -134,10 +134,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Appspaces(arguments) => appspaces::run(&arguments),
         Command::EventTypes(arguments) => event_types::run(&arguments),
-        Command::Connectors(arguments) => {
-            connectors::run(&arguments);
-            Ok(())
-        }
+        Command::Connectors(arguments) => connectors::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),

@@ -14,8 +14,8 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use url::Url;
 
-/// Longest wait for an answer.
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Longest wait for an answer: a little longer than the server gives a call.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(65);
 /// Longest answer read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The header that names the appspace an admin key acts in.

@@ -4,6 +4,8 @@
 //! So each secret is looked for in every form in which it can stand in a request, and a run of base64 that holds one
 //! goes as a whole.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -175,7 +177,8 @@ fn percent_encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing into memory cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

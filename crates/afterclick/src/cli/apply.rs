@@ -1,6 +1,6 @@
 //! `afterclick apply`: makes a running server match a file.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             return Ok(());
         }
         let asks = !arguments.yes && !arguments.json && std::io::stdin().is_terminal();
-        if asks && !confirmed()? {
+        if asks && !output::confirmed("Apply this?")? {
             return Err(Failure::Failed(anyhow::anyhow!("not applied")));
         }
         put(&client, &config, arguments.prune, false).await?;
@@ -88,12 +88,4 @@ fn print(plan: &Value) {
         table.row(["action", "kind", "name", "changes"].map(|path| cell(step, path)));
     }
     table.print("the file describes no source and no destination");
-}
-
-fn confirmed() -> Result<bool, Failure> {
-    eprint!("Apply this? [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -1,10 +1,14 @@
 //! `afterclick destinations`: receivers.
 
+mod preview;
+mod provision;
+mod settings;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use domain::retry::parse_wait;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
@@ -69,35 +73,31 @@ enum Verb {
         json: bool,
     },
     /// Make a destination; `afterclick connectors` lists the settings of each connector
-    #[command(after_help = "Example:\n  afterclick destinations create orders-backend --connector webhook \\\n    \
-                            --event 'link.*' --set url=https://backend.example.com/hooks")]
+    #[command(after_help = "Examples:\n  afterclick destinations create orders-backend --connector webhook \\\n    \
+                      --event 'link.*' --set url=https://backend.example.com/hooks\n  \
+                      afterclick destinations create cdp --connector segment --set write_key=… \\\n    \
+                      --set properties.team=growth")]
     Create {
         name: String,
         /// The connector
         #[arg(long, default_value = "webhook")]
         connector: String,
-        /// An event type, `prefix.*` or `*`; may be repeated [default: *]
+        /// An event type, `prefix.*` or `*`; may be repeated [default: what suits the connector]
         #[arg(long = "event", value_name = "PATTERN")]
         events: Vec<String>,
         /// Only events for which this expression is true
         #[arg(long, value_name = "EXPRESSION")]
         when: Option<String>,
-        /// A setting of the connector; may be repeated
+        /// A setting of the connector; may be repeated. `headers.X-Team=growth` sets a member of one that is a table
         #[arg(long = "set", value_name = "NAME=VALUE")]
         settings: Vec<String>,
     },
     /// Send it a test event and wait for the answer
     Test { name: String },
-    /// Show what would be sent for an event, without sending it
-    Preview {
-        name: String,
-        /// The event; or name a type to preview its sample
-        #[arg(long, value_name = "ID")]
-        event: Option<String>,
-        /// The sample of this type
-        #[arg(long = "type", value_name = "TYPE", conflicts_with = "event")]
-        event_type: Option<String>,
-    },
+    /// Show what would be sent for an event, without sending it; secrets are masked
+    Preview(preview::Arguments),
+    /// Make what it needs at its vendor, such as tables and columns; shows the plan first, never drops anything
+    Provision(provision::Arguments),
     /// Its last deliveries
     Deliveries {
         name: String,
@@ -134,7 +134,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 Ok(())
             }
             Verb::Create { name, connector, events, when, settings } => {
-                let mut body = json!({ "name": name, "connector": connector, "settings": pairs(settings)? });
+                let mut body =
+                    json!({ "name": name, "connector": connector, "settings": settings::read(connector, settings)? });
                 if !events.is_empty() {
                     body["events"] = events.clone().into();
                 }
@@ -144,15 +145,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 create(&client, &body).await
             }
             Verb::Test { name } => test(&client, name).await,
-            Verb::Preview { name, event, event_type } => {
-                let body = match (event, event_type) {
-                    (Some(event), _) => json!({ "event": event }),
-                    (None, Some(event_type)) => json!({ "type": event_type }),
-                    (None, None) => json!({}),
-                };
-                output::print_json(&client.post(&format!("{}/preview", path(name)), &body).await?);
-                Ok(())
-            }
+            Verb::Preview(arguments) => preview::run(&client, arguments).await,
+            Verb::Provision(arguments) => provision::run(&client, arguments).await,
             Verb::Deliveries { name, how } => {
                 DELIVERIES.print_at(&format!("{}/deliveries", path(name)), &client, &[], how).await
             }
@@ -215,17 +209,4 @@ async fn act(client: &Client, name: &str, verb: &str) -> Outcome {
 
 fn path(name: &str) -> String {
     format!("/v1/destinations/{name}")
-}
-
-/// `NAME=VALUE`, where a value that is a whole number is one.
-fn pairs(settings: &[String]) -> Result<Value, Failure> {
-    let mut object = Map::new();
-    for setting in settings {
-        let Some((name, value)) = setting.split_once('=') else {
-            return Err(Failure::misused(format!("`{setting}` is not a setting; write `--set name=value`")));
-        };
-        let value = value.parse::<i64>().map_or_else(|_| Value::from(value), Value::from);
-        object.insert(name.to_owned(), value);
-    }
-    Ok(Value::Object(object))
 }

@@ -105,6 +105,20 @@ fn flatten(path: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     }
 }
 
+/// A text without control characters of a stranger, for a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect()
+}
+
+/// Asks the person at the terminal; anything but yes is no.
+pub(crate) fn confirmed(question: &str) -> std::io::Result<bool> {
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
 /// A number with its noun: `1 source`, `2 sources`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })

@@ -170,6 +170,8 @@ fn the_doctor_finds_faults_and_says_what_to_do() {
 fn what_needs_no_server_needs_none() {
     run(&mut program(), &["event-types"]).ended(0).prints("deferred_link.claimed");
     run(&mut program(), &["event-types", "link.clicked"]).ended(0).prints("\"event\": \"link.clicked\"");
-    run(&mut program(), &["connectors"]).ended(0).prints("webhook").prints("scheme");
+    run(&mut program(), &["connectors"]).ended(0).prints("webhook").prints("clickhouse");
+    run(&mut program(), &["connectors", "show", "webhook"]).ended(0).prints("scheme").prints("body-hex");
+    run(&mut program(), &["connectors", "show", "clickhose"]).ended(2).says("did you mean `clickhouse`?");
     run(&mut program(), &["completions", "bash"]).ended(0).prints("afterclick");
 }

@@ -9,6 +9,7 @@ mod demo;
 mod examples;
 mod keys;
 mod kill;
+mod provision;
 mod samples;
 mod serve;
 mod support;

@@ -15,7 +15,7 @@ pub struct Means<'a> {
 /// One thing to make.
 #[derive(Debug, Clone)]
 pub struct Action {
-    /// For a person: what is made and why, `create table \`events\`, which is not there`.
+    /// For a person: what is made and why, "create table events, which is not there".
     pub reason: String,
     pub call: Call,
 }

@@ -19,7 +19,14 @@ pub(crate) const SILENCE: u16 = 0;
 pub(crate) struct Receiver {
     address: SocketAddr,
     inbox: Inbox<Received>,
-    answers: Arc<Mutex<VecDeque<u16>>>,
+    answers: Arc<Mutex<Answers>>,
+}
+
+/// What to say next.
+#[derive(Default)]
+struct Answers {
+    statuses: VecDeque<u16>,
+    bodies: VecDeque<String>,
 }
 
 /// One request that came in.
@@ -36,7 +43,7 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, inbox) = channel();
-        let answers = Arc::new(Mutex::new(VecDeque::new()));
+        let answers = Arc::new(Mutex::new(Answers::default()));
         let shared = Arc::clone(&answers);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -49,7 +56,13 @@ impl Receiver {
 
     /// The next requests are answered with these, then with 200 again. [`SILENCE`] is never to answer at all.
     pub(crate) fn answer(self, statuses: &[u16]) -> Self {
-        self.answers.lock().unwrap().extend(statuses);
+        self.answers.lock().unwrap().statuses.extend(statuses);
+        self
+    }
+
+    /// The next answers have these bodies, and then `ok` again.
+    pub(crate) fn say(self, bodies: &[&str]) -> Self {
+        self.answers.lock().unwrap().bodies.extend(bodies.iter().map(|body| (*body).to_owned()));
         self
     }
 
@@ -85,11 +98,14 @@ impl Received {
 }
 
 /// Answers the requests of one connection until it is closed.
-fn serve(stream: TcpStream, sender: &Sender<Received>, answers: &Mutex<VecDeque<u16>>) {
+fn serve(stream: TcpStream, sender: &Sender<Received>, answers: &Mutex<Answers>) {
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
     while let Some(received) = read(&mut reader) {
-        let status = answers.lock().unwrap().pop_front().unwrap_or(200);
+        let (status, body) = {
+            let mut next = answers.lock().unwrap();
+            (next.statuses.pop_front().unwrap_or(200), next.bodies.pop_front().unwrap_or_else(|| "ok".to_owned()))
+        };
         // The request is known to the test before its answer is on the way.
         let _ = sender.send(received);
         if status == SILENCE {
@@ -97,7 +113,7 @@ fn serve(stream: TcpStream, sender: &Sender<Received>, answers: &Mutex<VecDeque<
             let _ = reader.read_line(&mut String::new());
             return;
         }
-        let answer = format!("HTTP/1.1 {status} Told\r\ncontent-length: 2\r\n\r\nok");
+        let answer = format!("HTTP/1.1 {status} Told\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         if writer.write_all(answer.as_bytes()).is_err() {
             return;
         }
