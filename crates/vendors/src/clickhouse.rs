@@ -6,11 +6,12 @@
 
 mod exception;
 mod rows;
+mod select;
 mod settings;
 mod statement;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -30,6 +31,7 @@ pub struct ClickHouse {
     pub release: Release,
     /// User and password; both empty lets everybody in as `default`.
     pub login: (String, String),
+    pub databases: BTreeSet<String>,
     /// Tables by name, the database left out.
     pub tables: BTreeMap<String, Table>,
     /// Every `CREATE` and `ALTER` that was carried out, in order.
@@ -48,7 +50,8 @@ pub enum Release {
 impl ClickHouse {
     /// An empty server that lets everybody in.
     pub fn new(release: Release) -> Self {
-        Self { release, login: Default::default(), tables: BTreeMap::new(), definitions: Vec::new() }
+        let databases = BTreeSet::from(["default".to_owned(), "system".to_owned()]);
+        Self { release, login: Default::default(), databases, tables: BTreeMap::new(), definitions: Vec::new() }
     }
 
     /// The same for one user only.
@@ -107,8 +110,9 @@ impl ClickHouse {
                 rows::insert(table, &columns, data, settings, self.release, book)?;
                 return Ok(String::new());
             }
-            Kind::Create { table, if_missing, body } => {
-                let made = Table::define(&body, self.release, settings)?;
+            Kind::Create { database, table, if_missing, body } => {
+                let database = database.unwrap_or_else(|| settings.database.clone());
+                let made = Table::define(database, &body, self.release, settings)?;
                 return self.create(query, table, made, if_missing);
             }
             Kind::AddColumns { table, columns } => {
@@ -116,20 +120,25 @@ impl ClickHouse {
                 table.add_columns(&columns, self.release, settings)?;
                 return Ok(self.note(query));
             }
-            Kind::CreateDatabase => return Ok(self.note(query)),
-            Kind::Describe(name) => self.table(&name)?.describe(),
-            Kind::Exists(name) => one("result", &u8::from(self.tables.contains_key(&name))),
-            Kind::Count(name) => one("count()", &self.table(&name)?.rows.len()),
-            Kind::Version => one("version()", &self.release.version()),
-            Kind::Settings(names) => Settings::known(&names, self.release),
-            Kind::One => one("1", &1),
+            Kind::CreateDatabase(name) => {
+                self.databases.insert(name);
+                return Ok(self.note(query));
+            }
+            Kind::Describe(name) => self.tables.get(&name).ok_or_else(|| exception::unknown_table(&name))?.describe(),
+            Kind::Exists(name) => {
+                vec![vec![("result".to_owned(), u8::from(self.tables.contains_key(&name)).to_string())]]
+            }
+            Kind::Select(select) => select.run(self)?,
         };
         statement::render(&found, &format)
     }
 
     fn create(&mut self, query: &str, name: String, table: Table, if_missing: bool) -> Result<String, Exception> {
+        if !self.databases.contains(&table.database) {
+            return Err(Exception::new(81, &format!("Database {} doesn't exist", table.database)));
+        }
         if self.tables.contains_key(&name) {
-            let exists = || Exception::new(57, &format!("Table default.{name} already exists."));
+            let exists = || Exception::new(57, &format!("Table {}.{name} already exists.", table.database));
             return if if_missing { Ok(String::new()) } else { Err(exists()) };
         }
         self.tables.insert(name, table);
@@ -140,15 +149,6 @@ impl ClickHouse {
         self.definitions.push(query.to_owned());
         String::new()
     }
-
-    fn table(&self, name: &str) -> Result<&Table, Exception> {
-        self.tables.get(name).ok_or_else(|| exception::unknown_table(name))
-    }
-}
-
-/// A result of one row and one column.
-fn one(name: &'static str, value: &impl ToString) -> Vec<Vec<(&'static str, String)>> {
-    vec![vec![(name, value.to_string())]]
 }
 
 impl Release {

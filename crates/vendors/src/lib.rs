@@ -46,7 +46,7 @@
 //!
 //! | module | stands for | key | tells repetitions |
 //! | --- | --- | --- | --- |
-//! | [`segment`] | Segment, `RudderStack` | `messageId` | for a day, across all writers |
+//! | [`segment`] | Segment, `RudderStack`, Jitsu | `messageId` | for a day, across all writers |
 //! | [`slack`], [`discord`], [`teams`] | hooks of chats | the text | no |
 //! | [`mail_api`] | Resend, Postmark, `SendGrid` | the recipient | Resend, by `Idempotency-Key`, for a day |
 //! | [`smtp`] | a mail server | the recipient | no |

@@ -1,8 +1,8 @@
-//! Segment's tracking API, and `RudderStack`'s look-alike.
+//! Segment's tracking API, and the look-alikes of `RudderStack` and Jitsu.
 //!
 //! Segment answers 200 to nearly everything and swallows what it dislikes; only malformed JSON and what is too large get a 400.
 //! An item is a message, its key the `messageId`, which all of Segment shares for a day: no writer has its own key space.
-//! `RudderStack` takes the same messages and says what is wrong with them.
+//! `RudderStack` takes the same messages and says what is wrong with them; Jitsu takes anything that comes with its key.
 
 mod message;
 
@@ -29,6 +29,7 @@ pub struct Segment {
 pub enum Flavour {
     Segment,
     RudderStack,
+    Jitsu,
 }
 
 impl Segment {
@@ -40,6 +41,11 @@ impl Segment {
     /// A `RudderStack` data plane with the write key `write-key`.
     pub fn rudder_stack() -> Self {
         Self { flavour: Flavour::RudderStack, ..Self::new() }
+    }
+
+    /// Jitsu with the key `write-key:secret`, which it takes in `X-Write-Key`.
+    pub fn jitsu() -> Self {
+        Self { flavour: Flavour::Jitsu, write_key: "write-key:secret".to_owned() }
     }
 
     fn take_all(&self, messages: Vec<Value>, envelope: &Value, request: &Request, book: &mut Book) {
@@ -60,6 +66,9 @@ impl Segment {
     }
 
     fn writes_with_known_key(&self, envelope: &Value, request: &Request) -> bool {
+        if self.flavour == Flavour::Jitsu {
+            return request.header("x-write-key") == Some(&self.write_key);
+        }
         match request.basic() {
             Some((user, password)) => user == self.write_key && password.is_empty(),
             None => envelope["writeKey"] == *self.write_key,
@@ -88,6 +97,24 @@ impl Segment {
             keep(key, message, &envelope, request, book);
         }
         Answer::text(200, "OK")
+    }
+
+    fn answer_anything(&self, request: &Request, book: &mut Book) -> Answer {
+        let Ok(mut envelope) = request.json() else {
+            return Answer::json(400, &json!({ "error": "invalid JSON" }));
+        };
+        if !self.writes_with_known_key(&envelope, request) {
+            return Answer::json(401, &json!({ "error": "unknown write key" }));
+        }
+        for message in messages(&mut envelope, request) {
+            let key = message["messageId"].as_str().unwrap_or_default().to_owned();
+            if message.to_string().len() > JITSU_MESSAGE_BYTES_MAX {
+                book.lose(key, message, "what is larger than 1 MB goes to the dead letters");
+            } else {
+                keep(key, message, &envelope, request, book);
+            }
+        }
+        Answer::json(200, &json!({ "ok": true }))
     }
 
     fn answer_politely(&self, request: &Request, book: &mut Book) -> Answer {
@@ -119,6 +146,7 @@ impl Vendor for Segment {
         match self.flavour {
             Flavour::Segment => self.answer_politely(request, book),
             Flavour::RudderStack => self.answer_honestly(request, book),
+            Flavour::Jitsu => self.answer_anything(request, book),
         }
     }
 
@@ -172,6 +200,7 @@ const BATCH_BYTES_MAX: usize = 500 << 10;
 const MESSAGE_BYTES_MAX: usize = 32 << 10;
 const MESSAGES_MAX: usize = 2500;
 const RUDDER_BYTES_MAX: usize = 4000 << 10;
+const JITSU_MESSAGE_BYTES_MAX: usize = 1_000_000;
 const REMEMBERED: Duration = Duration::from_hours(24);
 
 #[cfg(test)]

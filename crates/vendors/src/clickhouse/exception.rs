@@ -54,6 +54,7 @@ impl Exception {
             60 => "UNKNOWN_TABLE",
             62 => "SYNTAX_ERROR",
             73 => "UNKNOWN_FORMAT",
+            81 => "UNKNOWN_DATABASE",
             89 => "CANNOT_WRITE_TO_OSTREAM",
             115 => "UNKNOWN_SETTING",
             117 => "INCORRECT_DATA",

@@ -5,8 +5,10 @@ use super::exception::Exception;
 use crate::request::Request;
 
 /// What a request sets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Settings {
+    /// Where a table is whose name says nothing else.
+    pub(super) database: String,
     given: Vec<(String, String)>,
 }
 
@@ -15,10 +17,11 @@ impl Settings {
     pub(super) fn read(request: &Request, release: Release) -> Result<Self, Exception> {
         let is_setting = |name: &str| !PARAMETERS.contains(&name) && !name.starts_with("param_");
         let given: Vec<_> = request.parameters().into_iter().filter(|(name, _)| is_setting(name)).collect();
-        match given.iter().find(|(name, _)| !release.knows(name)) {
-            Some((name, _)) => Err(Exception::new(115, &format!("Unknown setting {name}"))),
-            None => Ok(Self { given }),
+        if let Some((name, _)) = given.iter().find(|(name, _)| !release.knows(name)) {
+            return Err(Exception::new(115, &format!("Unknown setting {name}")));
         }
+        let database = request.parameter("database").unwrap_or_else(|| "default".to_owned());
+        Ok(Self { database, given })
     }
 
     /// A setting that was given.
@@ -31,10 +34,15 @@ impl Settings {
         self.get(name).map_or(default, |value| value == "1" || value == "true")
     }
 
-    /// Those of `names` that the release knows, as rows of `system.settings`.
-    pub(super) fn known(names: &[String], release: Release) -> Vec<Vec<(&'static str, String)>> {
-        let known = names.iter().filter(|name| release.knows(name));
-        known.map(|name| vec![("name", name.clone())]).collect()
+    /// Every setting that the release knows.
+    pub(super) fn all(release: Release) -> impl Iterator<Item = &'static str> {
+        OLD.iter().chain(SINCE).copied().filter(move |name| release.knows(name))
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { database: "default".to_owned(), given: Vec::new() }
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::exception::{Exception, syntax};
+use super::select::{Rows, Select};
 
 /// A statement and the format it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,15 +15,12 @@ pub(super) struct Statement {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     Insert { table: String, columns: Vec<String>, inline: String },
-    Create { table: String, if_missing: bool, body: String },
+    Create { database: Option<String>, table: String, if_missing: bool, body: String },
     AddColumns { table: String, columns: String },
-    CreateDatabase,
+    CreateDatabase(String),
     Describe(String),
     Exists(String),
-    Count(String),
-    Version,
-    Settings(Vec<String>),
-    One,
+    Select(Select),
 }
 
 impl Statement {
@@ -58,13 +56,15 @@ fn insert(rest: &str) -> Option<Result<Statement, Exception>> {
 }
 
 fn definition(query: &str) -> Option<Kind> {
-    if after(query, "CREATE DATABASE").is_some() {
-        return Some(Kind::CreateDatabase);
+    if let Some(rest) = after(query, "CREATE DATABASE") {
+        return Some(Kind::CreateDatabase(bare(after(rest, "IF NOT EXISTS").unwrap_or(rest))));
     }
     if let Some(rest) = after(query, "CREATE TABLE") {
         let conditional = after(rest, "IF NOT EXISTS");
-        let (table, body) = conditional.unwrap_or(rest).split_once('(')?;
-        return Some(Kind::Create { table: bare(table), if_missing: conditional.is_some(), body: body.to_owned() });
+        let (name, body) = conditional.unwrap_or(rest).split_once('(')?;
+        let database = name.split_once('.').map(|(database, _)| bare(database));
+        let (if_missing, body) = (conditional.is_some(), body.to_owned());
+        return Some(Kind::Create { database, table: bare(name), if_missing, body });
     }
     let (table, columns) = after(query, "ALTER TABLE")?.split_once(char::is_whitespace)?;
     let columns = columns.trim().to_owned();
@@ -80,23 +80,11 @@ fn question(query: &str) -> Option<Kind> {
     if let Some(table) = after(query, "EXISTS TABLE").or_else(|| after(query, "EXISTS")) {
         return Some(Kind::Exists(bare(table)));
     }
-    let selected = after(query, "SELECT")?;
-    if let Some(table) = after(selected, "count() FROM") {
-        return Some(Kind::Count(bare(table.split_whitespace().next()?)));
-    }
-    if let Some(names) = after(selected, "name FROM system.settings WHERE name IN") {
-        let names = names.trim_matches(['(', ')']).split(',');
-        return Some(Kind::Settings(names.map(|name| name.trim().trim_matches('\'').to_owned()).collect()));
-    }
-    match selected {
-        "version()" => Some(Kind::Version),
-        "1" => Some(Kind::One),
-        _ => None,
-    }
+    Select::parse(after(query, "SELECT")?).map(Kind::Select)
 }
 
 /// What follows these words, however they are spaced and cased.
-fn after<'a>(query: &'a str, words: &str) -> Option<&'a str> {
+pub(super) fn after<'a>(query: &'a str, words: &str) -> Option<&'a str> {
     let mut rest = query.trim();
     for word in words.split(' ') {
         let head = rest.get(..word.len()).filter(|head| head.eq_ignore_ascii_case(word))?;
@@ -117,20 +105,20 @@ fn split_format(query: &str) -> (&str, String) {
 }
 
 /// A name without its database and quotes.
-fn bare(name: &str) -> String {
+pub(super) fn bare(name: &str) -> String {
     let name = name.trim().rsplit('.').next().unwrap_or_default();
     name.trim_matches(['`', '"']).to_owned()
 }
 
 /// Rows in the format that was asked for.
-pub(super) fn render(rows: &[Vec<(&str, String)>], format: &str) -> Result<String, Exception> {
-    let tabs = |row: &Vec<(&str, String)>| row.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join("\t");
-    let object = |row: &Vec<(&str, String)>| {
-        let fields: Map<String, Value> = row.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+pub(super) fn render(rows: &Rows, format: &str) -> Result<String, Exception> {
+    let tabs = |row: &Vec<(String, String)>| row.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join("\t");
+    let object = |row: &Vec<(String, String)>| {
+        let fields: Map<String, Value> = row.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         Value::Object(fields).to_string()
     };
     let lines: Vec<String> = match format {
-        "TabSeparated" | "TSV" | "TabSeparatedRaw" => rows.iter().map(tabs).collect(),
+        "TabSeparated" | "TSV" | "TabSeparatedRaw" | "TSVRaw" => rows.iter().map(tabs).collect(),
         "JSONEachRow" => rows.iter().map(object).collect(),
         other => return Err(Exception::new(73, &format!("Unknown format {other}"))),
     };

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Release;
 use super::exception::{Exception, syntax};
+use super::select::Rows;
 use super::settings::Settings;
 
 /// A table with what was inserted into it.
@@ -16,6 +17,7 @@ pub struct Table {
     /// From `ENGINE` on, as it was given.
     pub engine: String,
     pub rows: Vec<Value>,
+    pub(super) database: String,
     /// Deduplication tokens with the data that first came under each.
     pub(super) tokens: HashMap<String, Bytes>,
 }
@@ -30,18 +32,20 @@ pub struct Column {
 
 impl Table {
     /// Reads what follows the first parenthesis of a `CREATE TABLE`.
-    pub(super) fn define(body: &str, release: Release, settings: &Settings) -> Result<Self, Exception> {
+    pub(super) fn define(
+        database: String,
+        body: &str,
+        release: Release,
+        settings: &Settings,
+    ) -> Result<Self, Exception> {
         let (columns, engine) = split_at_close(body).ok_or_else(|| syntax(body))?;
         let engine = engine.trim();
         if release == Release::Old && engine.to_ascii_uppercase().contains(" TTL ") {
             return Err(syntax(engine));
         }
-        let mut table =
-            Self { columns: Vec::new(), engine: engine.to_owned(), rows: Vec::new(), tokens: HashMap::new() };
-        for column in split_at_commas(columns) {
-            table.columns.push(Column::read(column, release, settings)?);
-        }
-        Ok(table)
+        let columns = split_at_commas(columns).into_iter().map(|column| Column::read(column, release, settings));
+        let (columns, engine) = (columns.collect::<Result<_, _>>()?, engine.to_owned());
+        Ok(Self { columns, engine, rows: Vec::new(), database, tokens: HashMap::new() })
     }
 
     /// Carries out `ADD COLUMN …, ADD COLUMN …`.
@@ -70,14 +74,11 @@ impl Table {
     }
 
     /// The rows of `DESCRIBE TABLE`.
-    pub(super) fn describe(&self) -> Vec<Vec<(&'static str, String)>> {
+    pub(super) fn describe(&self) -> Rows {
         let describe = |column: &Column| {
-            vec![
-                ("name", column.name.clone()),
-                ("type", column.kind.clone()),
-                ("default_type", String::new()),
-                ("default_expression", String::new()),
-            ]
+            let fields =
+                [("name", &*column.name), ("type", &*column.kind), ("default_type", ""), ("default_expression", "")];
+            fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
         };
         self.columns.iter().map(describe).collect()
     }

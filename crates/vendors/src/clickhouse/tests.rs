@@ -12,7 +12,9 @@ const CURRENT: &str = "CREATE TABLE IF NOT EXISTS links.events (event_id String,
                        ORDER BY (event_id) SETTINGS non_replicated_deduplication_window = 100";
 
 fn server(release: Release) -> ClickHouse {
-    ClickHouse::new(release).with_table(if release == Release::Old { OLD } else { CURRENT })
+    let mut server = ClickHouse::new(release);
+    server.databases.insert("links".to_owned());
+    server.with_table(if release == Release::Old { OLD } else { CURRENT })
 }
 
 /// A query in the URL, with further parameters and the rows in the body.
@@ -51,7 +53,12 @@ fn each_release_tells_its_version_settings_and_columns() {
     assert_eq!(ask(Release::Current, "select version() FORMAT JSONEachRow"), "{\"version()\":\"26.9.1.1\"}\n");
     let settings = "SELECT name FROM system.settings WHERE name IN ('async_insert', 'date_time_input_format')";
     assert_eq!(ask(Release::Old, settings), "date_time_input_format\n");
-    assert_eq!(ask(Release::Current, settings), "async_insert\ndate_time_input_format\n");
+    assert_eq!(ask(Release::Current, settings), "date_time_input_format\nasync_insert\n");
+    let zone = "SELECT version() AS version, timezone() AS zone FORMAT JSONEachRow";
+    assert_eq!(ask(Release::Old, zone), "{\"version\":\"18.16.1\",\"zone\":\"UTC\"}\n");
+    let columns = "SELECT name, type FROM system.columns WHERE database = 'links' AND table = 'events'";
+    assert_eq!(ask(Release::Current, columns).lines().next(), Some("event_id\tString"));
+    assert_eq!(ask(Release::Current, "SELECT name FROM system.databases WHERE name = 'nope'"), "");
     let described = ask(Release::Current, "DESCRIBE TABLE links.events FORMAT JSONEachRow");
     let columns: Vec<Value> = described.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let kinds: Vec<_> = columns.iter().map(|column| text(&column["type"])).collect();
@@ -135,6 +142,9 @@ fn tables_are_made_and_widened_in_the_dialect_of_the_release() {
     let mut current = server(Release::Current);
     assert_eq!(run(&mut current, CURRENT), 0);
     assert_eq!(run(&mut current, "ALTER TABLE events ADD COLUMN IF NOT EXISTS x String"), 0);
+    assert_eq!(run(&mut current, "CREATE TABLE `new`.`t` (`a` String) ENGINE = Log"), 81);
+    assert_eq!(run(&mut current, "CREATE DATABASE IF NOT EXISTS `new`"), 0);
+    assert_eq!(run(&mut current, "CREATE TABLE IF NOT EXISTS `new`.`t` (`a` String) ENGINE = Log"), 0);
     assert_eq!(run(&mut current, "INSERT INTO nope FORMAT JSONEachRow"), 60);
     assert_eq!(run(&mut current, "INSERT INTO events (nope) FORMAT JSONEachRow"), 16);
     assert_eq!(run(&mut current, "INSERT INTO events FORMAT RowBinaryy"), 73);

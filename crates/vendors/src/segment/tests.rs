@@ -130,6 +130,16 @@ fn rudder_stack_says_what_is_wrong() {
 }
 
 #[test]
+fn jitsu_wants_its_own_header_and_hides_what_is_too_large() {
+    let keyed = |request: Request| request.with("x-write-key", "write-key:secret");
+    let mut large = track("ac-2");
+    large["properties"]["text"] = json!("x".repeat(1_000_000));
+    let lost = vec!["what is larger than 1 MB goes to the dead letters".to_owned()];
+    assert_eq!(check(&mut Segment::jitsu(), &keyed(batch(&[track("ac-1"), large]))), (200, 1, lost));
+    assert_eq!(check(&mut Segment::jitsu(), &batch(&[track("ac-1")])), (401, 0, vec![]));
+}
+
+#[test]
 fn a_rate_limit_says_when_to_come_back() {
     let answer = Segment::new().words(Fault::RateLimit { retry_after_s: 2 }, &batch(&[])).unwrap();
     assert_eq!(answer.headers[0], ("retry-after", "2".to_owned()));

@@ -62,7 +62,7 @@ fn faults_that_come_after_storing_store_and_the_others_do_not() {
 }
 
 #[test]
-fn a_late_success_ends_with_the_client_and_not_with_the_simulator() {
+fn a_late_success_is_stored_at_once_and_holds_up_nobody_else() {
     let hold = Duration::from_hours(1);
     let simulator = Parrot.start(Faults::script([Some(Fault::LateSuccess { hold })]));
     assert_eq!(
