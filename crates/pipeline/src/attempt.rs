@@ -72,11 +72,13 @@ pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestin
     let reading = |owned: &Owned| Reading::new(engine.registry.source_name(owned.event.source));
     let readings: Vec<Reading> = batch.iter().map(reading).collect();
     let items: Vec<Item<'_>> = batch.iter().zip(&readings).map(|(owned, reading)| item(owned, reading)).collect();
+    let batch: Vec<&Owned> = batch.iter().collect();
     let mut exchange = Exchange {
         engine,
         lane,
         live,
         items: &items,
+        batch: &batch,
         digest: live.destination.volume.digest_ms.map(Duration::from_millis),
         started_at: engine.clock.now(),
         deadline: began + ATTEMPT_MAX,

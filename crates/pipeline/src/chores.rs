@@ -86,7 +86,7 @@ pub(crate) async fn announce(engine: Arc<Engine>, event: NewEvent) -> Chore {
 }
 
 /// Pauses that grow.
-struct Pauses(Duration);
+pub(crate) struct Pauses(Duration);
 
 impl Default for Pauses {
     fn default() -> Self {
@@ -95,7 +95,8 @@ impl Default for Pauses {
 }
 
 impl Pauses {
-    async fn next(&mut self) {
+    /// Waits for a while, each time a longer one.
+    pub(crate) async fn next(&mut self) {
         sleep(self.0).await;
         self.0 = (self.0 * 2).min(PAUSE_MAX);
     }

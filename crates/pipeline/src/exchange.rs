@@ -1,19 +1,26 @@
 //! One exchange: what is said to a vendor about a batch, call by call, until there is a verdict for every item.
 //!
 //! The connector says what to send and what a reply means; everything that must be done around it happens here: the token
-//! that a vendor wants, and the end of what goes on for too long.
+//! that a vendor wants, the ids that it has given before, the messages that must not be repeated ([`crate::once`]), and
+//! the end of what goes on for too long.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use domain::connector::{Batch, Call, HttpCall, Item, Progress, Reply, Step, Token};
 use domain::verdict::FailureReason;
 use domain::{Timestamp, Verdict};
+use storage::{Memo, Owned, StoreError};
 use tokio::time::Instant;
 
+use crate::bindings::{self, Known};
 use crate::engine::Engine;
 use crate::lane::LaneState;
+use crate::ledger::Entry;
+use crate::memory::Patience;
+use crate::once::Permit;
 use crate::registry::LiveDestination;
 use crate::transport::TransportError;
 
@@ -26,6 +33,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) lane: &'a LaneState,
     pub(crate) live: &'a Arc<LiveDestination>,
     pub(crate) items: &'a [Item<'a>],
+    /// The same as they were claimed.
+    pub(crate) batch: &'a [&'a Owned],
     /// Set if the batch is to be one message.
     pub(crate) digest: Option<Duration>,
     pub(crate) started_at: Timestamp,
@@ -114,12 +123,18 @@ impl Exchange<'_> {
     /// Calls until there is a verdict, with a progress that begins anew.
     async fn round(&mut self, token: Option<&Token>) -> Round {
         let batch = Batch { items: self.items, now: self.started_at, token, digest: self.digest };
-        let outlet = &self.live.outlet;
-        let mut progress = Progress::default();
+        let (outlet, of) = (&self.live.outlet, self.live.destination.id);
+        let Some(subjects) = contained(|| outlet.subjects(&batch)) else {
+            return Round::Over(self.split_or(End::failed_inside()));
+        };
+        let known = bindings::look_up(self.engine, of, &self.lane.subjects, &subjects, self.deadline).await;
+        let Some(Known { bound, creating: _creating }) = known else { return Round::Over(End::Untried) };
+        let mut progress = Progress::with_bindings(bound);
         let mut step = contained(|| outlet.prepare(&batch, &mut progress));
         loop {
-            let call = match step {
-                Some(Step::Send(call) | Step::SendOnce { call, .. }) => call,
+            let (call, message) = match step {
+                Some(Step::Send(call)) => (call, None),
+                Some(Step::SendOnce { key, call }) => (call, Some(key)),
                 Some(Step::Settle(verdicts)) => return Round::Over(End::Each(verdicts)),
                 Some(Step::Split { alone }) => return Round::Over(self.split_or(End::all(alone))),
                 Some(Step::Reauthorize { message }) => return Round::Refused(message),
@@ -130,19 +145,52 @@ impl Exchange<'_> {
                 let message = format!("the exchange did not come to an end within {CALLS_MAX} calls");
                 return Round::Over(End::retry(FailureReason::Unprocessable, message));
             }
-            match self.call(call).await {
-                Ok(reply) => {
-                    progress.replies += 1;
-                    let reply = self.reply.insert(reply);
-                    step = contained(|| outlet.advance(&batch, &mut progress, reply));
-                    self.pause = self.pause.max(progress.pause());
-                }
-                Err(error) if error.is_ours && progress.replies == 0 => return Round::Over(End::Untried),
+            let (reply, entries) = match self.send(call, message, progress.replies).await {
+                Ok(answered) => answered,
+                Err(end) => return Round::Over(end),
+            };
+            progress.replies += 1;
+            step = contained(|| outlet.advance(&batch, &mut progress, &reply));
+            self.pause = self.pause.max(progress.pause());
+            if let Some(entries) = entries {
+                self.enter(entries, &reply, step.as_ref()).await;
+            }
+            self.reply = Some(reply);
+            if bindings::keep(self.engine, of, progress.take_new_bindings()).await.is_err() {
+                return Round::Over(End::Untried);
+            }
+        }
+    }
+
+    /// Makes a call, if it may be made; returns the reply, and the entries of a message that must not be repeated.
+    async fn send(
+        &mut self,
+        call: Call,
+        message: Option<String>,
+        replies: u32,
+    ) -> Result<(Reply, Option<Vec<(String, Entry)>>), End> {
+        let Some(message) = message else {
+            return match self.call(call).await {
+                Ok(reply) => Ok((reply, None)),
+                Err(error) if error.is_ours && replies == 0 => Err(End::Untried),
                 Err(error) => {
                     self.reply = None;
-                    return Round::Over(End::without_reply(error.reason, error.message.into_owned()));
+                    Err(End::without_reply(error.reason, error.message.into_owned()))
                 }
+            };
+        };
+        let entries = match self.permit(&message).await {
+            Permit::Go(entries) => entries,
+            Permit::Answered(reply) => {
+                // It counts like a call, so that no connector goes round in circles.
+                self.calls += 1;
+                return Ok((*reply, None));
             }
+            Permit::Refused(end) => return Err(end),
+        };
+        match self.call(call).await {
+            Ok(reply) => Ok((reply, Some(entries))),
+            Err(error) => Err(self.without_reply_once(entries, error).await),
         }
     }
 
@@ -154,6 +202,14 @@ impl Exchange<'_> {
         }
         let left = self.deadline.saturating_duration_since(Instant::now());
         self.engine.exchange(self.live.destination.id, call, left).await
+    }
+
+    pub(crate) async fn remember(
+        &self,
+        changes: Vec<Memo>,
+        patience: Patience,
+    ) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.engine.remember(self.live.destination.id, changes, patience).await
     }
 
     fn split_or(&self, alone: End) -> End {
@@ -171,7 +227,7 @@ impl End {
     }
 
     /// No reply: try again, unless the call can never be made.
-    fn without_reply(reason: FailureReason, message: String) -> Self {
+    pub(crate) fn without_reply(reason: FailureReason, message: String) -> Self {
         match reason {
             FailureReason::Unprocessable => Self::All(Verdict::Reject { reason, message: None }, Some(message)),
             reason => Self::retry(reason, message),

@@ -23,6 +23,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::admission::{Admission, Gates};
+use crate::bindings::Subjects;
 use crate::chores;
 use crate::desk::{Aside, Desk};
 use crate::engine::Engine;
@@ -53,6 +54,7 @@ const CLAIM_AGAIN: Duration = Duration::from_millis(250);
 pub(crate) struct LaneState {
     gates: Mutex<Gates>,
     pub(crate) tokens: TokenShelf,
+    pub(crate) subjects: Subjects,
     /// Set when there may be new work, or a new reason not to do it.
     marked: AtomicBool,
     wake: Notify,
@@ -64,6 +66,7 @@ impl LaneState {
         Self {
             gates: Mutex::new(Gates::new(now)),
             tokens: TokenShelf::default(),
+            subjects: Subjects::default(),
             marked: AtomicBool::new(false),
             wake: Notify::new(),
         }

@@ -5,7 +5,7 @@
 //! the address behind a kept connection is one that was judged for this very destination.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -93,13 +93,20 @@ impl HttpTransport {
         deadline: Duration,
     ) -> Result<Reply, TransportError> {
         let deadline = Instant::now() + deadline;
-        match timeout_at(deadline, self.talk(lane, call, deadline)).await {
-            Ok(done) => done,
-            Err(_) => Err(TransportError::new(FailureReason::Timeout, "no complete answer came in time")),
-        }
+        // Set while a request is with a wire: from then on nobody can say that it did not arrive.
+        let is_out = AtomicBool::new(false);
+        let late = || Err(TransportError::new(FailureReason::Timeout, "no complete answer came in time"));
+        let done = timeout_at(deadline, self.talk(lane, call, deadline, &is_out)).await.unwrap_or_else(|_| late());
+        done.map_err(|error| TransportError { may_have_arrived: is_out.load(Ordering::Relaxed), ..error })
     }
 
-    async fn talk(&self, lane: DestinationId, call: HttpCall, deadline: Instant) -> Result<Reply, TransportError> {
+    async fn talk(
+        &self,
+        lane: DestinationId,
+        call: HttpCall,
+        deadline: Instant,
+        is_out: &AtomicBool,
+    ) -> Result<Reply, TransportError> {
         let lane = self.lane(lane);
         let target = self.target(&lane, &call.url)?;
         let reply_bytes_max = call.reply_bytes_max.min(REPLY_BYTES_MAX);
@@ -109,7 +116,10 @@ impl HttpTransport {
                 Some(wire) => (wire, true),
                 None => (self.new_wire(&lane, &target, deadline).await?, false),
             };
-            match wire.send(request).await {
+            is_out.store(true, Ordering::Relaxed);
+            let sent = wire.send(request).await;
+            is_out.store(!matches!(sent, Err(SendError::Unsent(_))), Ordering::Relaxed);
+            match sent {
                 Ok(response) => return self.read(&lane, wire, response, reply_bytes_max).await,
                 // The other side closed a kept connection while we took it up; nothing was sent, so this is not a try.
                 Err(SendError::Unsent(unsent)) if is_kept => request = *unsent,

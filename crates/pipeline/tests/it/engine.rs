@@ -39,6 +39,8 @@ pub(crate) enum Answer {
     /// A status with this body.
     Refuses(u16, serde_json::Value),
     Fails(FailureReason),
+    /// The connection breaks after the call was sent.
+    Breaks,
     /// Nothing until the deadline.
     Hangs,
     /// This machine has no connection to spare.
@@ -219,13 +221,18 @@ impl Transport for Wires {
             Answer::Refuses(status, body) => says(status, body),
             Answer::Headed(status, name, value) => reply(status, vec![(name.to_owned(), value)]),
             Answer::Fails(reason) => Err(TransportError::new(reason, "as the script says")),
+            Answer::Breaks => {
+                let error = TransportError::new(FailureReason::Broken, "the connection broke");
+                Err(TransportError { may_have_arrived: true, ..error })
+            }
             Answer::IsShort => {
                 let error = TransportError::new(FailureReason::Connect, "none to spare");
                 Err(TransportError { is_ours: true, ..error })
             }
             Answer::Hangs => {
                 tokio::time::sleep(deadline).await;
-                Err(TransportError::new(FailureReason::Timeout, "no answer came"))
+                let error = TransportError::new(FailureReason::Timeout, "no answer came");
+                Err(TransportError { may_have_arrived: true, ..error })
             }
             Answer::SlowlySays(time, body) => {
                 tokio::time::sleep(time).await;

@@ -1,6 +1,7 @@
 //! The pipeline over the memory store, on paused time; its transport over real sockets.
 
 mod batches;
+mod bindings;
 mod breaker;
 mod bulk;
 mod carrier;
@@ -12,6 +13,7 @@ mod intake;
 mod lanes;
 mod mail;
 mod objects;
+mod once;
 mod outlet;
 mod post_office;
 mod replay;

@@ -1,7 +1,7 @@
-//! A store that can be told to be busy whenever an outcome is to be stored.
+//! A store that can be told to be busy whenever an outcome is to be stored, and to fail when something is to be remembered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,11 +20,18 @@ use storage::*;
 pub(crate) struct Sulky {
     store: MemoryStore,
     sulks: AtomicBool,
+    /// How often something can be remembered until it fails.
+    remembers: AtomicUsize,
 }
 
 impl Sulky {
     pub(crate) fn new(store: MemoryStore) -> Self {
-        Self { store, sulks: AtomicBool::new(false) }
+        Self { store, sulks: AtomicBool::new(false), remembers: AtomicUsize::new(usize::MAX) }
+    }
+
+    /// Fails for good after it has remembered something so many times.
+    pub(crate) fn remember_only(&self, times: usize) {
+        self.remembers.store(times, Ordering::SeqCst);
     }
 
     pub(crate) fn sulk(&self, sulks: bool) {
@@ -40,6 +47,9 @@ impl Work for Sulky {
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
         if self.sulks.load(Ordering::SeqCst) {
             return Err(StoreError::Busy { reason: BusyReason::QueueFull, retry_after: Duration::from_secs(1) });
+        }
+        if self.remembers.load(Ordering::SeqCst) == 0 {
+            return Err(StoreError::Failed("the disk is gone".into()));
         }
         self.store.settle(settlements).await
     }
@@ -163,6 +173,9 @@ impl Replays for Sulky {
 #[async_trait]
 impl Memos for Sulky {
     async fn remember(&self, of: DestinationId, changes: Vec<Memo>, now: Timestamp) -> Result<Vec<Option<Bytes>>> {
+        self.remembers
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .map_err(|_| StoreError::Failed("the disk is gone".into()))?;
         self.store.remember(of, changes, now).await
     }
     async fn recall(&self, of: DestinationId, keys: Vec<String>, now: Timestamp) -> Result<Vec<Option<Bytes>>> {

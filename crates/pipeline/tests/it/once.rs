@@ -1,0 +1,179 @@
+//! Messages to people: never sent twice by themselves, whatever breaks.
+
+use std::sync::Arc;
+
+use domain::DestinationId;
+use domain::delivery::State;
+use domain::replay::{Replay, ReplayState, Select};
+use domain::verdict::FailureReason;
+use pipeline::dispatcher::DispatcherOptions;
+use serde_json::json;
+use storage::memory::MemoryStore;
+use storage::{DeadLetterQuery, Store};
+
+use crate::bulk::with_bulk;
+use crate::engine::{Answer, Engine, SECOND, Sent};
+use crate::sulky::Sulky;
+
+/// An engine with one destination whose calls must not be repeated.
+async fn letters(
+    store: Arc<dyn Store>,
+    script: impl Fn(&Sent) -> Answer + Send + Sync + 'static,
+) -> (Engine, DestinationId) {
+    let engine = Engine::over(store, with_bulk(), script).await;
+    let letters = engine
+        .destination("letters", |destination| {
+            destination.connector = "single".to_owned();
+            destination.settings = serde_json::from_value(json!({ "once": true })).unwrap();
+        })
+        .await;
+    (engine, letters)
+}
+
+fn memory() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new())
+}
+
+async fn redrive(engine: &Engine) -> usize {
+    let query =
+        DeadLetterQuery { appspace: engine.house.appspace(), destination: None, reason: None, from: None, to: None };
+    engine.house.store.redrive(query, engine.house.clock.now(), 100).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_without_an_answer_is_not_sent_again_until_a_person_says_so() {
+    for lost in [Answer::Breaks, Answer::Hangs] {
+        let (engine, letters) = letters(memory(), move |sent| match sent.before {
+            0 => lost.clone(),
+            _ => Answer::Status(202),
+        })
+        .await;
+        engine.clicks(0..1).await;
+        engine.pass(100_000 * SECOND).await;
+        let (summary, attempts) = engine.only(letters).await;
+        let standing = summary.delivery.standing;
+        assert_eq!((standing.state, standing.reason), (State::Dead, Some(FailureReason::UnknownOutcome)));
+        assert_eq!(engine.wires.to(letters).len(), 1);
+        let error = attempts[0].error.clone().unwrap();
+        let id = summary.delivery.id;
+        assert!(error.starts_with("it may have been sent, but "), "{error}");
+        assert!(error.ends_with(&format!("send it again with `afterclick dead-letters redrive {id}`")), "{error}");
+
+        assert_eq!(redrive(&engine).await, 1);
+        engine.pass(60 * SECOND).await;
+        let (summary, _) = engine.only(letters).await;
+        assert_eq!((summary.delivery.standing.state, engine.wires.to(letters).len()), (State::Delivered, 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_have_arrived_is_sent_again() {
+    let (engine, letters) = letters(memory(), |sent| match sent.before {
+        0 => Answer::Fails(FailureReason::Connect),
+        1 => Answer::IsShort,
+        _ => Answer::Status(202),
+    })
+    .await;
+    engine.clicks(0..1).await;
+    engine.pass(100 * SECOND).await;
+    let (summary, attempts) = engine.only(letters).await;
+    assert_eq!((summary.delivery.standing.state, attempts.len()), (State::Delivered, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_refused_is_sent_again() {
+    let (engine, letters) = letters(memory(), |sent| match sent.before {
+        0 => Answer::Status(503),
+        1 => Answer::Status(429),
+        _ => Answer::Status(202),
+    })
+    .await;
+    engine.clicks(0..1).await;
+    engine.pass(1_000 * SECOND).await;
+    assert_eq!((engine.count(letters, State::Delivered).await, engine.wires.to(letters).len()), (1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_while_a_message_is_on_its_way_is_no_second_message() {
+    // The second one waits once for the vendor before, which spends no attempt.
+    let (mut engine, letters) = letters(memory(), |sent| match (sent.tokens()[0].as_str(), sent.before) {
+        ("t1", 0) => Answer::Status(429),
+        _ => Answer::Hangs,
+    })
+    .await;
+    engine.clicks(0..2).await;
+    engine.pass(95 * SECOND).await;
+    engine.dispatcher.stop(SECOND / 10).await;
+    let sent = engine.wires.to(letters).len();
+    engine.restart(DispatcherOptions::default()).await;
+    engine.pass(100_000 * SECOND).await;
+    assert_eq!(engine.wires.to(letters).len(), sent);
+    for summary in engine.house.deliveries(letters).await {
+        assert_eq!(summary.delivery.standing.reason, Some(FailureReason::UnknownOutcome));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_entered_and_not_settled_is_used_after_a_crash() {
+    let sulky = Arc::new(Sulky::new(MemoryStore::new()));
+    let (mut engine, letters) = letters(Arc::clone(&sulky) as _, |_| Answer::Status(202)).await;
+    sulky.sulk(true);
+    engine.clicks(0..1).await;
+    engine.pass(SECOND).await;
+    engine.dispatcher.stop(SECOND / 10).await;
+    sulky.sulk(false);
+    engine.restart(DispatcherOptions::default()).await;
+    engine.pass(200 * SECOND).await;
+    assert_eq!((engine.count(letters, State::Delivered).await, engine.wires.to(letters).len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_that_cannot_be_entered_and_nothing_twice_whose_answer_cannot_be() {
+    for (entries, sent, state) in [(0, 1, State::Delivered), (1, 1, State::Dead)] {
+        let sulky = Arc::new(Sulky::new(MemoryStore::new()));
+        let (mut engine, letters) = letters(Arc::clone(&sulky) as _, |_| Answer::Status(202)).await;
+        sulky.remember_only(entries);
+        engine.clicks(0..1).await;
+        engine.pass(SECOND).await;
+        assert_eq!(engine.wires.to(letters).len(), entries, "the entry comes first");
+        sulky.remember_only(usize::MAX);
+        engine.restart(DispatcherOptions::default()).await;
+        engine.pass(200 * SECOND).await;
+        let (summary, _) = engine.only(letters).await;
+        assert_eq!((summary.delivery.standing.state, engine.wires.to(letters).len()), (state, sent));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_skips_what_was_sent_and_a_resend_sends_it() {
+    let (engine, letters) = letters(memory(), |_| Answer::Status(202)).await;
+    engine.clicks(0..1).await;
+    engine.pass(SECOND).await;
+    let (summary, _) = engine.only(letters).await;
+    let now = engine.house.clock.now();
+    let replay = Replay {
+        id: domain::ReplayId::mint(now, 9),
+        appspace: engine.house.appspace(),
+        destination: letters,
+        from: crate::house::START,
+        to: now,
+        events: None,
+        select: Select::All,
+        per_second: None,
+        state: ReplayState::Running,
+        scanned: 0,
+        created: 0,
+        created_at: now,
+        ended_at: None,
+    };
+    engine.house.replayer.create(replay).await.unwrap();
+    let runner = Arc::clone(&engine.house.replayer);
+    let running = tokio::spawn(async move { runner.run().await });
+    engine.pass(10 * SECOND).await;
+    running.abort();
+    assert_eq!((engine.count(letters, State::Skipped).await, engine.wires.to(letters).len()), (1, 1));
+
+    engine.house.store.resend(engine.house.appspace(), summary.delivery.id, engine.house.clock.now()).await.unwrap();
+    engine.pass(10 * SECOND).await;
+    assert_eq!((engine.count(letters, State::Delivered).await, engine.wires.to(letters).len()), (2, 2));
+}
