@@ -198,6 +198,14 @@ fn unknown_outcome(whom: &str) -> Verdict {
     Verdict::reject(FailureReason::UnknownOutcome, message)
 }
 
+/// Somebody in between answered in the place of a provider that cannot be asked twice.
+fn unknown_behind_page(whom: &str) -> Verdict {
+    let message = format!(
+        "a web page was answered in place of {whom}, so the mail may have been sent; look there before sending it again"
+    );
+    Verdict::reject(FailureReason::UnknownOutcome, message)
+}
+
 /// Names the mail of an event to a fixed list, whoever is on it by now.
 const TEAM: &str = "team";
 

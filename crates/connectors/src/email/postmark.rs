@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::letter::{Content, Letter, Letterhead};
 use super::{OwnTemplates, Provider, Refusal, settings};
-use crate::common::{USER_AGENT, in_brackets, retry, said, wait};
+use crate::common::{USER_AGENT, in_brackets, is_page, retry, said, wait};
 
 /// A server, as Postmark calls it.
 pub(super) struct Postmark {
@@ -122,6 +122,7 @@ fn by_code(code: u64, reply: &Reply, text: String, is_for_a_team: bool) -> Verdi
 /// For answers that are not Postmark's own words.
 fn by_status(reply: &Reply) -> Verdict {
     match reply.status {
+        200..=299 if is_page(reply) => super::unknown_behind_page("Postmark"),
         // It said yes, and a second mail is worse than a doubt.
         200..=299 => Verdict::Delivered,
         401 => unauthorized(&in_brackets(said(reply))),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::letter::{Content, Letter, Letterhead};
 use super::{OwnTemplates, Provider, Refusal, lower, settings};
-use crate::common::{USER_AGENT, in_brackets, retry, said, wait};
+use crate::common::{USER_AGENT, in_brackets, is_page, page, retry, said, wait};
 
 /// Longest text of a template's variable, in characters.
 const VARIABLE_CHARS_MAX: usize = 2_000;
@@ -84,6 +84,7 @@ impl Provider for Resend {
             message: format!("Resend's {what} quota is used up{why}; resume when it begins anew, or raise the plan"),
         };
         match (reply.status, body["name"].as_str().unwrap_or_default()) {
+            (200..=299, _) if is_page(reply) => page(reply, "Resend"),
             (200..=299, _) => Verdict::Delivered,
             (409, "invalid_idempotent_request") => Verdict::skip(
                 "Resend has already taken another mail for this event and recipient; it is not sent a second time",

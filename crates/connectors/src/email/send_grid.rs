@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::letter::{Content, Letter, Letterhead};
 use super::{OwnTemplates, Provider, Refusal, settings};
-use crate::common::{USER_AGENT, asked_wait, in_brackets, retry, said, wait};
+use crate::common::{USER_AGENT, asked_wait, in_brackets, is_page, retry, said, wait};
 
 /// An account.
 pub(super) struct SendGrid {
@@ -82,6 +82,7 @@ impl Provider for SendGrid {
         let field = first["field"].as_str().unwrap_or_default();
         let why = in_brackets(Some(text.clone()).filter(|text| !text.is_empty()));
         match reply.status {
+            200..=299 if is_page(reply) => super::unknown_behind_page("SendGrid"),
             200..=299 => Verdict::Delivered,
             401 if text.contains("credits") => Verdict::Pause {
                 reason: PauseReason::Quota,
