@@ -55,6 +55,16 @@ impl Tongue {
     }
 }
 
+/// A sentence with its facts in a line below it.
+pub(crate) fn in_lines(tongue: Tongue, sentence: &Sentence) -> String {
+    let mut text = tongue.write(&sentence.headline);
+    for (index, (name, value)) in sentence.facts.iter().enumerate() {
+        text.push_str(if index == 0 { "\n" } else { " | " });
+        text.push_str(&tongue.write(&[Span::Plain(name), Span::Plain(": "), Span::Value(value.clone())]));
+    }
+    text
+}
+
 /// What a batch is to a chat.
 pub(crate) enum Occasion<'a> {
     /// One message about one event.

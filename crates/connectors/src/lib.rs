@@ -6,18 +6,28 @@
 mod chat;
 mod clickhouse;
 mod common;
+mod discord;
 mod email;
 mod s3;
 mod segment;
 mod slack;
+mod teams;
 mod warehouse;
 mod webhook;
 
 use domain::Connector;
 
 /// Every connector.
-pub static ALL: &[&dyn Connector] =
-    &[&webhook::Webhook, &email::Email, &segment::Segment, &slack::Slack, &s3::S3, &clickhouse::ClickHouse];
+pub static ALL: &[&dyn Connector] = &[
+    &webhook::Webhook,
+    &email::Email,
+    &segment::Segment,
+    &slack::Slack,
+    &discord::Discord,
+    &teams::Teams,
+    &s3::S3,
+    &clickhouse::ClickHouse,
+];
 
 /// The connector of this name: the word in `connector = "…"`.
 pub fn by_name(name: &str) -> Option<&'static dyn Connector> {

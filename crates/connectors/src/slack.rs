@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use self::blocks::Blocks;
-use crate::chat::{self, Occasion, Sentence, Span, Text, Tongue, cut};
+use crate::chat::{self, Occasion, Text, Tongue, cut};
 use crate::common::USER_AGENT;
 
 /// Speaks to Slack.
@@ -143,20 +143,11 @@ impl Channel {
             Some(text) if text.is_empty() && self.blocks.is_none() => return Err(chat::nothing_to_say()),
             Some(text) if !text.is_empty() => text,
             // Without a text there is no notification, so blocks always have one next to them.
-            _ => ours(&chat::sentence(item)),
+            _ => chat::in_lines(TONGUE, &chat::sentence(item)),
         };
         let text = cut(text, TEXT_MAX, Escape::Slack);
         Ok(if blocks.is_null() { json!({"text": text}) } else { json!({"text": text, "blocks": blocks}) })
     }
-}
-
-fn ours(sentence: &Sentence) -> String {
-    let mut text = TONGUE.write(&sentence.headline);
-    for (index, (name, value)) in sentence.facts.iter().enumerate() {
-        text.push_str(if index == 0 { "\n" } else { " | " });
-        text.push_str(&TONGUE.write(&[Span::Plain(name), Span::Plain(": "), Span::Value(value.clone())]));
-    }
-    text
 }
 
 fn digest(batch: &Batch<'_>, interval: std::time::Duration) -> Value {

@@ -37,15 +37,16 @@ pub(crate) struct Rule {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) of: fn(Place<'_>) -> Rule,
-    /// Whether an object of which something came out empty can still be sent.
-    pub(crate) is_whole: fn(&Map<String, Value>) -> bool,
+    /// Whether an object of which something came out empty can still be sent. The first is the name of the member in
+    /// which it is.
+    pub(crate) is_whole: fn(&str, &Map<String, Value>) -> bool,
 }
 
 /// JSON whose texts are templates, compiled once.
 #[derive(Debug)]
 pub(crate) struct Structure {
     root: Node,
-    is_whole: fn(&Map<String, Value>) -> bool,
+    is_whole: fn(&str, &Map<String, Value>) -> bool,
 }
 
 #[derive(Debug)]
@@ -56,7 +57,10 @@ enum Node {
     /// A URL that is one expression: taken as it is.
     Url(Expression, Rule),
     List(Vec<Node>),
-    Object(Vec<(String, Node)>),
+    Object {
+        within: String,
+        members: Vec<(String, Node)>,
+    },
 }
 
 impl Structure {
@@ -100,14 +104,14 @@ impl Structure {
                 }
                 (!values.is_empty() || nodes.is_empty()).then_some(Value::Array(values))
             }
-            Node::Object(nodes) => {
+            Node::Object { within, members: nodes } => {
                 let mut members = Map::with_capacity(nodes.len());
                 for (name, node) in nodes {
                     if let Some(value) = self.rendered(node, event)? {
                         members.insert(name.clone(), value);
                     }
                 }
-                let is_whole = members.len() == nodes.len() || (self.is_whole)(&members);
+                let is_whole = members.len() == nodes.len() || (self.is_whole)(within, &members);
                 is_whole.then_some(Value::Object(members))
             }
         })
@@ -138,7 +142,8 @@ impl Compiler {
                     let place = Place { kind, member: name, around };
                     Ok((name.clone(), self.node(value, place)?))
                 };
-                Node::Object(members.iter().map(node).collect::<Result<_, String>>()?)
+                let within = place.member.to_owned();
+                Node::Object { within, members: members.iter().map(node).collect::<Result<_, String>>()? }
             }
             other => Node::Constant(other.clone()),
         })

@@ -63,7 +63,7 @@ fn rule(place: Place<'_>) -> Rule {
 }
 
 /// Whether Slack takes a block, or a part of one, of which something came out empty.
-fn is_whole(object: &Map<String, Value>) -> bool {
+fn is_whole(_: &str, object: &Map<String, Value>) -> bool {
     let has = |name: &str| object.contains_key(name);
     match object.get("type").and_then(Value::as_str).unwrap_or_default() {
         "mrkdwn" | "plain_text" | "markdown" | "header" | "text" | "button" => has("text"),

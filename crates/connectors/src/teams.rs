@@ -1,0 +1,164 @@
+//! Microsoft Teams, through a workflow that posts an adaptive card: one per event, or a digest.
+
+mod card;
+mod reply;
+
+use domain::connector::{
+    Batch, Call, Category, Connector, Field, FieldKind, HttpCall, Item, Manifest, Outlet, Progress, Rate, Reply,
+    SettingsError, Step,
+};
+use domain::expression::Escape;
+use domain::verdict::FailureReason;
+use domain::{Settings, Verdict};
+use serde_json::Value;
+use url::Url;
+
+use self::card::Card;
+use crate::chat::{self, Occasion, Text, Tongue, cut};
+use crate::common::USER_AGENT;
+
+/// Speaks to Microsoft Teams.
+pub(crate) struct Teams;
+
+static MANIFEST: Manifest = Manifest {
+    name: "teams",
+    title: "Microsoft Teams",
+    summary: "A card in a channel for each event that people should see, or a digest of many.",
+    category: Category::Chat,
+    notes: "In Teams open the channel's Workflows, choose “Post to a channel when a webhook request is received” and put the \
+            URL that it shows into `url`, whole, with everything after the question mark. The URL is the credential; nobody is \
+            shown it again. The connectors of Office 365, with URLs under `webhook.office.com`, were retired and are refused.
+
+**An answer of 202 proves little**: it says that the workflow has started, not that a card was posted. Look at the run history \
+of the workflow in Power Automate if cards do not appear. That is also why Afterclick keeps to what Teams is sure to take: cards \
+of version 1.4 and no more than 28 KB.
+
+What an event says is escaped for the Markdown of cards. `card` is an adaptive card as the \
+[designer](https://adaptivecards.io/designer/) gives it, and every text in it may hold `{{ … }}`; what comes out empty is left \
+out, and a card that gets larger than 28 KB is sent as text alone. An event for which `text` comes out empty, where there is no \
+card, is skipped.
+
+A workflow takes about four requests a second. For frequent events set `volume.digest`: one card per interval with the counts \
+of each type and campaign. A digest has its own words; `text` and `card` are for single events.
+
+A workflow has no idempotency key: if its answer is lost, the card may come twice.",
+    fields: &[
+        Field::required("url", FieldKind::SecretUrl, "the URL of the workflow, with its whole query"),
+        Field::optional(
+            "text",
+            FieldKind::Template,
+            "the message in Markdown, like `New install from **{{ data.campaign }}**`; without it there is one per type",
+        ),
+        Field::optional(
+            "card",
+            FieldKind::Template,
+            "an adaptive card as JSON in place of `text`, whose texts may hold `{{ … }}`",
+        ),
+        Field::optional(
+            "host_check",
+            FieldKind::Switch,
+            "whether to insist on one of Microsoft's own hosts; `false` for another server that takes such cards",
+        )
+        .or("true"),
+    ],
+    events: chat::EVENTS,
+    batch: chat::LIMITS,
+    rate: Some(Rate { per_second: 4.0, per_day: None }),
+    provisions: false,
+};
+
+/// How a card writes text.
+const TONGUE: Tongue = Tongue { escape: Escape::Markdown, strong: "**" };
+/// Longest text, so that it stays below 28 KB whatever its characters are.
+const TEXT_MAX: usize = 4_000;
+
+impl Connector for Teams {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
+        chat::hook(settings, check_host)?;
+        Ok(Box::new(Channel {
+            // As it was written: the signature covers the query.
+            url: settings.text("url").unwrap_or_default().to_owned(),
+            text: Text::read(settings, Escape::Markdown)?,
+            card: Card::read(settings)?,
+        }))
+    }
+}
+
+/// One channel.
+struct Channel {
+    url: String,
+    text: Text,
+    card: Option<Card>,
+}
+
+impl Outlet for Channel {
+    fn prepare(&self, batch: &Batch<'_>, _: &mut Progress) -> Step {
+        let body = match Occasion::of(batch) {
+            Occasion::Event(item) => self.about(item),
+            Occasion::Digest(interval) => {
+                let lines = chat::digest(batch, interval);
+                Ok(card::of_lines(lines.iter().map(|line| TONGUE.write(line))))
+            }
+            Occasion::Crowd => return Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) },
+        };
+        match body {
+            Ok(body) => {
+                Step::Send(Call::Http(HttpCall::post_json(self.url.as_str(), body).header("User-Agent", USER_AGENT)))
+            }
+            Err(verdict) => Step::settle_all(batch, &verdict),
+        }
+    }
+
+    fn advance(&self, batch: &Batch<'_>, _: &mut Progress, reply: &Reply) -> Step {
+        Step::settle_all(batch, &reply::judge(reply))
+    }
+}
+
+impl Channel {
+    fn about(&self, item: &Item<'_>) -> Result<String, Verdict> {
+        let own_card = match &self.card {
+            Some(card) => card.about(item).map_err(|error| chat::failed("card", &error))?,
+            None => Value::Null,
+        };
+        if let Some(body) = card::if_it_fits(&own_card) {
+            return Ok(body);
+        }
+        match self.text.own(item).transpose()? {
+            Some(text) if text.is_empty() && self.card.is_none() => Err(chat::nothing_to_say()),
+            Some(text) if !text.is_empty() => Ok(card::of_lines([cut(text, TEXT_MAX, Escape::Markdown)])),
+            _ => Ok(card::of_sentence(&chat::sentence(item), TONGUE)),
+        }
+    }
+}
+
+fn check_host(url: &Url) -> Result<(), String> {
+    let host = url.host_str().unwrap_or_default();
+    let is_under = |domain: &str| host == domain || host.ends_with(&format!(".{domain}"));
+    if ["webhook.office.com", "outlook.office.com", "outlook.office365.com"].into_iter().any(is_under) {
+        return Err(
+            "belongs to an Office 365 connector, and those were retired; make a workflow in the channel, “Post to \
+                    a channel when a webhook request is received”, and put its URL here"
+                .to_owned(),
+        );
+    }
+    if !["logic.azure.com", "logic.azure.us", "api.powerplatform.com"].into_iter().any(is_under) {
+        return Err(
+            "is not the URL of a workflow; copy it from the workflow in Teams, and for another server that takes \
+                    such cards set `host_check = false`"
+                .to_owned(),
+        );
+    }
+    if !url.query_pairs().any(|(name, value)| name == "sig" && !value.is_empty()) {
+        return Err(
+            "has no `sig=…` in its query, without which the workflow refuses everything; copy the whole URL".to_owned()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
