@@ -6,6 +6,7 @@ mod commands;
 mod configuration;
 mod delivery;
 mod demo;
+mod destinations;
 mod examples;
 mod keys;
 mod kill;

@@ -1,0 +1,9 @@
+//! Destinations end to end: the real program, its API and its command line, against simulators of the vendors and real
+//! servers.
+
+mod fleet;
+mod relay;
+mod sdk;
+mod storm;
+mod tally;
+mod traffic;

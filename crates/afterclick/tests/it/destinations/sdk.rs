@@ -1,0 +1,1 @@
+//! Segment's own SDK and Afterclick say the same to a recorder.

@@ -1,0 +1,85 @@
+//! Events of every kind, each with a mark by which it is found again wherever it went.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::Receiver;
+
+use bench::client::Client;
+use domain::catalogue::{ALL, Group};
+use serde_json::{Value, json};
+
+/// Events of one call.
+const PER_CALL: usize = 50;
+
+/// One in so many is told to people, and means no good.
+const LOUD_EVERY: usize = 60;
+
+/// What a mark begins with; six digits follow.
+pub(super) const MARK: &str = "mark-";
+
+/// An event that is to be published.
+#[derive(Debug, Clone)]
+pub(super) struct Event {
+    pub(super) mark: String,
+    pub(super) event_type: &'static str,
+    pub(super) envelope: Value,
+}
+
+impl Event {
+    /// Whether somebody new is to be welcomed.
+    pub(super) fn is_install(&self) -> bool {
+        self.event_type == "install.tracked"
+    }
+
+    /// Whether people want to hear of it.
+    pub(super) fn is_loud(&self) -> bool {
+        self.envelope["data"]["loud"] == true
+    }
+}
+
+/// So many events of all types of the catalogue, taking turns, with samples that take turns too.
+pub(super) fn mixed(count: usize) -> Vec<Event> {
+    let kinds: Vec<_> = ALL.iter().filter(|kind| !matches!(kind.group, Group::Operational | Group::Test)).collect();
+    let event = |number: usize| {
+        let kind = kinds[number % kinds.len()];
+        let sample = kind.samples[number / kinds.len() % kind.samples.len()];
+        let mut data: Value = serde_json::from_str(sample).expect("samples are JSON");
+        let mark = format!("{MARK}{number:06}");
+        data["mark"] = json!(mark);
+        if number % LOUD_EVERY == 0 {
+            data["loud"] = json!(true);
+            data["campaign"] = json!("<!channel> @everyone <b>50 % off</b>\r\nBcc: eve@example.org");
+        }
+        data["email"] = json!(format!("{mark}@example.org"));
+        let envelope = json!({
+            "event": kind.event_type, "timestamp": crate::support::now().to_string(), "data": data, "id": mark,
+        });
+        Event { mark, event_type: kind.event_type, envelope }
+    };
+    (0..count).map(event).collect()
+}
+
+/// The marks that stand in a text.
+pub(super) fn marks_in(text: &str) -> BTreeSet<&str> {
+    let end = MARK.len() + 6;
+    text.match_indices(MARK).filter_map(|(at, _)| text.get(at..at + end)).collect()
+}
+
+/// Publishes all of them through a server that may be killed at any moment: what was not answered is published again
+/// through the next one. `published` is told how many are safe.
+pub(super) fn publish(events: &[Event], servers: &Receiver<Client>, mut published: impl FnMut(usize)) {
+    let mut client = servers.recv().expect("a first server");
+    for (number, call) in events.chunks(PER_CALL).enumerate() {
+        let body: Value = call.iter().map(|event| event.envelope.clone()).collect();
+        while let Err(error) = client.post("/v1/events", &body) {
+            client =
+                servers.recv().unwrap_or_else(|_| panic!("a server that was not killed refused events: {error:#}"));
+        }
+        published(number * PER_CALL + call.len());
+    }
+}
+
+#[test]
+fn marks_are_found_wherever_they_stand() {
+    let text = "x mark-000001 \"mark-000002@example.org\" mark-00";
+    assert_eq!(marks_in(text).into_iter().collect::<Vec<_>>(), ["mark-000001", "mark-000002"]);
+}
