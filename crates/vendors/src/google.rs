@@ -2,31 +2,25 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::answer::Answer;
+use crate::jwt;
 use crate::look::text;
 use crate::request::Request;
 
 /// Who may ask for tokens.
 pub const SERVICE_ACCOUNT_EMAIL: &str = "afterclick@acme.iam.gserviceaccount.com";
 
-/// The private key of [`SERVICE_ACCOUNT_EMAIL`], PKCS #8 in PEM. It is public and worth nothing.
-pub const SERVICE_ACCOUNT_KEY: &str = include_str!("../fixtures/service-account.pem");
-
 /// Where tokens are to be had.
 pub(crate) const TOKEN_PATH: &str = "/token";
 
 /// A key file as the console hands it out, for a simulator at `url`.
 pub(crate) fn service_account(url: &str) -> String {
-    let start = SERVICE_ACCOUNT_KEY.find("-----BEGIN").unwrap_or_default();
     let file = json!({
         "type": "service_account", "project_id": "acme", "private_key_id": "1",
-        "private_key": &SERVICE_ACCOUNT_KEY[start..], "client_email": SERVICE_ACCOUNT_EMAIL,
+        "private_key": jwt::private_key(), "client_email": SERVICE_ACCOUNT_EMAIL,
         "client_id": "100000000000000000001", "token_uri": format!("{url}{TOKEN_PATH}"),
     });
     file.to_string()
@@ -87,35 +81,11 @@ impl Tokens {
 
 /// The claims of an assertion by the service account that is well-formed and truly signed.
 fn claims(assertion: &str) -> Result<Value, &'static str> {
-    let malformed = "Invalid JWT: it is not three parts of base64url with JSON in the first two";
-    let (signed, signature) = assertion.rsplit_once('.').ok_or(malformed)?;
-    let (head, body) = signed.split_once('.').ok_or(malformed)?;
-    let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed);
-    let json = |part: &str| serde_json::from_slice::<Value>(&decoded(part)?).map_err(|_| malformed);
-    let (head, claims) = (json(head)?, json(body)?);
-    if head["alg"] != "RS256" {
-        return Err("Invalid JWT: `alg` is not RS256");
-    }
-    let public_key = public_key().ok_or("the simulator's key is broken")?;
-    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key)
-        .verify(signed.as_bytes(), &decoded(signature)?)
-        .map_err(|_| "Invalid JWT Signature.")?;
-    let (Some(iat), Some(exp)) = (claims["iat"].as_u64(), claims["exp"].as_u64()) else {
-        return Err("Invalid JWT: `iat` and `exp` must be seconds since 1970");
-    };
+    let claims = jwt::claims(assertion)?;
     if claims["iss"] != SERVICE_ACCOUNT_EMAIL {
         return Err("Invalid JWT: `iss` is not a known service account");
     }
-    // Milliseconds are a classic, and look like a date in the far future.
-    let short_lived = exp > iat && exp - iat <= LIFETIME.as_secs() && exp < SECONDS_MAX;
-    if short_lived { Ok(claims) } else { Err("Invalid JWT: it must be short-lived, of up to 60 minutes") }
-}
-
-fn public_key() -> Option<Vec<u8>> {
-    let (_, key) = SERVICE_ACCOUNT_KEY.split_once("-----BEGIN PRIVATE KEY-----")?;
-    let (key, _) = key.split_once("-----END PRIVATE KEY-----")?;
-    let der = STANDARD.decode(key.split_whitespace().collect::<String>()).ok()?;
-    Some(RsaKeyPair::from_pkcs8(&der).ok()?.public_key().as_ref().to_vec())
+    Ok(claims)
 }
 
 fn refusal(error: &str, description: &str) -> Answer {
@@ -134,7 +104,6 @@ pub(crate) fn unauthenticated() -> Answer {
 }
 
 const LIFETIME: Duration = Duration::from_hours(1);
-const SECONDS_MAX: u64 = 1 << 36;
 
 #[cfg(test)]
 pub(crate) mod tests;

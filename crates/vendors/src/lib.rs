@@ -25,6 +25,7 @@
 //! - [`Simulator::until`] waits for the book to look as wanted, without sleeping.
 //! - Limits and windows ("one message a second", "remembered for a day") run on the simulator's own clock, which
 //!   [`Simulator::advance`] moves. Rate limits are a public field `rate`, and `without_limit()` leaves them out.
+//! - What must be signed is signed with [`private_key`] (`BigQuery`, Google Ads, Snowflake) or the keys in [`redshift`].
 //! - Chat hooks and catch hooks have `hook_url()`, Google's APIs `service_account()`: what a user would paste.
 //!
 //! # The book
@@ -56,6 +57,8 @@
 //! | [`braze`] | `/users/track` | who, name and time | no |
 //! | [`iterable`] | event tracking | `id` | yes |
 //! | [`bigquery`] | `insertAll`, tables, tokens | `insertId` | for a minute |
+//! | [`snowflake`] | Snowpipe Streaming, SQL API | column `event_id` | no |
+//! | [`redshift`] | Data API | `ClientToken` | yes |
 //! | [`clickhouse`] | 18.16 and 26.9 over HTTP | column `event_id` | by insert token, where the table keeps any |
 //! | [`meta`] | Conversions API | `event_id` | with the name, for two days |
 //! | [`google_ads`] | Data Manager API | `transactionId` | yes |
@@ -66,7 +69,8 @@
 //! A plan of [`Faults`] depends on a seed and the number of the request alone. [`Fault`] says of each kind whether the vendor stores
 //! before it misbehaves. A [`Fault::PartialFailure`] is the vendor's own: the last of a batch fails (Mixpanel, Postmark,
 //! Braze, Iterable), times out and stops the others (`BigQuery`) or is throttled (Amplitude), a message is not saved (Discord,
-//! Teams, `SendGrid`), an exception hides behind a 200 (`ClickHouse`), only the first recipient is taken (SMTP). Those that are final
+//! Teams, `SendGrid`), an exception hides behind a 200 (`ClickHouse`), only the first recipient is taken (SMTP), a
+//! statement fails after it was accepted (Redshift). Those that are final
 //! for the vendor stay final: the deliveries end as dead letters, or as lost where nobody is told.
 //!
 //! # To add a simulator
@@ -85,10 +89,12 @@ pub mod bucket;
 pub mod faults;
 mod google;
 mod http1;
+mod jwt;
 mod look;
 #[cfg(test)]
 mod probe;
 pub mod request;
+mod sigv4;
 pub mod simulator;
 
 pub mod amplitude;
@@ -103,14 +109,17 @@ pub mod iterable;
 pub mod mail_api;
 pub mod meta;
 pub mod mixpanel;
+pub mod redshift;
 pub mod segment;
 pub mod slack;
 pub mod smtp;
+pub mod snowflake;
 pub mod teams;
 
 pub use answer::Answer;
 pub use book::{Book, Entry, Received};
 pub use faults::{Fault, Faults};
-pub use google::{SERVICE_ACCOUNT_EMAIL, SERVICE_ACCOUNT_KEY};
+pub use google::SERVICE_ACCOUNT_EMAIL;
+pub use jwt::private_key;
 pub use request::Request;
 pub use simulator::{Simulator, Vendor};

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::faults::Faults;
-use crate::google::tests::{ask, claims, signed};
+use crate::google::tests::{ask, claims};
+use crate::jwt::tests::signed;
 use crate::look::text;
 use crate::probe;
 

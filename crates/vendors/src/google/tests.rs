@@ -1,20 +1,7 @@
-use ring::rand::SystemRandom;
-use ring::signature::RSA_PKCS1_SHA256;
-
 use super::*;
+use crate::jwt::tests::signed;
 
 const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
-
-/// A signed assertion with these claims.
-pub(crate) fn signed(head: &Value, claims: &Value) -> String {
-    let (_, key) = SERVICE_ACCOUNT_KEY.split_once("KEY-----").unwrap();
-    let key = STANDARD.decode(key.split_once("-----END").unwrap().0.split_whitespace().collect::<String>()).unwrap();
-    let key = RsaKeyPair::from_pkcs8(&key).unwrap();
-    let message = [head, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
-    let mut signature = vec![0; key.public().modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
-    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
-}
 
 /// Claims that ask for a token of a scope.
 pub(crate) fn claims(scope: &str) -> Value {
@@ -62,12 +49,8 @@ fn a_bad_assertion_buys_nothing() {
         claims[name] = value;
         signed(&rs256(), &claims)
     };
-    let good = signed(&rs256(), &claims(SCOPE));
-    let (message, _) = good.rsplit_once('.').unwrap();
-    let forged = format!("{message}.{}", signed(&rs256(), &json!({})).rsplit_once('.').unwrap().1);
     let bad = [
         "x.y".to_owned(),
-        forged,
         signed(&json!({ "alg": "HS256" }), &claims(SCOPE)),
         with("iss", json!("somebody@else")),
         with("aud", json!("https://example.org/")),

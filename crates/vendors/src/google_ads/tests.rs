@@ -1,6 +1,7 @@
 use super::*;
 use crate::faults::Faults;
-use crate::google::tests::{ask, claims, signed};
+use crate::google::tests::{ask, claims};
+use crate::jwt::tests::signed;
 use crate::probe;
 
 fn event(id: &str) -> Value {
