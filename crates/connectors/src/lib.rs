@@ -3,11 +3,13 @@
 //! A connector turns events into calls and replies into verdicts; the engine does everything else. Adding one is one file
 //! here, one line in [`ALL`] and one fixture.
 
+mod bus;
 mod chat;
 mod clickhouse;
 mod common;
 mod discord;
 mod email;
+mod nats;
 mod s3;
 mod segment;
 mod slack;
@@ -26,6 +28,7 @@ pub static ALL: &[&dyn Connector] = &[
     &discord::Discord,
     &teams::Teams,
     &s3::S3,
+    &nats::Nats,
     &clickhouse::ClickHouse,
 ];
 

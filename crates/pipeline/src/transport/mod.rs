@@ -6,8 +6,11 @@
 pub mod address;
 pub mod guard;
 pub mod http;
+mod kept;
 pub mod mail;
+mod nats;
 pub mod object;
+pub mod records;
 mod target;
 mod tls;
 mod wire;
@@ -28,6 +31,7 @@ pub use guard::{Guard, Refused};
 pub use http::HttpTransport;
 pub use mail::MailTransport;
 pub use object::ObjectTransport;
+pub use records::RecordTransport;
 pub use target::{Peer, Target};
 
 /// Carries calls out.
@@ -43,6 +47,7 @@ pub struct Transports {
     http: Arc<HttpTransport>,
     mail: MailTransport,
     object: ObjectTransport,
+    records: RecordTransport,
 }
 
 impl Transports {
@@ -55,7 +60,8 @@ impl Transports {
     ) -> Result<Arc<Self>, rustls::Error> {
         let http = HttpTransport::start(guard.clone(), Arc::clone(&clock), extra_roots)?;
         Ok(Arc::new(Self {
-            mail: MailTransport::new(guard, clock, extra_roots)?,
+            mail: MailTransport::new(guard.clone(), Arc::clone(&clock), extra_roots)?,
+            records: RecordTransport::start(guard, clock, extra_roots)?,
             object: ObjectTransport::new(Arc::clone(&http)),
             http,
         }))
@@ -70,7 +76,7 @@ impl Transport for Transports {
             Call::Mail(call) => self.mail.exchange(call, deadline).await,
             Call::Sql(_) => Err(not_built_in()),
             Call::Object(call) => self.object.exchange(lane, call, deadline).await,
-            Call::Records(_) => Err(not_built_in()),
+            Call::Records(call) => self.records.exchange(lane, call, deadline).await,
         }
     }
 }

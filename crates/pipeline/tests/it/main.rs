@@ -12,6 +12,7 @@ mod house;
 mod intake;
 mod lanes;
 mod mail;
+mod nats;
 mod objects;
 mod once;
 mod outlet;

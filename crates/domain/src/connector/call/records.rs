@@ -118,8 +118,8 @@ impl RecordsCall {
 impl Record {
     fn shown(&self) -> String {
         let key = self.key.as_ref().map(|key| format!("key: {key}\n")).unwrap_or_default();
-        let headers: String = self.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-        format!("{}\n{key}{headers}\n{}", self.topic, String::from_utf8_lossy(&self.value))
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+        format!("{}\n{key}{}\n{}", self.topic, headers.concat(), String::from_utf8_lossy(&self.value))
     }
 }
 

@@ -1,0 +1,242 @@
+//! One connection to a server, logged in and listening to an inbox of its own.
+
+use std::io;
+use std::time::Duration;
+
+use domain::connector::{NatsLogin, Record, RecordRefusal};
+use domain::verdict::FailureReason;
+use rustls_pki_types::ServerName;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::key::Key;
+use super::wire::{self, Duplex, Info, Message, Op};
+use super::{End, Outcomes, Place};
+use crate::transport::TransportError;
+use crate::transport::tls::Tls;
+
+/// Longest wait for the server's first word.
+const GREETING_MAX: Duration = Duration::from_secs(5);
+/// How much is gathered before it is written, in bytes.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// A connection.
+pub(super) struct Connection {
+    stream: BufReader<Box<dyn Duplex>>,
+    payload_bytes_max: usize,
+    /// The beginning of the subjects that acknowledgements come to.
+    inbox: String,
+    /// How many records have been published, which is the end of the next of these subjects.
+    published: u64,
+}
+
+impl Connection {
+    /// Greets the server, encrypts, logs in.
+    pub(super) async fn open(
+        tcp: TcpStream,
+        tls: &Tls,
+        name: ServerName<'static>,
+        place: &Place,
+        random: u128,
+        until: Instant,
+    ) -> Result<Self, End> {
+        let mut plain = BufReader::new(tcp);
+        let info = match timeout(GREETING_MAX, wire::read(&mut plain)).await {
+            Ok(Ok(Op::Info(info))) => info,
+            Ok(Ok(_)) => return Err(broken(&io::ErrorKind::InvalidData.into())),
+            Ok(Err(error)) => return Err(broken(&error)),
+            Err(_) => return Err(TransportError::new(FailureReason::Timeout, "the server does not greet").into()),
+        };
+        check(&info, place)?;
+        let stream: Box<dyn Duplex> = if place.tls {
+            Box::new(tls.shake_hands(name, plain.into_inner(), until).await?)
+        } else {
+            Box::new(plain.into_inner())
+        };
+        let mut connection = Self {
+            stream: BufReader::new(stream),
+            payload_bytes_max: info.max_payload,
+            inbox: format!("_INBOX.{random:032x}."),
+            published: 0,
+        };
+        connection.log_in(&info, place).await?;
+        Ok(connection)
+    }
+
+    async fn log_in(&mut self, info: &Info, place: &Place) -> Result<(), End> {
+        let hello = hello(info, place)?;
+        self.write(format!("CONNECT {hello}\r\nSUB {}* 1\r\nPING\r\n", self.inbox).as_bytes()).await?;
+        loop {
+            match self.read().await? {
+                Op::Pong => return Ok(()),
+                Op::Ping => self.write(b"PONG\r\n").await?,
+                Op::Err(message) => return Err(refused(message)),
+                Op::Info(_) | Op::Ok | Op::Message(_) => {}
+            }
+        }
+    }
+
+    /// Publishes records and waits until each has its outcome.
+    pub(super) async fn publish(&mut self, records: &[Record], outcomes: &mut Outcomes) -> Result<(), End> {
+        let first = self.published;
+        let mut buffer = Vec::new();
+        for (record, outcome) in records.iter().zip(outcomes.iter_mut()) {
+            let reply_to = format!("{}{}", self.inbox, self.published);
+            self.published += 1;
+            match wire::publication(record, &reply_to, self.payload_bytes_max) {
+                Some(publication) => buffer.extend_from_slice(&publication),
+                None => *outcome = Some(Some(too_large(self.payload_bytes_max))),
+            }
+            if buffer.len() >= WRITE_BYTES {
+                self.write(&buffer).await?;
+                buffer.clear();
+            }
+        }
+        self.write(&buffer).await?;
+        while outcomes.iter().any(Option::is_none) {
+            match self.read().await? {
+                Op::Ping => self.write(b"PONG\r\n").await?,
+                Op::Message(message) => {
+                    let number =
+                        message.subject.strip_prefix(&self.inbox).and_then(|number| number.parse::<u64>().ok());
+                    let number = number.and_then(|number| usize::try_from(number.checked_sub(first)?).ok());
+                    if let Some(outcome) = number.and_then(|number| outcomes.get_mut(number)) {
+                        *outcome = Some(acknowledged(&message));
+                    }
+                }
+                Op::Err(message) => violated(message, records, outcomes)?,
+                Op::Info(_) | Op::Ok | Op::Pong => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<Op, End> {
+        wire::read(&mut self.stream).await.map_err(|error| broken(&error))
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let stream = self.stream.get_mut();
+        let done = async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        };
+        done.await.map_err(|error| broken(&error))
+    }
+}
+
+/// Whether we and the server can agree on how to talk.
+fn check(info: &Info, place: &Place) -> Result<(), End> {
+    let turned_away = |code, message: &str| Err(End::TurnedAway(code, message.to_owned()));
+    match (place.tls, info.tls_required, info.tls_available) {
+        (false, true, _) => return turned_away("TLS_REQUIRED", "the server wants an encrypted connection"),
+        (true, false, false) => return turned_away("NO_TLS", "the server offers no encryption"),
+        _ => {}
+    }
+    if info.headers { Ok(()) } else { turned_away("NO_HEADERS", "the server knows no headers; it is older than 2.2") }
+}
+
+/// Who we are, and that we want to hear when nobody listens.
+fn hello(info: &Info, place: &Place) -> Result<Value, End> {
+    let mut hello = json!({
+        "verbose": false, "pedantic": false, "echo": false, "tls_required": place.tls, "headers": true, "no_responders": true,
+        "protocol": 1, "name": "afterclick", "lang": "afterclick", "version": env!("CARGO_PKG_VERSION"),
+    });
+    let mut login = Map::new();
+    match &place.login {
+        NatsLogin::None => {}
+        NatsLogin::Password { user, password } => {
+            login.insert("user".to_owned(), user.as_str().into());
+            login.insert("pass".to_owned(), password.expose().into());
+        }
+        NatsLogin::Token(token) => {
+            login.insert("auth_token".to_owned(), token.expose().into());
+        }
+        NatsLogin::Key { seed, jwt } => {
+            let Some(key) = Key::from_seed(seed.expose()) else {
+                return Err(End::TurnedAway("BAD_KEY", "the seed of the key is not one".to_owned()));
+            };
+            login.insert("sig".to_owned(), key.sign(info.nonce.as_bytes()).into());
+            match jwt {
+                Some(jwt) => login.insert("jwt".to_owned(), jwt.expose().trim().into()),
+                None => login.insert("nkey".to_owned(), key.public().into()),
+            };
+        }
+    }
+    if let Some(hello) = hello.as_object_mut() {
+        hello.extend(login);
+    }
+    Ok(hello)
+}
+
+/// What a message to an inbox says about the record that it answers.
+fn acknowledged(message: &Message) -> Option<RecordRefusal> {
+    #[derive(Deserialize)]
+    struct Ack {
+        stream: Option<String>,
+        error: Option<Refusal>,
+    }
+    #[derive(Deserialize)]
+    struct Refusal {
+        #[serde(default)]
+        err_code: u32,
+        #[serde(default)]
+        description: String,
+    }
+    if message.status == Some(503) {
+        return Some(RecordRefusal::new("NO_RESPONDERS", "no stream takes this subject"));
+    }
+    match serde_json::from_slice(&message.body) {
+        Ok(Ack { error: Some(refusal), .. }) => {
+            Some(RecordRefusal::new(refusal.err_code.to_string(), refusal.description))
+        }
+        Ok(Ack { stream: Some(_), error: None }) => None,
+        _ => Some(RecordRefusal::new("NOT_JETSTREAM", "something else than a stream answers on this subject")),
+    }
+}
+
+fn too_large(bytes_max: usize) -> RecordRefusal {
+    RecordRefusal::new("MAX_PAYLOAD", format!("the server takes at most {bytes_max} bytes a message"))
+}
+
+/// A violation of permissions concerns the records of one subject; whatever else the server says ends the connection.
+fn violated(message: String, records: &[Record], outcomes: &mut Outcomes) -> Result<(), End> {
+    let Some(subject) = message.strip_prefix("Permissions Violation for Publish to ") else {
+        return Err(refused(message));
+    };
+    let subject = subject.trim_matches('"').to_owned();
+    for (record, outcome) in records.iter().zip(outcomes) {
+        if record.topic == subject && outcome.is_none() {
+            *outcome = Some(Some(RecordRefusal::new("PERMISSIONS_VIOLATION", message.clone())));
+        }
+    }
+    Ok(())
+}
+
+/// What the server says when it does not want us.
+fn refused(message: String) -> End {
+    let says = |words: &str| message.to_ascii_lowercase().contains(words);
+    let code = match () {
+        () if says("permissions violation for subscription") => "NO_INBOX",
+        () if says("authorization") || says("authentication") => "AUTHORIZATION",
+        () if says("tls required") => "TLS_REQUIRED",
+        () => {
+            let failure =
+                TransportError::new(FailureReason::Broken, format!("the server ended the connection: {message}"));
+            return End::Failed(TransportError { may_have_arrived: true, ..failure });
+        }
+    };
+    End::TurnedAway(code, message)
+}
+
+fn broken(error: &io::Error) -> End {
+    let message = match error.kind() {
+        io::ErrorKind::InvalidData => "the answer is not NATS",
+        io::ErrorKind::UnexpectedEof => "the connection was closed before every record was acknowledged",
+        _ => "the connection broke",
+    };
+    End::Failed(TransportError { may_have_arrived: true, ..TransportError::new(FailureReason::Broken, message) })
+}

@@ -1,0 +1,109 @@
+//! Messages in a stream of a real NATS server.
+
+use domain::Verdict;
+use domain::event::Event;
+use domain::verdict::{FailureReason, PauseReason};
+use peers::Nats;
+use pipeline::transport::Guard;
+use serde_json::{Value, json};
+
+use crate::outlet::{Destination, of, sample};
+
+fn settings(nats: &Nats, changes: Value) -> Value {
+    let mut settings = json!({
+        "servers": [nats.url().strip_prefix("nats://").unwrap()],
+        "user": Nats::USER,
+        "password": Nats::PASSWORD,
+        "tls": false,
+    });
+    if let (Value::Object(settings), Value::Object(changes)) = (&mut settings, changes) {
+        settings.extend(changes);
+    }
+    settings
+}
+
+fn pause(verdicts: &[Verdict]) -> (PauseReason, &str) {
+    match verdicts {
+        [Verdict::Pause { reason, message }, ..] => (*reason, message),
+        _ => panic!("{verdicts:?}"),
+    }
+}
+
+#[tokio::test]
+async fn every_event_is_kept_once_however_often_it_is_sent() {
+    let Some(nats) = Nats::start() else { return };
+    nats.create_stream("EVENTS", &["events.>"]).unwrap();
+    let destination = Destination::new("nats", settings(&nats, json!({})));
+    let events: Vec<_> = (1..=300).map(|number| sample("link.clicked", number)).collect();
+    // The second time over the connection of the first.
+    for _ in 0..2 {
+        assert_eq!(destination.verdicts(&events).await, vec![Verdict::Delivered; 300]);
+    }
+    let messages = nats.messages("EVENTS").unwrap();
+    assert_eq!(messages.len(), 300);
+    for (message, event) in messages.iter().zip(&events) {
+        assert_eq!(message.subject, "events.link.clicked");
+        assert_eq!(message.data, event.body);
+        assert!(message.headers.contains(&("Nats-Msg-Id".to_owned(), event.id.to_string())));
+        assert!(message.headers.contains(&("event_type".to_owned(), "link.clicked".to_owned())));
+    }
+}
+
+#[tokio::test]
+async fn a_subject_that_no_stream_takes_pauses_and_says_so() {
+    let Some(nats) = Nats::start() else { return };
+    let destination = Destination::new("nats", settings(&nats, json!({})));
+    let verdicts = destination.verdicts(&[sample("link.clicked", 1)]).await;
+    let (reason, message) = pause(&verdicts);
+    assert_eq!(reason, PauseReason::Misconfigured);
+    assert!(message.contains("no stream takes the subject"), "{message}");
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_pauses_and_says_so() {
+    let Some(nats) = Nats::start() else { return };
+    for login in [json!({"password": "wrong"}), json!({"user": null, "password": null, "token": "t"})] {
+        let mut settings = settings(&nats, login);
+        settings.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        let verdicts = Destination::new("nats", settings).verdicts(&[sample("link.clicked", 1)]).await;
+        assert_eq!(pause(&verdicts).0, PauseReason::Unauthorized);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_does_not_take_its_neighbours_with_it() {
+    let Some(nats) = Nats::start() else { return };
+    nats.create_stream("EVENTS", &["events.>"]).unwrap();
+    let destination = Destination::new("nats", settings(&nats, json!({})));
+    let huge = json!({"event": "link.clicked", "data": {"x": "y".repeat(2 * 1024 * 1024)}}).to_string();
+    let events = [sample("link.clicked", 1), of("link.clicked", 2, huge), sample("link.clicked", 3)];
+    let verdicts = destination.verdicts(&events).await;
+    assert_eq!((&verdicts[0], &verdicts[2]), (&Verdict::Delivered, &Verdict::Delivered));
+    assert!(matches!(verdicts[1], Verdict::Reject { reason: FailureReason::TooLarge, .. }), "{:?}", verdicts[1]);
+}
+
+#[tokio::test]
+async fn hostile_text_stays_within_its_message() {
+    let Some(nats) = Nats::start() else { return };
+    nats.create_stream("EVENTS", &["events.>"]).unwrap();
+    let subject = json!({"subject": "events.{{ data.campaign }}"});
+    let destination = Destination::new("nats", settings(&nats, subject));
+    let event = |number, campaign: &str| -> Event {
+        of("link.clicked", number, json!({"event": "link.clicked", "data": {"campaign": campaign}}).to_string())
+    };
+    let events = [event(1, "a b\r\nPUB events.forged 2\r\nhi"), event(2, "x.>"), event(3, "")];
+    assert_eq!(destination.verdicts(&events).await, vec![Verdict::Delivered; 3]);
+    let subjects: Vec<_> = nats.messages("EVENTS").unwrap().into_iter().map(|message| message.subject).collect();
+    assert_eq!(subjects, ["events.a_b__PUB_events.forged_2__hi", "events.x._", "events._"]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_or_inside_is_no_verdict() {
+    let event = [sample("link.clicked", 1)];
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let away = json!({"servers": [format!("127.0.0.1:{port}")], "tls": false});
+    let error = Destination::new("nats", away.clone()).deliver(&event).await.unwrap_err();
+    assert_eq!(error.reason, FailureReason::Connect);
+    let strict = Destination::behind(Guard::new(false, Vec::new()), "nats", away);
+    assert_eq!(strict.deliver(&event).await.unwrap_err().reason, FailureReason::AddressRefused);
+}
