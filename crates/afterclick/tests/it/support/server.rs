@@ -144,9 +144,31 @@ impl Server {
     /// Calls the API with the admin key; panics unless it succeeds.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Value {
-        let headers = vec![("authorization".to_owned(), format!("Bearer {}", self.key()))];
-        let answer = request(self.address, "GET", path, &headers, b"");
-        assert!(answer.status < 300, "{path}: {} {}", answer.status, answer.json());
+        self.call("GET", path, b"")
+    }
+
+    /// The same with a body.
+    #[track_caller]
+    pub(crate) fn send(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.call(method, path, body.to_string().as_bytes())
+    }
+
+    /// Publishes an envelope or an array of them; returns the ids of the events.
+    #[track_caller]
+    pub(crate) fn publish(&self, envelopes: &Value) -> Vec<String> {
+        let answer = self.send("POST", "/v1/events", envelopes);
+        let published = answer["data"].as_array().cloned().unwrap_or_else(|| vec![answer]);
+        published.iter().map(|event| event["id"].as_str().expect("an id").to_owned()).collect()
+    }
+
+    #[track_caller]
+    fn call(&self, method: &str, path: &str, body: &[u8]) -> Value {
+        let headers = vec![
+            ("authorization".to_owned(), format!("Bearer {}", self.key())),
+            ("content-type".to_owned(), "application/json".to_owned()),
+        ];
+        let answer = request(self.address, method, path, &headers, body);
+        assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.json());
         answer.json()
     }
 
