@@ -20,6 +20,8 @@ use crate::simulator::{Simulator, Vendor};
 pub struct Discord {
     /// Whether the webhook still exists.
     pub exists: bool,
+    /// Whether its channel is a forum, where every message needs a thread.
+    pub is_forum: bool,
     /// What Discord grants a webhook; `None` takes any rate.
     pub rate: Option<Bucket>,
     /// Answers of 401, 403, 404 and 429 so far. At 10,000 the edge shuts out the address.
@@ -32,7 +34,7 @@ pub const PATH: &str = "/api/webhooks/1180000000000000001/sEcReT";
 impl Discord {
     /// A webhook at [`PATH`] that minds its rate.
     pub fn new() -> Self {
-        Self { exists: true, rate: Some(Bucket::new(2.5, 5.0)), invalid_requests: 0 }
+        Self { exists: true, is_forum: false, rate: Some(Bucket::new(2.5, 5.0)), invalid_requests: 0 }
     }
 
     /// A webhook that takes any rate.
@@ -48,8 +50,15 @@ impl Discord {
         let checked = request.json().map_err(|_| error(400, 50109, "The request body contains invalid JSON."));
         let saved = checked.and_then(|message| {
             let key = key_of(&message);
-            let unsaved = request.partial_failure.then(|| error(500, 0, "500: Internal Server Error"));
-            match unsaved.map_or_else(|| check(&message), Err) {
+            let has_thread = request.parameter("thread_id").is_some() || message["thread_name"].is_string();
+            let saved = if request.partial_failure {
+                Err(error(500, 0, "500: Internal Server Error"))
+            } else if self.is_forum && !has_thread {
+                Err(error(400, 220_001, "Webhooks posted to forum channels must have a thread_name or thread_id"))
+            } else {
+                check(&message)
+            };
+            match saved {
                 Ok(()) => Ok((key, message)),
                 Err(answer) if waits => {
                     book.refuse(key, message, answer.said());

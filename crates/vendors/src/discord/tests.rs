@@ -52,6 +52,17 @@ fn a_message_that_could_not_be_saved_is_an_error_only_for_those_who_wait() {
 }
 
 #[test]
+fn a_forum_wants_a_thread() {
+    let mut forum = Discord { is_forum: true, ..Discord::new() };
+    let mut code = |query: &str| {
+        let answer = forum.answer(&post(query, &json!({ "content": "x" })), &mut Book::default());
+        (answer.status, answer.said_json()["code"].clone())
+    };
+    assert_eq!(code("?wait=true"), (400, json!(220_001)));
+    assert_eq!(code("?wait=true&thread_id=1"), (200, Value::Null));
+}
+
+#[test]
 fn mentions_are_flagged_unless_they_are_disarmed() {
     let flags = |message: &Value| {
         let mut book = Book::default();

@@ -32,3 +32,13 @@ pub(super) fn is_one_line(text: &str) -> bool {
 pub(super) fn is_filled(value: &Value) -> bool {
     value.as_str().is_some_and(|text| !text.is_empty())
 }
+
+/// Whether every text in a value can be part of a header.
+pub(super) fn are_one_line(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_one_line(text),
+        Value::Array(values) => values.iter().all(are_one_line),
+        Value::Object(fields) => fields.values().all(are_one_line),
+        _ => true,
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::address::{all_bare, bare, is_filled, is_one_line};
+use super::address::{all_bare, are_one_line, bare, is_filled};
 use crate::answer::Answer;
 use crate::book::Book;
 use crate::faults::Fault;
@@ -75,8 +75,8 @@ impl Postmark {
         if recipients.iter().any(|to| self.inactive.contains(to)) {
             return Err(INACTIVE);
         }
-        if mail["Subject"].as_str().is_some_and(|subject| !is_one_line(subject)) {
-            return Err((300, "Invalid 'Subject' value."));
+        if !are_one_line(&mail["Subject"]) || !are_one_line(&mail["Headers"]) {
+            return Err((300, "Invalid 'Subject' or 'Headers' value."));
         }
         if !templated {
             let has_body = is_filled(&mail["HtmlBody"]) || is_filled(&mail["TextBody"]);

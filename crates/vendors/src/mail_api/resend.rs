@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::address::{all_bare, bare, is_filled, is_one_line};
+use super::address::{all_bare, are_one_line, bare, is_filled, is_one_line};
 use crate::answer::Answer;
 use crate::book::Book;
 use crate::bucket::{Bucket, whole_seconds};
 use crate::faults::Fault;
-use crate::look::list;
+use crate::look::{list, text};
 use crate::request::Request;
 
 /// An account.
@@ -134,6 +134,13 @@ impl Resend {
         if !mail["subject"].as_str().is_some_and(is_one_line) {
             return invalid("Invalid `subject` field.");
         }
+        if !are_one_line(&mail["headers"]) {
+            return invalid("Invalid `headers` field.");
+        }
+        let is_tag = |tag: &Value| [&tag["name"], &tag["value"]].into_iter().all(is_plain_word);
+        if !list(&mail["tags"]).iter().all(is_tag) {
+            return invalid("Tags should only contain ASCII letters, numbers, underscores, or dashes.");
+        }
         let has_body = is_filled(&mail["html"]) || is_filled(&mail["text"]);
         match (has_body, is_filled(&mail["template"]["id"])) {
             (true, true) => invalid("A template goes without `html` and `text`."),
@@ -141,6 +148,11 @@ impl Resend {
             _ => Ok(()),
         }
     }
+}
+
+fn is_plain_word(value: &Value) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    is_filled(value) && text(value).len() <= TAG_BYTES_MAX && text(value).bytes().all(plain)
 }
 
 pub(super) fn words(fault: Fault) -> Option<Answer> {
@@ -162,6 +174,7 @@ fn error(status: u16, name: &str, message: &str) -> Answer {
 }
 
 const KEY_BYTES_MAX: usize = 256;
+const TAG_BYTES_MAX: usize = 256;
 const BATCH_MAX: usize = 100;
 const RECIPIENTS_MAX: usize = 50;
 const REMEMBERED: Duration = Duration::from_hours(24);

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::address::{bare, is_filled, is_one_line};
+use super::address::{are_one_line, bare, is_filled};
 use crate::answer::Answer;
 use crate::book::Book;
 use crate::faults::Fault;
-use crate::look::list;
+use crate::look::{list, text};
 use crate::request::Request;
 
 /// An account.
@@ -75,8 +75,8 @@ fn check(mail: &Value) -> Result<(), Refusal> {
         return Err(("from.email", "The from email does not contain a valid address."));
     }
     let subjects = [&mail["subject"], &mail["personalizations"][0]["subject"]];
-    if subjects.iter().any(|subject| subject.as_str().is_some_and(|subject| !is_one_line(subject))) {
-        return Err(("subject", "The subject must be one line."));
+    if !subjects.into_iter().chain([&mail["headers"]]).all(are_one_line) {
+        return Err(("subject", "The subject and the headers must be one line each."));
     }
     if is_filled(&mail["template_id"]) {
         let is_dynamic = mail["template_id"].as_str().is_some_and(|id| id.starts_with("d-"));
@@ -84,6 +84,10 @@ fn check(mail: &Value) -> Result<(), Refusal> {
     }
     if !subjects.iter().any(|subject| is_filled(subject)) {
         return Err(("subject", "The subject is required."));
+    }
+    let kinds: Vec<&str> = list(&mail["content"]).iter().map(|part| text(&part["type"])).collect();
+    if kinds.iter().skip(1).any(|kind| *kind == "text/plain") {
+        return Err(("content", "If present, text/plain must be first, followed by text/html."));
     }
     match mail["content"].as_array() {
         Some(content) if content.iter().all(|part| is_filled(&part["type"]) && is_filled(&part["value"])) => Ok(()),

@@ -99,12 +99,14 @@ fn resend_refuses_mails_that_are_none_and_injected_headers() {
         with("subject", json!("Hi\nBcc: b@x.org")),
         with("template", json!({ "id": "welcome" })),
         with("html", Value::Null),
+        with("headers", json!({ "X-Campaign": "a\r\nBcc: b@x.org" })),
+        with("tags", json!([{ "name": "campaign", "value": "spring sale" }])),
     ];
     let (answers, book) = converse(&mut MailApi::without_limit(), &requests);
     let (missing, invalid) = (json!("missing_required_field"), json!("invalid_parameter"));
-    let names = [missing.clone(), invalid.clone(), invalid.clone(), invalid, missing];
-    assert_eq!(answers, names.map(|name| (422, name)));
-    assert_eq!((book.stored.len(), book.refused.len()), (0, 5));
+    let names = [&missing, &invalid, &invalid, &invalid, &missing, &invalid, &invalid];
+    assert_eq!(answers, names.map(|name| (422, name.clone())));
+    assert_eq!((book.stored.len(), book.refused.len()), (0, 7));
 }
 
 #[test]
@@ -148,11 +150,14 @@ fn send_grid_swallows_what_is_suppressed_and_refuses_what_is_malformed() {
     };
     let mut api = MailApi::new();
     api.send_grid.suppressed = vec!["gone@x.org".to_owned()];
-    let requests =
-        [send_grid(&mail("gone@x.org")), send_grid(&mail("a@x.org")), send_grid(&mail("a")), send_grid(&json!({}))];
+    let mut reversed = mail("a@x.org");
+    let parts = ["text/html", "text/plain"].map(|kind| json!({ "type": kind, "value": "Hi" }));
+    reversed["content"] = json!(parts);
+    let mails = [mail("gone@x.org"), mail("a@x.org"), mail("a"), json!({}), reversed];
+    let requests = mails.map(|mail| send_grid(&mail));
     let (answers, book) = converse(&mut api, &requests);
-    assert_eq!(answers.iter().map(|answer| answer.0).collect::<Vec<_>>(), [202, 202, 400, 400]);
-    assert_eq!((book.stored_keys(), book.lost.len(), book.refused.len()), (vec!["a@x.org"], 1, 2));
+    assert_eq!(answers.iter().map(|answer| answer.0).collect::<Vec<_>>(), [202, 202, 400, 400, 400]);
+    assert_eq!((book.stored_keys(), book.lost.len(), book.refused.len()), (vec!["a@x.org"], 1, 3));
     let answer = api.answer(&Request::post("/v3/mail/send", &mail("a@x.org")), &mut Book::default());
     assert_eq!(answer.status, 401);
 }
