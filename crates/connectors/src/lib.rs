@@ -39,3 +39,7 @@ pub fn by_name(name: &str) -> Option<&'static dyn Connector> {
 
 #[cfg(test)]
 mod kit;
+
+/// What `cargo xtask new-connector` makes a new connector of.
+#[cfg(test)]
+mod template;

@@ -1,6 +1,8 @@
 //! Developer commands: `cargo xtask test` checks everything, `cargo xtask peers` installs the real servers that tests start,
-//! `cargo xtask bench` measures everything.
+//! `cargo xtask docs` writes the reference pages, `cargo xtask bench` measures everything.
 
+mod docs;
+mod new_connector;
 mod peers;
 mod readme;
 mod stage;
@@ -32,6 +34,13 @@ enum Command {
         /// Only what these need; without a name, everything.
         names: Vec<String>,
     },
+    /// Writes docs/reference/connectors from the manifests; a test fails while they are stale.
+    Docs,
+    /// Makes a connector that compiles and passes its tests: file, line in `ALL`, fixture.
+    NewConnector {
+        /// The word in `connector = "…"`, for example `acme` or `acme-ads`.
+        name: String,
+    },
     /// Builds in release and runs the benchmark rows; prints a table and writes target/bench/results.json.
     Bench {
         /// Passed on: `--row NAME` (repeatable), `--seconds N`, `--list`.
@@ -45,6 +54,8 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Test { quick } => test(&root, quick),
         Command::Peers { names } => peers::install(&root, &names),
+        Command::Docs => docs::write(&root),
+        Command::NewConnector { name } => new_connector::make(&root, &name),
         Command::Bench { arguments } => bench(&root, &arguments),
     }
 }
