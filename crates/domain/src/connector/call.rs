@@ -111,8 +111,10 @@ pub enum MailTls {
 pub struct SqlCall {
     pub server: SqlServer,
     pub statement: String,
-    /// The parameters, each an array of texts that the statement casts: `$1::text[]`. The reply's body is a JSON array of
-    /// rows, each an array of texts or nulls.
+    /// The parameters, each an array of texts that the statement casts: `$1::text[]`. Without any the statement may be
+    /// several. The reply's body is a JSON array of rows, each an array of texts or nulls; with parameters the columns
+    /// must be texts. What the server refuses has an SQLSTATE as its code, and a JSON object for a body: `message`, and as
+    /// far as the server says so `detail`, `table`, `column` and `constraint`.
     pub arrays: Vec<Vec<Option<String>>>,
 }
 
@@ -124,8 +126,18 @@ pub struct SqlServer {
     pub database: String,
     pub user: String,
     pub password: Secret,
-    /// Whether the connection must be encrypted and the certificate good. `false` only on the operator's own network.
-    pub tls: bool,
+    pub tls: SqlTls,
+}
+
+/// How a connection to a database is secured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SqlTls {
+    /// Encrypted, with a certificate for the host from one of the usual authorities.
+    Public,
+    /// The same from these authorities only, in PEM: many hosts of databases have one of their own.
+    Authority(String),
+    /// No encryption: on the operator's own network.
+    None,
 }
 
 /// What came back from a call. A call that got no reply at all is judged by the engine, not by the connector.

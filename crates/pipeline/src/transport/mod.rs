@@ -11,6 +11,7 @@ pub mod mail;
 mod nats;
 pub mod object;
 pub mod records;
+pub mod sql;
 mod target;
 mod tls;
 mod wire;
@@ -32,6 +33,7 @@ pub use http::HttpTransport;
 pub use mail::MailTransport;
 pub use object::ObjectTransport;
 pub use records::RecordTransport;
+pub use sql::SqlTransport;
 pub use target::{Peer, Target};
 
 /// Carries calls out.
@@ -48,6 +50,7 @@ pub struct Transports {
     mail: MailTransport,
     object: ObjectTransport,
     records: RecordTransport,
+    sql: Arc<SqlTransport>,
 }
 
 impl Transports {
@@ -60,6 +63,7 @@ impl Transports {
     ) -> Result<Arc<Self>, rustls::Error> {
         let http = HttpTransport::start(guard.clone(), Arc::clone(&clock), extra_roots)?;
         Ok(Arc::new(Self {
+            sql: SqlTransport::start(guard.clone(), Arc::clone(&clock), extra_roots)?,
             mail: MailTransport::new(guard.clone(), Arc::clone(&clock), extra_roots)?,
             records: RecordTransport::start(guard, clock, extra_roots)?,
             object: ObjectTransport::new(Arc::clone(&http)),
@@ -74,7 +78,7 @@ impl Transport for Transports {
         match call {
             Call::Http(call) => self.http.exchange(lane, call, deadline).await,
             Call::Mail(call) => self.mail.exchange(call, deadline).await,
-            Call::Sql(_) => Err(not_built_in()),
+            Call::Sql(call) => self.sql.exchange(lane, call, deadline).await,
             Call::Object(call) => self.object.exchange(lane, call, deadline).await,
             Call::Records(call) => self.records.exchange(lane, call, deadline).await,
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::verdict::FailureReason;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
@@ -27,6 +28,21 @@ impl Tls {
         for root in extra_roots {
             roots.add(root.clone())?;
         }
+        Self::trusting(roots, protocols)
+    }
+
+    /// Trusts these authorities, in PEM, and nobody else.
+    pub(super) fn of_authorities(pem: &str) -> Result<Self, TransportError> {
+        let wrong =
+            || TransportError::new(FailureReason::Unprocessable, "the certificate of the authority cannot be read");
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            roots.add(root.map_err(|_| wrong())?).map_err(|_| wrong())?;
+        }
+        if roots.is_empty() { Err(wrong()) } else { Self::trusting(roots, &[]).map_err(|_| wrong()) }
+    }
+
+    fn trusting(roots: RootCertStore, protocols: &[&[u8]]) -> Result<Self, rustls::Error> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
