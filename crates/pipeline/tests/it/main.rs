@@ -18,6 +18,7 @@ mod once;
 mod outlet;
 mod post_office;
 mod replay;
+mod sql;
 mod ssrf;
 mod stopping;
 mod sulky;
