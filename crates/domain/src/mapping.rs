@@ -52,7 +52,8 @@ impl Mapping {
             let value = property.of(event).map_err(|error| MappingError { property: name.clone(), error })?;
             match value {
                 Value::Null => {
-                    properties.remove(name);
+                    // The others keep their places.
+                    properties.shift_remove(name);
                 }
                 value => {
                     properties.insert(name.clone(), value);
