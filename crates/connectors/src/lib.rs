@@ -16,12 +16,14 @@ mod slack;
 mod teams;
 mod warehouse;
 mod webhook;
+mod zapier;
 
 use domain::Connector;
 
 /// Every connector.
 pub static ALL: &[&dyn Connector] = &[
     &webhook::Webhook,
+    &zapier::Zapier,
     &email::Email,
     &segment::Segment,
     &slack::Slack,

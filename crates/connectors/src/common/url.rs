@@ -1,6 +1,6 @@
 //! Which URLs a receiver may have. Where it leads is the guard's business, on the address that is dialled.
 
-use url::Url;
+pub(crate) use url::Url;
 
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2_048;
