@@ -10,6 +10,7 @@ mod common;
 mod discord;
 mod email;
 mod nats;
+mod postgres;
 mod s3;
 mod segment;
 mod slack;
@@ -32,6 +33,7 @@ pub static ALL: &[&dyn Connector] = &[
     &s3::S3,
     &nats::Nats,
     &clickhouse::ClickHouse,
+    &postgres::Postgres,
 ];
 
 /// The connector of this name: the word in `connector = "…"`.

@@ -44,58 +44,73 @@ pub(crate) enum Kind {
     Number,
     Money,
     Flag,
-    /// The event as it was received, JSON.
+    /// The event as it was received, a text.
     Raw,
+    /// What the event says, an object.
+    Data,
+}
+
+/// How a warehouse likes its rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// How times are written.
+    pub(crate) time: fn(Timestamp) -> String,
+    /// The column that holds the whole event: [`RAW`] or [`DATA`].
+    pub(crate) whole: &'static Column,
 }
 
 /// A column of ours.
+#[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     /// Whether every row has it.
     pub(crate) required: bool,
-    read: fn(&Item<'_>, &Fields<'_>) -> Value,
+    read: Read,
 }
 
-const fn always(name: &'static str, kind: Kind, read: fn(&Item<'_>, &Fields<'_>) -> Value) -> Column {
+type Read = fn(&Item<'_>, &Fields<'_>, Manner) -> Value;
+
+const fn always(name: &'static str, kind: Kind, read: Read) -> Column {
     Column { name, kind, required: true, read }
 }
 
-const fn perhaps(name: &'static str, kind: Kind, read: fn(&Item<'_>, &Fields<'_>) -> Value) -> Column {
+const fn perhaps(name: &'static str, kind: Kind, read: Read) -> Column {
     Column { name, kind, required: false, read }
 }
 
-/// Our columns, in order.
-pub(crate) static COLUMNS: [Column; 19] = [
-    always("event_id", Kind::Id, |item, _| item.event.id.to_string().into()),
-    always("event_type", Kind::Word, |item, _| item.event.event_type.as_str().into()),
-    always("occurred_at", Kind::Time, |item, _| date_time(item.event.occurred_at).into()),
-    always("received_at", Kind::Time, |item, _| date_time(item.event.received_at).into()),
-    perhaps("link_id", Kind::Text, |_, fields| text(&fields.link_id)),
-    perhaps("link_token", Kind::Text, |_, fields| text(&fields.token)),
-    perhaps("campaign", Kind::Word, |_, fields| text(&fields.campaign)),
-    perhaps("channel", Kind::Word, |_, fields| text(&fields.channel)),
-    perhaps("platform", Kind::Word, |_, fields| text(&fields.platform)),
-    perhaps("country", Kind::Word, |_, fields| text(&fields.country)),
-    perhaps("region", Kind::Word, |_, fields| text(&fields.region)),
-    perhaps("user_id", Kind::Text, |_, fields| text(&fields.user_id)),
-    perhaps("anonymous_id", Kind::Text, |_, fields| {
-        let ids = [&fields.anonymous_id, &fields.install_id, &fields.click_id];
-        ids.into_iter().find(|id| id.is_some()).map_or(Value::Null, text)
+/// Our columns, in order; the one with the whole event follows.
+static COLUMNS: [Column; 18] = [
+    always("event_id", Kind::Id, |item, _, _| item.event.id.to_string().into()),
+    always("event_type", Kind::Word, |item, _, _| item.event.event_type.as_str().into()),
+    always("occurred_at", Kind::Time, |item, _, manner| (manner.time)(item.event.occurred_at).into()),
+    always("received_at", Kind::Time, |item, _, manner| (manner.time)(item.event.received_at).into()),
+    perhaps("link_id", Kind::Text, |_, fields, _| fields.link_id.as_deref().into()),
+    perhaps("link_token", Kind::Text, |_, fields, _| fields.token.as_deref().into()),
+    perhaps("campaign", Kind::Word, |_, fields, _| fields.campaign.as_deref().into()),
+    perhaps("channel", Kind::Word, |_, fields, _| fields.channel.as_deref().into()),
+    perhaps("platform", Kind::Word, |_, fields, _| fields.platform.as_deref().into()),
+    perhaps("country", Kind::Word, |_, fields, _| fields.country.as_deref().into()),
+    perhaps("region", Kind::Word, |_, fields, _| fields.region.as_deref().into()),
+    perhaps("user_id", Kind::Text, |_, fields, _| fields.user_id.as_deref().into()),
+    perhaps("anonymous_id", Kind::Text, |_, fields, _| {
+        let id = fields.anonymous_id.as_deref();
+        id.or(fields.install_id.as_deref()).or(fields.click_id.as_deref()).into()
     }),
-    perhaps("match_method", Kind::Word, |_, fields| text(&fields.match_method)),
-    perhaps("match_confidence", Kind::Number, |_, fields| fields.match_confidence.into()),
-    perhaps("is_deferred", Kind::Flag, |_, fields| fields.is_deferred.into()),
-    perhaps("revenue", Kind::Money, |_, fields| fields.revenue.into()),
-    perhaps("currency", Kind::Word, |_, fields| text(&fields.currency)),
-    always("raw", Kind::Raw, |item, _| String::from_utf8_lossy(&item.event.body).into()),
+    perhaps("match_method", Kind::Word, |_, fields, _| fields.match_method.as_deref().into()),
+    perhaps("match_confidence", Kind::Number, |_, fields, _| fields.match_confidence.into()),
+    perhaps("is_deferred", Kind::Flag, |_, fields, _| fields.is_deferred.into()),
+    perhaps("revenue", Kind::Money, |_, fields, _| fields.revenue.into()),
+    perhaps("currency", Kind::Word, |_, fields, _| fields.currency.as_deref().into()),
 ];
 
-fn text(text: &Option<std::borrow::Cow<'_, str>>) -> Value {
-    text.as_deref().into()
-}
+/// The event byte for byte.
+pub(crate) static RAW: Column = always("raw", Kind::Raw, |item, _, _| String::from_utf8_lossy(&item.event.body).into());
 
-/// `2026-03-04 14:32:08.441`, in UTC: every warehouse reads it, and none takes it for a number of something.
+/// Its data, for warehouses that can look inside.
+pub(crate) static DATA: Column = always("data", Kind::Data, |item, _, _| item.data().clone());
+
+/// `2026-03-04 14:32:08.441`, in UTC.
 pub(crate) fn date_time(at: Timestamp) -> String {
     at.to_string().replace('T', " ").replace('Z', "")
 }
@@ -106,11 +121,17 @@ pub(crate) struct Layout {
     /// In order.
     pub(crate) names: Vec<String>,
     mapping: Mapping,
+    manner: Manner,
 }
 
 impl Layout {
-    /// Reads the two settings.
+    /// Reads the two settings, for rows in the usual manner.
     pub(crate) fn read(settings: &Settings) -> Result<Self, SettingsError> {
+        Self::read_for(settings, Manner { time: date_time, whole: &RAW })
+    }
+
+    /// The same for rows in another manner.
+    pub(crate) fn read_for(settings: &Settings, manner: Manner) -> Result<Self, SettingsError> {
         let nothing = Map::new();
         let written = settings.object("columns").unwrap_or(&nothing);
         let wrong = |message| SettingsError::new("columns", message);
@@ -120,8 +141,8 @@ impl Layout {
         }
         let has_ours = settings.0.get("default_columns").and_then(Value::as_bool).unwrap_or(true);
         let is_left_out = |name: &str| written.get(name).is_some_and(Value::is_null);
-        let ours = COLUMNS.iter().map(|column| column.name).filter(|name| has_ours && !is_left_out(name));
-        let mut names: Vec<_> = ours.map(str::to_owned).collect();
+        let ours = COLUMNS.iter().chain([manner.whole]).map(|column| column.name);
+        let mut names: Vec<_> = ours.filter(|name| has_ours && !is_left_out(name)).map(str::to_owned).collect();
         for (name, value) in written {
             if !value.is_null() && !names.contains(name) {
                 names.push(name.clone());
@@ -130,7 +151,12 @@ impl Layout {
         if names.is_empty() {
             return Err(wrong("leaves no column to fill; name some, or leave `default_columns` on".to_owned()));
         }
-        Ok(Self { names, mapping })
+        Ok(Self { names, mapping, manner })
+    }
+
+    /// Whether a column is filled.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|filled| filled == name)
     }
 
     /// Whether the destination says itself what goes into a column.
@@ -138,9 +164,9 @@ impl Layout {
         self.mapping.names().any(|overridden| overridden == name)
     }
 
-    /// Our column of this name, unless the destination fills it itself.
+    /// Our column of this name.
     pub(crate) fn our(&self, name: &str) -> Option<&'static Column> {
-        COLUMNS.iter().find(|column| column.name == name)
+        COLUMNS.iter().chain([self.manner.whole]).find(|column| column.name == name)
     }
 
     /// What goes into the columns for an event; one that has nothing is left out.
@@ -148,7 +174,7 @@ impl Layout {
         let fields = item.fields();
         let mut row = Map::with_capacity(self.names.len());
         for name in &self.names {
-            let value = self.our(name).map_or(Value::Null, |column| (column.read)(item, &fields));
+            let value = self.our(name).map_or(Value::Null, |column| (column.read)(item, &fields, self.manner));
             if !value.is_null() {
                 row.insert(name.clone(), value);
             }

@@ -94,7 +94,7 @@ fn check_zone(server: &Server, zone: &str, there: &BTreeMap<String, String>) -> 
 fn create_table(server: &Server, is_modern: bool) -> Action {
     let table = server.table.quoted();
     let names = &server.layout.names;
-    let has = |name: &str| names.iter().any(|known| known == name);
+    let has = |name: &str| server.layout.has(name);
     let columns: Vec<_> = names.iter().map(|name| definition(server, name, is_modern)).collect();
     let columns = columns.join(", ");
     let partition = if has("occurred_at") { " PARTITION BY toYYYYMM(occurred_at)" } else { "" };
@@ -139,8 +139,8 @@ fn definition(server: &Server, name: &str, is_modern: bool) -> String {
 fn type_of(column: &Column, is_modern: bool) -> &'static str {
     match (column.kind, is_modern) {
         (Kind::Word, true) => "LowCardinality(String)",
-        (Kind::Raw, true) => "String CODEC(ZSTD(3))",
-        (Kind::Id | Kind::Text | Kind::Word | Kind::Raw, _) => "String",
+        (Kind::Raw | Kind::Data, true) => "String CODEC(ZSTD(3))",
+        (Kind::Id | Kind::Text | Kind::Word | Kind::Raw | Kind::Data, _) => "String",
         (Kind::Time, true) => "DateTime64(3, 'UTC')",
         (Kind::Time, false) => "DateTime('UTC')",
         (Kind::Number, _) => "Nullable(Float64)",

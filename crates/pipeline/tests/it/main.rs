@@ -17,6 +17,7 @@ mod objects;
 mod once;
 mod outlet;
 mod post_office;
+mod postgres;
 mod replay;
 mod sql;
 mod ssrf;

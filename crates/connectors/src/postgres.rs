@@ -1,0 +1,160 @@
+//! `PostgreSQL`, and what speaks its protocol: a batch is one statement that inserts many rows and passes over those that are
+//! there already.
+
+mod literal;
+mod provision;
+mod reply;
+mod statement;
+
+use domain::connector::{
+    Action, Batch, BatchLimits, Call, Category, Connector, Field, FieldKind, Manifest, Means, Outlet, Progress, Reply,
+    SettingsError, SqlCall, SqlServer, SqlTls, Step,
+};
+use domain::{Secret, Settings, Timestamp, Verdict};
+
+use self::statement::Dialect;
+use crate::warehouse::identifier::{self, in_double_quotes};
+use crate::warehouse::{COLUMNS_FIELD, DATA, DEFAULT_COLUMNS_FIELD, Layout, Manner, Rows, TABLE_DEFAULT, date_time};
+
+/// Speaks to `PostgreSQL`.
+pub(crate) struct Postgres;
+
+static MANIFEST: Manifest = Manifest {
+    name: "postgres",
+    title: "PostgreSQL",
+    summary: "Every event as a row of typed columns, with its data as `jsonb` beside them, in batches.",
+    category: Category::Warehouse,
+    notes: include_str!("postgres/notes.md"),
+    fields: &[
+        Field::required("host", FieldKind::Text, "the server, like `db.example.com`"),
+        Field::optional("port", FieldKind::Integer { min: 1, max: 65_535 }, "its port").or("5432"),
+        Field::required("database", FieldKind::Text, "the database"),
+        Field::required("user", FieldKind::Text, "the user, who needs `INSERT` and `SELECT` on the table"),
+        Field::optional("password", FieldKind::Secret, "the user's password"),
+        Field::optional(
+            "tls",
+            FieldKind::Switch,
+            "whether the connection is encrypted and the certificate checked; `false` only inside your own network",
+        )
+        .or("true"),
+        Field::optional(
+            "ca_certificate",
+            FieldKind::Text,
+            "the certificate of the authority that vouches for the server, in PEM, if it is not one of the usual",
+        ),
+        Field::optional("schema", FieldKind::Text, "the schema").or("public"),
+        Field::optional("table", FieldKind::Text, "the table").or(TABLE_DEFAULT),
+        Field::optional(
+            "dialect",
+            FieldKind::Choice { of: &["postgres", "redshift"] },
+            "`redshift` for stores that know neither `ON CONFLICT` nor `jsonb`",
+        )
+        .or("postgres"),
+        COLUMNS_FIELD,
+        DEFAULT_COLUMNS_FIELD,
+    ],
+    events: &["*"],
+    batch: BatchLimits {
+        items: 100,
+        items_max: 5_000,
+        bytes_max: 4 * 1024 * 1024,
+        linger_ms: 1_000,
+        keeps_boundaries: false,
+    },
+    rate: None,
+    provisions: true,
+};
+
+impl Connector for Postgres {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
+        let text = |name| settings.text(name).unwrap_or_default().to_owned();
+        let server = SqlServer {
+            host: text("host"),
+            port: settings.integer("port").and_then(|port| u16::try_from(port).ok()).unwrap_or(5_432),
+            database: text("database"),
+            user: text("user"),
+            password: Secret::new(text("password")),
+            tls: tls(settings)?,
+        };
+        Ok(Box::new(Table {
+            server,
+            schema: identifier::read(settings, "schema", "public")?,
+            name: identifier::read(settings, "table", TABLE_DEFAULT)?,
+            dialect: Dialect::read(settings),
+            layout: Layout::read_for(settings, Manner { time: with_zone, whole: &DATA })?,
+        }))
+    }
+}
+
+/// `2026-03-04 14:32:08.441+00`, whatever the zone of the session is.
+fn with_zone(at: Timestamp) -> String {
+    format!("{}+00", date_time(at))
+}
+
+fn tls(settings: &Settings) -> Result<SqlTls, SettingsError> {
+    let is_on = settings.0.get("tls").and_then(serde_json::Value::as_bool).unwrap_or(true);
+    match settings.text("ca_certificate") {
+        Some(_) if !is_on => Err(SettingsError::new("ca_certificate", "is there although `tls` is off; leave one out")),
+        Some(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(SqlTls::Authority(pem.to_owned())),
+        Some(_) => Err(SettingsError::new(
+            "ca_certificate",
+            "is no certificate in PEM; it begins with `-----BEGIN CERTIFICATE-----`",
+        )),
+        None if is_on => Ok(SqlTls::Public),
+        None => Ok(SqlTls::None),
+    }
+}
+
+/// One table of one server.
+struct Table {
+    server: SqlServer,
+    schema: String,
+    name: String,
+    dialect: Dialect,
+    layout: Layout,
+}
+
+impl Outlet for Table {
+    fn prepare(&self, batch: &Batch<'_>, _: &mut Progress) -> Step {
+        let rows = Rows::of(batch, &self.layout);
+        if rows.rows.is_empty() {
+            return Step::Settle(rows.verdicts(|_| Verdict::Delivered));
+        }
+        let (statement, arrays) = statement::insert(self, rows.rows);
+        Step::Send(self.call(statement, arrays))
+    }
+
+    fn advance(&self, batch: &Batch<'_>, _: &mut Progress, reply: &Reply) -> Step {
+        match &reply.code {
+            None if reply.is_success() => Step::Settle(Rows::of(batch, &self.layout).verdicts(|_| Verdict::Delivered)),
+            code => reply::judge(self, batch, code.as_deref().unwrap_or_default(), reply),
+        }
+    }
+
+    fn survey(&self, _: &Means<'_>) -> Option<Vec<Call>> {
+        Some(provision::survey(self))
+    }
+
+    fn plan(&self, _: &Means<'_>, replies: &[Reply]) -> Result<Vec<Action>, String> {
+        provision::plan(self, replies)
+    }
+
+    fn is_done(&self, reply: &Reply) -> Result<(), String> {
+        provision::is_done(reply)
+    }
+}
+
+impl Table {
+    /// `"schema"."table"`.
+    fn quoted(&self) -> String {
+        format!("{}.{}", in_double_quotes(&self.schema), in_double_quotes(&self.name))
+    }
+
+    fn call(&self, statement: String, arrays: Vec<Vec<Option<String>>>) -> Call {
+        Call::Sql(SqlCall { server: self.server.clone(), statement, arrays })
+    }
+}
