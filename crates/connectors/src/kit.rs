@@ -182,7 +182,9 @@ fn as_text(step: &Step) -> String {
 /// JSON spread out, so that a person can review it; anything else as it is.
 fn readable(body: &str) -> String {
     match serde_json::from_str::<serde_json::Value>(body) {
-        Ok(value @ serde_json::Value::Object(_)) => serde_json::to_string_pretty(&value).unwrap(),
+        Ok(value @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) => {
+            serde_json::to_string_pretty(&value).unwrap()
+        }
         _ => body.to_owned(),
     }
 }

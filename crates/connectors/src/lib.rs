@@ -3,18 +3,21 @@
 //! A connector turns events into calls and replies into verdicts; the engine does everything else. Adding one is one file
 //! here, one line in [`ALL`] and one fixture.
 
+mod amplitude;
 mod bus;
 mod chat;
 mod clickhouse;
 mod common;
 mod discord;
 mod email;
+mod mixpanel;
 mod nats;
 mod postgres;
 mod s3;
 mod segment;
 mod slack;
 mod teams;
+mod tracking;
 mod warehouse;
 mod webhook;
 mod zapier;
@@ -27,6 +30,8 @@ pub static ALL: &[&dyn Connector] = &[
     &zapier::Zapier,
     &email::Email,
     &segment::Segment,
+    &amplitude::Amplitude,
+    &mixpanel::Mixpanel,
     &slack::Slack,
     &discord::Discord,
     &teams::Teams,

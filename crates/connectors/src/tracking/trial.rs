@@ -1,0 +1,68 @@
+//! A connector against a vendor's look-alike, without a network and without an engine: steps are taken in turn, a batch
+//! that is refused whole is halved, and what is to be tried again is tried again.
+
+use domain::connector::{Call, HttpCall, Outlet, Progress, Reply, Step};
+use domain::{Event, Verdict};
+use vendors::{Book, Request, Vendor};
+
+use crate::kit::{NOW, with_batch};
+
+/// Most calls about one batch; more would go on for ever.
+const CALLS_MAX: u32 = 20;
+
+/// Hands events over as the engine would, without retries, and says what became of each.
+pub(crate) fn deliver(
+    outlet: &dyn Outlet,
+    events: &[Event],
+    vendor: &mut impl Vendor,
+    book: &mut Book,
+) -> Vec<Verdict> {
+    deliver_with(outlet, events, vendor, book, |request| request)
+}
+
+/// The same with a hand on every request.
+pub(crate) fn deliver_with(
+    outlet: &dyn Outlet,
+    events: &[Event],
+    vendor: &mut impl Vendor,
+    book: &mut Book,
+    touch: fn(Request) -> Request,
+) -> Vec<Verdict> {
+    let end = with_batch(events, false, |batch| {
+        let mut progress = Progress::default();
+        let mut step = outlet.prepare(batch, &mut progress);
+        for replies in 1..=CALLS_MAX {
+            let (Step::Send(Call::Http(call)) | Step::SendOnce { call: Call::Http(call), .. }) = &step else {
+                return step;
+            };
+            let reply = answered(vendor.answer(&touch(request(call)), book));
+            progress.replies = replies;
+            step = outlet.advance(batch, &mut progress, &reply);
+        }
+        panic!("the connector never comes to an end: {step:?}")
+    });
+    match end {
+        Step::Settle(verdicts) => verdicts,
+        Step::Split { alone } if events.len() == 1 => vec![alone],
+        Step::Split { .. } => {
+            let (first, second) = events.split_at(events.len() / 2);
+            let mut verdicts = deliver_with(outlet, first, vendor, book, touch);
+            verdicts.extend(deliver_with(outlet, second, vendor, book, touch));
+            verdicts
+        }
+        step => panic!("no verdict: {step:?}"),
+    }
+}
+
+fn request(call: &HttpCall) -> Request {
+    let target = url::Url::parse(&call.url).unwrap();
+    let target = &target[url::Position::BeforePath..];
+    call.headers
+        .iter()
+        .fold(Request::new(call.method, target, call.body.clone()), |request, (name, value)| request.with(name, value))
+}
+
+fn answered(answer: vendors::Answer) -> Reply {
+    let headers = answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Reply { status: answer.status, code: None, headers, body: answer.body, received_at: NOW }
+}
