@@ -27,16 +27,21 @@ pub(crate) fn wait(reply: &Reply, otherwise: Duration) -> Verdict {
     Verdict::Wait { after: asked_wait(reply).unwrap_or(otherwise).max(WAIT_MIN), message: said(reply) }
 }
 
-/// What the reply says, for a person: the beginning of its body on one line. `None` if it says nothing, or says it in
-/// HTML, which is some proxy's page and no word of the vendor's.
+/// What the reply says, for a person: the message of a JSON error or else the beginning of the body, on one line. `None`
+/// if it says nothing, or says it in HTML, which is some proxy's page and no word of the vendor's.
 pub(crate) fn said(reply: &Reply) -> Option<String> {
     let text = reply.text();
     let text = text.trim();
     if text.is_empty() || text.starts_with('<') {
         return None;
     }
-    Some(on_one_line(text, SAID_CHARS_MAX))
+    let body = if text.starts_with('{') { reply.json().unwrap_or_default() } else { serde_json::Value::Null };
+    let message = MESSAGES.iter().find_map(|pointer| body.pointer(pointer)?.as_str().filter(|text| !text.is_empty()));
+    Some(on_one_line(message.unwrap_or(text), SAID_CHARS_MAX))
 }
+
+/// Where vendors put the words of a JSON error.
+const MESSAGES: &[&str] = &["/message", "/Message", "/error/message", "/error", "/errors/0/message"];
 
 /// Whether a success is the page of somebody in between, a captive portal or a proxy, and no word of the vendor's.
 pub(crate) fn is_page(reply: &Reply) -> bool {
@@ -45,7 +50,8 @@ pub(crate) fn is_page(reply: &Reply) -> bool {
 
 /// The verdict on such a page from where `whom` should stand: nobody knows whether the vendor has seen the request.
 pub(crate) fn page(reply: &Reply, whom: &str) -> Verdict {
-    let message = format!("a web page was answered with {} in place of {whom}; something stands in between", reply.status);
+    let message =
+        format!("a web page was answered with {} in place of {whom}; something stands in between", reply.status);
     Verdict::Retry { after: None, reason: FailureReason::of_status(reply.status), message: Some(message) }
 }
 
@@ -98,6 +104,9 @@ mod tests {
         assert_eq!(said_of(&"x".repeat(500)), Some("x".repeat(200) + "…"));
         assert_eq!(said_of(" \n"), None);
         assert_eq!(said_of("<html>Bad gateway</html>"), None);
+        assert_eq!(said_of(r#"{"code": 1, "message": "No such\nthing"}"#), Some("No such thing".to_owned()));
+        assert_eq!(said_of(r#"{"error": {"message": "gone"}}"#), Some("gone".to_owned()));
+        assert_eq!(said_of(r#"{"message": "cut o"#), Some(r#"{"message": "cut o"#.to_owned()));
     }
 
     #[test]

@@ -36,8 +36,9 @@ everything, a wrong write key and the wrong region included, and swallows what i
 rules before it sends: an event that breaks one is a dead letter that names the rule. It cannot see a key or a region that is \
 wrong: send a test event and look for it under Connections › Sources › your source › Debugger.
 
-Segment forgets nothing of a repetition for about a day: the `messageId` is the id of the event behind a prefix that belongs \
-to the write key, so a retry, a replay and a resend arrive once. `timestamp` is when it happened, `sentAt` when it was sent.
+Segment recognises a `messageId` for about a day and a warehouse behind it for longer. Ours is the id of the event behind a \
+prefix that belongs to the write key, so a retry, a replay or a resend is counted once. `timestamp` is when it happened, \
+`sentAt` when it was sent.
 
 All of `data` becomes `properties`, with `source` (the name of the source and `_webhook`: `tolinku_webhook`) and \
 `original_event_type`; a `source` that the event names itself is kept as `original_source`. Five types have names, \

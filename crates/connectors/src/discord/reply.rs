@@ -7,7 +7,7 @@ use domain::connector::Reply;
 use domain::verdict::{FailureReason, PauseReason};
 use serde_json::Value;
 
-use crate::common::{asked_wait, in_brackets, is_page, on_one_line, page, retry, said};
+use crate::common::{asked_wait, in_brackets, is_page, on_one_line, page, said};
 
 /// How long to wait if Discord does not say.
 const WAIT: Duration = Duration::from_secs(5);
@@ -63,7 +63,11 @@ pub(super) fn judge(reply: &Reply) -> Verdict {
             Verdict::reject(FailureReason::Refused, message)
         }
         429 => throttled(reply),
-        _ => retry(reply),
+        status => Verdict::Retry {
+            after: asked_wait(reply),
+            reason: FailureReason::of_status(status),
+            message: self::error(reply),
+        },
     }
 }
 

@@ -62,7 +62,7 @@ fn closed(reply: &Reply) -> Verdict {
             "the channel is archived",
             "unarchive it in Slack or make a webhook for another channel, then resume",
         ),
-        "no_service" | "no_active_hooks" | "no_service_id" => {
+        "no_service" | "no_active_hooks" => {
             (PauseReason::Gone, "the webhook was removed or its app uninstalled", NEW_URL)
         }
         _ if matches!(reply.status, 401 | 403) => (PauseReason::Unauthorized, "the webhook may not post", NEW_URL),

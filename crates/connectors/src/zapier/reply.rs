@@ -7,12 +7,10 @@ use domain::connector::Reply;
 use domain::verdict::{FailureReason, PauseReason};
 use url::Url;
 
-use crate::common::{in_brackets, is_page, on_one_line, page, retry, said, wait};
+use crate::common::{in_brackets, is_page, page, retry, said, wait};
 
 /// How long to wait if the service does not say.
 const WAIT: Duration = Duration::from_secs(15);
-/// Most characters of an answer that are looked at.
-const SAID_CHARS_MAX: usize = 200;
 
 /// Whose hook it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +41,7 @@ impl Service {
 
     /// What a reply means.
     pub(super) fn judge(&self, reply: &Reply) -> Verdict {
-        let words = words(reply).unwrap_or_default();
+        let words = said(reply).unwrap_or_default();
         let says = |part: &str| words.to_lowercase().contains(part);
         match reply.status {
             // A workflow of n8n may answer with a page of its own.
@@ -110,7 +108,7 @@ impl Service {
     }
 
     fn says(&self, what: &str, reply: &Reply) -> String {
-        format!("{} {what}{}", self.name(), in_brackets(words(reply)))
+        format!("{} {what}{}", self.name(), in_brackets(said(reply)))
     }
 
     fn name(&self) -> &str {
@@ -120,10 +118,4 @@ impl Service {
             Self::Other(host) => host,
         }
     }
-}
-
-/// The message in a JSON answer, or the answer.
-fn words(reply: &Reply) -> Option<String> {
-    let message = reply.json().and_then(|body| body["message"].as_str().map(|text| on_one_line(text, SAID_CHARS_MAX)));
-    message.or_else(|| said(reply))
 }
