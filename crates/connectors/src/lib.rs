@@ -4,6 +4,7 @@
 //! here, one line in [`ALL`] and one fixture.
 
 mod amplitude;
+mod auth;
 mod bus;
 mod chat;
 mod clickhouse;
