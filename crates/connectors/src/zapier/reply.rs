@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::Verdict;
 use domain::connector::Reply;
+use domain::secret::MASK;
 use domain::verdict::{FailureReason, PauseReason};
 use url::Url;
 
@@ -13,30 +14,41 @@ use crate::common::{in_brackets, is_page, page, retry, said, wait};
 const WAIT: Duration = Duration::from_secs(15);
 
 /// Whose hook it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Service {
+pub(super) struct Service {
+    kind: Kind,
+    /// What to call it in a message.
+    name: String,
+    /// What of the URL is a credential: some answers repeat it.
+    secrets: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
     Zapier,
     Make,
-    /// n8n, or something like it, at this host.
-    Other(String),
+    /// n8n, or something like it.
+    Other,
 }
 
 impl Service {
     pub(super) fn of(url: &Url) -> Self {
         let host = url.host_str().unwrap_or_default();
         let is_under = |domain: &str| host == domain || host.ends_with(&format!(".{domain}"));
-        if is_under("zapier.com") {
-            Self::Zapier
+        let (kind, name) = if is_under("zapier.com") {
+            (Kind::Zapier, "Zapier")
         } else if is_under("make.com") || is_under("integromat.com") {
-            Self::Make
+            (Kind::Make, "Make")
         } else {
-            Self::Other(host.to_owned())
-        }
+            (Kind::Other, host)
+        };
+        let segments = url.path_segments().into_iter().flatten();
+        let secrets = segments.filter(|segment| segment.len() >= 4 && !KNOWN_SEGMENTS.contains(segment));
+        Self { kind, name: name.to_owned(), secrets: secrets.map(str::to_owned).collect() }
     }
 
     /// Whether it is a service on the public internet.
-    pub(super) const fn is_hosted(&self) -> bool {
-        !matches!(self, Self::Other(_))
+    pub(super) fn is_hosted(&self) -> bool {
+        self.kind != Kind::Other
     }
 
     /// What a reply means.
@@ -45,7 +57,7 @@ impl Service {
         let says = |part: &str| words.to_lowercase().contains(part);
         match reply.status {
             // A workflow of n8n may answer with a page of its own.
-            200..=299 if self.is_hosted() && is_page(reply) => page(reply, self.name()),
+            200..=299 if self.is_hosted() && is_page(reply) => page(reply, &self.name),
             200..=299 => Verdict::Delivered,
             400 | 429 if says("queue is full") || says("too many requests") => self.waited(reply),
             429 => self.waited(reply),
@@ -82,13 +94,13 @@ impl Service {
 
     /// The hook takes nothing any more.
     fn closed(&self, reply: &Reply) -> Verdict {
-        let (what, then) = match self {
-            Self::Zapier => ("has no such hook any more", "make a new catch hook and put its URL into `url`"),
-            Self::Make => (
+        let (what, then) = match self.kind {
+            Kind::Zapier => ("has no such hook any more", "make a new catch hook and put its URL into `url`"),
+            Kind::Make => (
                 "has no scenario behind this webhook any more",
                 "switch the scenario on, or make a new custom webhook and put its URL into `url`",
             ),
-            Self::Other(_) => (
+            Kind::Other => (
                 "has no active workflow behind this webhook",
                 "activate the workflow and see that `url` is its production URL",
             ),
@@ -100,22 +112,18 @@ impl Service {
     }
 
     fn key(&self) -> &'static str {
-        match self {
-            Self::Zapier => "copy the URL of the catch hook into `url` again",
-            Self::Make => "put the webhook's key into `make_apikey`",
-            Self::Other(_) => "put what the webhook node asks for under `headers`",
+        match self.kind {
+            Kind::Zapier => "copy the URL of the catch hook into `url` again",
+            Kind::Make => "put the webhook's key into `make_apikey`",
+            Kind::Other => "put what the webhook node asks for under `headers`",
         }
     }
 
     fn says(&self, what: &str, reply: &Reply) -> String {
-        format!("{} {what}{}", self.name(), in_brackets(said(reply)))
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Zapier => "Zapier",
-            Self::Make => "Make",
-            Self::Other(host) => host,
-        }
+        let said = said(reply).map(|said| self.secrets.iter().fold(said, |said, secret| said.replace(secret, MASK)));
+        format!("{} {what}{}", self.name, in_brackets(said))
     }
 }
+
+/// Parts of a path that everybody knows.
+const KNOWN_SEGMENTS: &[&str] = &["hooks", "catch", "silent", "standard", "webhook"];
