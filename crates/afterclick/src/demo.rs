@@ -1,6 +1,8 @@
-//! The demo: a server, a receiver and a sender in one process, and a plain account of what happens between them.
+//! The demo: a server, a sender, a receiver and three vendors' look-alikes in one process, and a plain account of what
+//! happens between them.
 
 mod board;
+mod office;
 mod receiver;
 mod sender;
 mod show;
@@ -16,11 +18,13 @@ use tempfile::TempDir;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cli::{Failure, Interrupts, Outcome};
+use crate::client::Client;
 use crate::config::{self, Config, Flags, Layers};
 use crate::server::{Credentials, GRACE, Server};
 use crate::{random, wire};
 
 use board::Board;
+use office::{Desks, Office};
 use receiver::{Inbox, Receiver};
 use sender::Sender;
 
@@ -55,6 +59,9 @@ struct Stage {
     admin_key: String,
     secret: Secret,
     board: tokio::sync::Mutex<Board>,
+    office: Office,
+    /// What the first round owes to the office.
+    owed: Desks,
     receiver_address: std::net::SocketAddr,
     /// Deleted when the demo ends.
     _data_dir: TempDir,
@@ -68,11 +75,16 @@ impl Stage {
         let data_dir =
             tempfile::Builder::new().prefix("afterclick-demo-").tempdir().context("no temporary directory")?;
         let secret = random_secret();
-        let config = configuration(&inboxes, &receiver, &secret, &data_dir)?;
+        let office = Office::open();
+        let config = configuration(&inboxes, &receiver, &office, &secret, &data_dir)?;
+        let sent = samples().flat_map(|kind| kind.samples.iter().map(|_| kind.event_type));
+        let owed = Desks::owed(&config, sent);
         let (server, admin_key) = Server::start(&config, &Credentials::default()).await?;
         Ok(Self {
             server,
             admin_key: admin_key.unwrap_or_default(),
+            office,
+            owed,
             secret,
             receiver_address: receiver.address,
             board: Board::new(inboxes.iter().map(|inbox| inbox.name).collect(), receiver.arrivals).into(),
@@ -84,6 +96,9 @@ impl Stage {
     async fn play(&self, once: bool) -> Result<bool> {
         let mut board = self.board.lock().await;
         show::introduction(self.server.address, self.receiver_address);
+        let client = Client::new(&format!("http://{}", self.server.address), Some(self.admin_key.clone()), None)?;
+        let made = self.office.provision(&client).await?;
+        show::headings();
         let mut sender = Sender::new(self.server.address, &self.secret)?;
         let deadline = Instant::now() + ROUND_MAX;
         let Ok(arrived) = timeout_at(deadline, round(&mut sender, &mut board)).await else {
@@ -92,9 +107,12 @@ impl Stage {
         };
         let arrived = arrived?;
         let refused = show::what_else(&mut sender, &board).await?;
-        show::summary(&board);
-        if once || !(arrived && refused) {
-            return Ok(arrived && refused);
+        let filled = self.office.until(self.owed, deadline.saturating_duration_since(Instant::now())).await;
+        show::office(&self.office, self.owed, &made);
+        show::summary(&board, self.office.desks());
+        let is_good = arrived && refused && filled;
+        if once || !is_good {
+            return Ok(is_good);
         }
         show::invitation(self.server.address, &self.admin_key, &self.secret);
         self.go_on(&mut sender, &mut board).await?;
@@ -122,6 +140,7 @@ impl Stage {
                         }
                         None => show::visitor(&event_id, &event_type, board),
                     }
+                    show::desks(self.office.desks());
                 }
             }
         }
@@ -130,7 +149,6 @@ impl Stage {
 
 /// Sends every sample of every type and waits for each to arrive everywhere; whether every signature was genuine.
 async fn round(sender: &mut Sender, board: &mut Board) -> Result<bool> {
-    show::headings();
     let mut genuine = true;
     for kind in samples() {
         let mut sent = Vec::new();
@@ -169,7 +187,13 @@ fn random_secret() -> Secret {
 }
 
 /// The demo's configuration, through the same door as everybody's.
-fn configuration(inboxes: &[Inbox], receiver: &Receiver, secret: &Secret, data_dir: &TempDir) -> Result<Config> {
+fn configuration(
+    inboxes: &[Inbox],
+    receiver: &Receiver,
+    office: &Office,
+    secret: &Secret,
+    data_dir: &TempDir,
+) -> Result<Config> {
     let waits: Vec<_> = RETRY_WAITS.iter().map(|wait| format!("\"{}\"", retry::format_wait(*wait))).collect();
     let source = format!("[[source]]\nname = \"{SOURCE}\"\nkind = \"tolinku\"\nsecrets = [\"{}\"]\n", secret.expose());
     let destination = |inbox: &Inbox| {
@@ -186,6 +210,7 @@ fn configuration(inboxes: &[Inbox], receiver: &Receiver, secret: &Secret, data_d
         )
     };
     let file: String = std::iter::once(source).chain(inboxes.iter().map(destination)).collect();
+    let file = file + &office.configuration();
     let flags = Flags {
         listen: Some("127.0.0.1:0".to_owned()),
         data_dir: Some(data_dir.path().display().to_string()),

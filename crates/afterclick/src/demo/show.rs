@@ -9,13 +9,16 @@ use http::StatusCode;
 
 use super::SOURCE;
 use super::board::Board;
+use super::office::{Desks, Office};
 use super::receiver::STUMBLES;
 use super::sender::{Sender, Sent};
-use crate::cli::{Paint, now, say};
+use crate::cli::{Paint, count, now, say};
 
 /// Width of the column of event types, and of the one of times.
 const TYPE_CHARS: usize = 28;
 const TIME_CHARS: usize = 10;
+/// How many names of events are shown.
+const NAMES_SHOWN: usize = 4;
 
 /// Who takes part.
 pub(super) fn introduction(server: SocketAddr, receiver: SocketAddr) {
@@ -26,6 +29,7 @@ pub(super) fn introduction(server: SocketAddr, receiver: SocketAddr) {
     say(&format!("  server    http://{server}   stores each event on disk, then delivers it"));
     say(&format!("  receiver  http://{receiver}   five destinations, each with its own way to check a signature;"));
     say(&format!("            the fifth answers \"503, not now\" to the first {STUMBLES} tries of every event"));
+    say("  office    look-alikes of Slack, Segment and ClickHouse, in this process and without an account");
     say("");
     say("Now a link platform reports what its users did, every kind of event there is, as signed webhooks. The server");
     say(
@@ -97,14 +101,51 @@ pub(super) async fn what_else(sender: &mut Sender, board: &Board) -> Result<bool
     Ok(duplicate && refused)
 }
 
+/// What the same events came to where teams work.
+pub(super) fn office(office: &Office, owed: Desks, made: &[String]) {
+    let desks = office.desks();
+    say("");
+    say("The same events went to where teams work, each vendor in its own language:");
+    say("");
+    let clicks = "clicks are left to the others";
+    desk("chat", "Slack", desks.chat, owed.chat, "message", clicks);
+    if let Some(message) = office.latest_message() {
+        detail(&format!("the latest: {message}"));
+    }
+    let (names, calls) = office.cdp_names();
+    desk("CDP", "Segment", desks.cdp, owed.cdp, "track call", &format!("in {}", count(calls, "request")));
+    let names: Vec<_> = names.iter().take(NAMES_SHOWN).map(|(name, count)| format!("{name} {count}")).collect();
+    detail(&(names.join(", ") + ", …"));
+    let inserts = format!("in {}", count(office.inserts(), "insert"));
+    desk("warehouse", "ClickHouse", desks.warehouse, owed.warehouse, "row", &inserts);
+    made.iter().for_each(|made| detail(&format!("made before the first event: {made}")));
+}
+
+/// What has come to the office so far.
+pub(super) fn desks(Desks { chat, cdp, warehouse }: Desks) {
+    say(&Paint::for_stdout().dim(&format!("  {:TYPE_CHARS$}chat {chat} · CDP {cdp} · warehouse {warehouse}", "")));
+}
+
+fn desk(what: &str, vendor: &str, has: usize, owed: usize, noun: &str, how: &str) {
+    let paint = Paint::for_stdout();
+    let is_full = has == owed;
+    let mark = if is_full { paint.good("✓") } else { paint.bad("✗") };
+    let of = if is_full { String::new() } else { format!(" of {owed}") };
+    say(&format!("  {mark} {what:10} {vendor:11} {}{of}, {how}", count(has, noun)));
+}
+
+fn detail(text: &str) {
+    say(&Paint::for_stdout().dim(&format!("    {:22} {text}", "")));
+}
+
 /// The result.
-pub(super) fn summary(board: &Board) {
+pub(super) fn summary(board: &Board, desks: Desks) {
     let totals = board.totals();
     let paint = Paint::for_stdout();
     say("");
-    let destinations = board.inboxes.len();
-    let numbers =
-        format!("{} events in, {} deliveries out to {destinations} destinations", totals.events, totals.accepted);
+    let destinations = board.inboxes.len() + 3;
+    let deliveries = totals.accepted as usize + desks.chat + desks.cdp + desks.warehouse;
+    let numbers = format!("{} events in, {deliveries} deliveries out to {destinations} destinations", totals.events);
     match totals.refused {
         0 => say(&paint.bold(&format!("{numbers}, every signature verified by its receiver."))),
         refused => say(&paint.bad(&format!("{numbers}; {refused} had a signature that their receiver refused."))),
@@ -116,8 +157,8 @@ pub(super) fn too_late(board: &Board, after: Duration) {
     let paint = Paint::for_stdout();
     say("");
     say(&paint.bad(&format!("Not everything arrived within {} s:", after.as_secs())));
-    for (inbox, count) in board.missing() {
-        say(&format!("  {inbox} still waits for {}", crate::cli::count(count, "event")));
+    for (inbox, missing) in board.missing() {
+        say(&format!("  {inbox} still waits for {}", count(missing, "event")));
     }
 }
 
