@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{DESTINATION_SECRET, Setup, argument, program, run};
+use crate::support::{DESTINATION_SECRET, Server, Setup, argument, program, run};
 
 #[test]
 fn every_example_is_accepted() {
@@ -47,9 +47,49 @@ fn the_example_of_every_connector_is_complete() {
     run(&mut command, &["config", "check", &setup.config()]).ended(0).prints(&format!("{count} destinations"));
 }
 
+/// The guides that walk through an example of the same name.
+const GUIDES: [&str; 4] = ["segment", "slack-alerts", "clickhouse", "welcome-mail"];
+
+#[test]
+fn a_guide_shows_its_example_as_it_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for name in GUIDES {
+        let guide = std::fs::read_to_string(root.join(format!("docs/guides/{name}.md"))).unwrap();
+        let example = std::fs::read_to_string(root.join(format!("examples/{name}.toml"))).unwrap();
+        assert!(guide.contains(&example), "docs/guides/{name}.md does not show examples/{name}.toml as it is");
+    }
+}
+
+#[test]
+fn the_file_of_a_guide_starts_and_every_destination_of_it_can_be_previewed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for name in GUIDES {
+        let text = std::fs::read_to_string(root.join(format!("examples/{name}.toml"))).unwrap();
+        let setup = Setup::with(&text);
+        let mut command = setup.command();
+        for variable in variables(&text) {
+            command.env(variable, placeholder(variable));
+        }
+        let server = Server::start(&mut command);
+        let destinations = server.get("/v1/destinations");
+        for destination in destinations["data"].as_array().unwrap() {
+            let of = destination["name"].as_str().unwrap();
+            // A mail needs an address, which no sample has; the others have something to send.
+            let preview = server.run(&["destinations", "preview", of]).ended(0);
+            let told = if name == "welcome-mail" { &preview.stderr } else { &preview.stdout };
+            let expect = if name == "welcome-mail" { "no address to mail to" } else { "POST https://" };
+            assert!(told.contains(expect), "{name}, {of}: {told}");
+        }
+    }
+}
+
 /// Something that a setting of this name takes.
 fn placeholder(name: &str) -> &'static str {
-    if name.ends_with("URL") { "https://receiver.example.com/hooks" } else { DESTINATION_SECRET }
+    match name {
+        _ if name.starts_with("SLACK_") => "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXX",
+        _ if name.ends_with("URL") => "https://receiver.example.com/hooks",
+        _ => DESTINATION_SECRET,
+    }
 }
 
 /// The names in `${…}`.

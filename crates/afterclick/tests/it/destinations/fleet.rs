@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use peers::ClickHouse;
 use serde_json::json;
+use vendors::discord::Discord;
 use vendors::mail_api::MailApi;
 use vendors::segment::Segment;
 use vendors::slack::Slack;
 use vendors::smtp::Smtp;
+use vendors::teams::Teams;
 use vendors::{Answer, Book, Fault, Faults, Request, Simulator, Vendor, clickhouse as look_alike};
 
 use super::relay::Relay;
@@ -51,17 +53,19 @@ pub(super) fn start(seed: u64, events: &mut [Event]) -> Vec<Member> {
     let nobody = events.iter().filter(|event| event.is_install()).nth(42).expect("many installs").mark.clone();
 
     let mut members = vec![
-        webhook(seed ^ 1),
-        segment(seed ^ 2).poisoned(&essay, "too_large"),
-        slack(seed ^ 3),
-        clickhouse_look_alike(seed ^ 4),
-        resend(seed ^ 10),
-        postmark(seed ^ 11),
-        send_grid(seed ^ 12),
-        smtp(seed ^ 13, &nobody),
+        webhook(seed + 1),
+        segment(seed + 2).poisoned(&essay, "too_large"),
+        slack(seed + 3),
+        clickhouse_look_alike(seed + 4),
+        discord(seed + 7),
+        teams(seed + 8),
+        resend(seed + 10),
+        postmark(seed + 11),
+        send_grid(seed + 12),
+        smtp(seed + 13, &nobody),
     ];
-    let old = ClickHouse::start().map(|peer| clickhouse("clickhouse-18", " FINAL", peer, seed ^ 5));
-    let current = ClickHouse::start_current().map(|peer| clickhouse("clickhouse-26", " FINAL", peer, seed ^ 6));
+    let old = ClickHouse::start().map(|peer| clickhouse("clickhouse-18", " FINAL", peer, seed + 5));
+    let current = ClickHouse::start_current().map(|peer| clickhouse("clickhouse-26", " FINAL", peer, seed + 6));
     members.extend(old.into_iter().chain(current).map(|member| member.poisoned(&fortune, "refused")));
     members
 }
@@ -130,6 +134,7 @@ const ALL: &str = "events = [\"*\"]\nrate = 2000";
 const ALL_IN_BATCHES: &str = "events = [\"*\"]\nrate = 2000\nbatch = { items = 20, wait = \"100ms\" }";
 /// What people are bothered with.
 const FEW: &str = "events = [\"*\"]\nwhen = \"data.loud\"\nrate = 2000";
+const MESSAGE: &str = "*{{ type }}* {{ data.campaign }} {{ data.mark }}";
 const WELCOMES: &str = "events = [\"install.tracked\"]\nrate = 2000";
 
 /// About a fifth of the requests of a vendor that takes one event at a time. Waits that it asks for are rare, because
@@ -186,13 +191,23 @@ fn segment(seed: u64) -> Member {
 
 fn slack(seed: u64) -> Member {
     let simulator = Slack::without_limit().start(with_pages(seldom(seed)));
-    let settings = [
-        ("url", &*simulator.hook_url()),
-        ("host_check", "false"),
-        ("text", "*{{ type }}* {{ data.campaign }} {{ data.mark }}"),
-    ];
+    let settings = [("url", &*simulator.hook_url()), ("host_check", "false"), ("text", MESSAGE)];
     let config = section("slack", "slack", FEW, &settings);
     Member::simulated("slack", config, simulator).gets(Event::is_loud).promises(Promise::AtLeastOnce)
+}
+
+fn discord(seed: u64) -> Member {
+    let simulator = Discord::without_limit().start(with_pages(seldom(seed)).with(Fault::PartialFailure, 20));
+    let settings = [("url", &*simulator.hook_url()), ("host_check", "false"), ("text", MESSAGE)];
+    let config = section("discord", "discord", FEW, &settings);
+    Member::simulated("discord", config, simulator).gets(Event::is_loud).promises(Promise::AtLeastOnce)
+}
+
+fn teams(seed: u64) -> Member {
+    let simulator = Teams::without_limit().start(seldom(seed));
+    let settings = [("url", &*simulator.hook_url()), ("host_check", "false"), ("text", MESSAGE)];
+    let config = section("teams", "teams", FEW, &settings);
+    Member::simulated("teams", config, simulator).gets(Event::is_loud).promises(Promise::AtLeastOnce)
 }
 
 fn clickhouse_look_alike(seed: u64) -> Member {

@@ -1,9 +1,11 @@
 //! Destinations end to end: the real program, its API and its command line, against simulators of the vendors and real
 //! servers.
 
+mod failures;
 mod fleet;
 mod relay;
 mod sdk;
 mod storm;
 mod tally;
 mod traffic;
+mod warehouses;

@@ -138,7 +138,7 @@ fn judge_one(client: &Client, member: &Member, events: &[Event]) -> Vec<String> 
             continue;
         }
         match (member.promise, times, died) {
-            (Promise::Once, 1, None) | (Promise::AtLeastOnce, 1.., None) | (Promise::AtMostOnce, 1, None) => {}
+            (Promise::Once | Promise::AtMostOnce, 1, None) | (Promise::AtLeastOnce, 1.., None) => {}
             (Promise::AtMostOnce, 0 | 1, Some(letter)) if letter.delivery["reason"] == "unknown_outcome" => {}
             (_, _, Some(letter)) => find(format!("{mark} is there {times} times and dead: {}", letter.delivery)),
             (_, _, None) => find(format!("{mark} ({}) is there {times} times", event.event_type)),

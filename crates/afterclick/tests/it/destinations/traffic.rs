@@ -14,7 +14,7 @@ const PER_CALL: usize = 50;
 const LOUD_EVERY: usize = 60;
 
 /// What a mark begins with; six digits follow.
-pub(super) const MARK: &str = "mark-";
+pub(super) const MARK: &str = "mark";
 
 /// An event that is to be published.
 #[derive(Debug, Clone)]
@@ -61,7 +61,8 @@ pub(super) fn mixed(count: usize) -> Vec<Event> {
 /// The marks that stand in a text.
 pub(super) fn marks_in(text: &str) -> BTreeSet<&str> {
     let end = MARK.len() + 6;
-    text.match_indices(MARK).filter_map(|(at, _)| text.get(at..at + end)).collect()
+    let marks = text.match_indices(MARK).filter_map(|(at, _)| text.get(at..at + end));
+    marks.filter(|mark| mark.bytes().skip(MARK.len()).all(|byte| byte.is_ascii_digit())).collect()
 }
 
 /// Publishes all of them through a server that may be killed at any moment: what was not answered is published again
@@ -80,6 +81,6 @@ pub(super) fn publish(events: &[Event], servers: &Receiver<Client>, mut publishe
 
 #[test]
 fn marks_are_found_wherever_they_stand() {
-    let text = "x mark-000001 \"mark-000002@example.org\" mark-00";
-    assert_eq!(marks_in(text).into_iter().collect::<Vec<_>>(), ["mark-000001", "mark-000002"]);
+    let text = "a mark000001 \"mark000002@example.org\" mark00";
+    assert_eq!(marks_in(text).into_iter().collect::<Vec<_>>(), ["mark000001", "mark000002"]);
 }

@@ -1,0 +1,283 @@
+//! What a person must mend: one clear message that says who must do what, everything held, and nothing lost.
+
+use peers::{ClickHouse, Postgres};
+use serde_json::{Value, json};
+use vendors::mail_api::MailApi;
+use vendors::segment::Segment;
+use vendors::slack::{Hook, Slack};
+use vendors::smtp::Smtp;
+use vendors::{Faults, Simulator, Vendor as _, clickhouse as look_alike, discord, teams};
+
+use super::tally::{Tally, count_marks};
+use super::traffic::{self, Event};
+use crate::support::{Server, Setup, until};
+
+/// Events before and after the destination is paused.
+const BEFORE: usize = 7;
+const AFTER: usize = 5;
+
+/// A destination that cannot work as it is.
+struct Trouble {
+    connector: &'static str,
+    settings: Value,
+    /// Why it is paused, and what stands in the message: what is wrong, and what to do.
+    reason: &'static str,
+    says: Vec<&'static str>,
+}
+
+/// Runs into the trouble, mends it, and looks whether everything arrived exactly once.
+#[track_caller]
+fn check(trouble: &Trouble, mend: impl FnOnce(&Server), look: impl Fn() -> Tally) {
+    let server = Setup::new().start();
+    server.send(
+        "POST",
+        "/v1/destinations",
+        &json!({
+            "name": "troubled", "connector": trouble.connector, "events": ["*"], "settings": trouble.settings,
+            "rate": 1000, "batch": { "wait": "50ms" },
+        }),
+    );
+    let events = traffic::mixed(BEFORE + AFTER);
+    let publish = |events: &[Event]| server.publish(&events.iter().map(|event| event.envelope.clone()).collect());
+
+    publish(&events[..BEFORE]);
+    let paused = until("the destination to be paused", || {
+        let paused = server.get("/v1/destinations/troubled")["paused"].take();
+        (!paused.is_null()).then_some(paused)
+    });
+    publish(&events[BEFORE..]);
+    assert_eq!(paused["reason"], trouble.reason, "{paused}");
+    let message = paused["message"].as_str().unwrap_or_default();
+    for part in &trouble.says {
+        assert!(message.contains(part), "`{message}` does not say `{part}`");
+    }
+    wait_for_all(&server, &events, "held");
+    assert!(look().times.is_empty(), "{:?} came through", look().times);
+
+    mend(&server);
+    server.run(&["destinations", "resume", "troubled"]).ended(0).prints("troubled running");
+    wait_for_all(&server, &events, "delivered");
+    let times = look().times;
+    let expected = count_marks(events.iter().map(|event| &event.mark));
+    assert_eq!(times, expected, "each exactly once");
+    assert!(server.get("/v1/destinations/troubled")["paused"].is_null());
+}
+
+/// Waits until the deliveries of all events are in this state.
+fn wait_for_all(server: &Server, events: &[Event], state: &str) {
+    until(&format!("{} deliveries that are {state}", events.len()), || {
+        let deliveries = server.get("/v1/destinations/troubled/deliveries");
+        let deliveries = deliveries["data"].as_array()?;
+        let dead = deliveries.iter().find(|delivery| delivery["state"] == "dead");
+        assert!(dead.is_none(), "{}", dead.unwrap());
+        let there = deliveries.iter().filter(|delivery| delivery["state"] == state).count();
+        (there == events.len()).then_some(())
+    });
+}
+
+/// Changes settings of the destination.
+fn set(settings: Value) -> impl FnOnce(&Server) {
+    move |server| drop(server.send("PATCH", "/v1/destinations/troubled", &json!({ "settings": settings })))
+}
+
+fn provision(server: &Server) {
+    server.run(&["destinations", "provision", "troubled", "--yes"]).ended(0);
+}
+
+fn tally<V: Send + 'static>(simulator: &Simulator<V>) -> impl Fn() -> Tally {
+    || Tally::of(simulator)
+}
+
+#[test]
+fn segments_refusal_of_a_write_key_holds_everything() {
+    let rudder = Segment::rudder_stack().start(Faults::none());
+    let trouble = Trouble {
+        connector: "segment",
+        settings: json!({ "write_key": "mistyped", "host": rudder.url() }),
+        reason: "unauthorized",
+        says: vec![
+            "refused the write key (Invalid Write Key)",
+            "copy the key of the source into `write_key`",
+            "resume",
+        ],
+    };
+    check(&trouble, set(json!({ "write_key": "write-key" })), tally(&rudder));
+}
+
+#[test]
+fn a_removed_webhook_of_slack_holds_everything() {
+    for (hook, reason, says) in [
+        (Hook::NoService, "gone", ["the webhook was removed", "make a new incoming webhook"]),
+        (Hook::ChannelArchived, "gone", ["the channel is archived", "unarchive it in Slack"]),
+        (Hook::ActionProhibited, "misconfigured", ["an administrator of the workspace forbids", "ask them to allow"]),
+    ] {
+        let slack = Slack { hook, ..Slack::without_limit() }.start(Faults::none());
+        let trouble = Trouble {
+            connector: "slack",
+            settings: json!({ "url": slack.hook_url(), "host_check": false, "text": "{{ data.mark }}" }),
+            reason,
+            says: vec![says[0], says[1], "resume"],
+        };
+        check(&trouble, |_| slack.vendor(|slack| slack.hook = Hook::Live), tally(&slack));
+    }
+}
+
+#[test]
+fn a_deleted_webhook_of_discord_holds_everything() {
+    let discord = discord::Discord { exists: false, ..discord::Discord::without_limit() }.start(Faults::none());
+    let trouble = Trouble {
+        connector: "discord",
+        settings: json!({ "url": discord.hook_url(), "host_check": false, "text": "{{ data.mark }}" }),
+        reason: "gone",
+        says: vec!["Unknown Webhook", "make a new webhook in the channel's settings", "resume"],
+    };
+    check(&trouble, |_| discord.vendor(|discord| discord.exists = true), tally(&discord));
+}
+
+#[test]
+fn a_flow_of_teams_that_is_off_holds_everything() {
+    let teams = teams::Teams { flow: teams::Flow::Disabled, ..teams::Teams::without_limit() }.start(Faults::none());
+    let trouble = Trouble {
+        connector: "teams",
+        settings: json!({ "url": teams.hook_url(), "host_check": false, "text": "{{ data.mark }}" }),
+        reason: "misconfigured",
+        says: vec!["switch", "resume"],
+    };
+    check(&trouble, |_| teams.vendor(|teams| teams.flow = teams::Flow::Live), tally(&teams));
+}
+
+#[test]
+fn a_table_that_is_not_there_yet_holds_everything() {
+    let server = look_alike::ClickHouse::new(look_alike::Release::Current).start(Faults::none());
+    let trouble = Trouble {
+        connector: "clickhouse",
+        settings: json!({ "url": server.url() }),
+        reason: "misconfigured",
+        says: vec!["there is no table `default.deep_link_events`", "destinations provision", "resume"],
+    };
+    check(&trouble, provision, tally(&server));
+}
+
+#[test]
+fn a_wrong_password_of_clickhouse_holds_everything() {
+    for peer in [ClickHouse::start(), ClickHouse::start_current()].into_iter().flatten() {
+        let trouble = Trouble {
+            connector: "clickhouse",
+            settings: json!({
+                "url": peer.url(), "database": ClickHouse::DATABASE, "user": ClickHouse::USER, "password": "mistyped",
+            }),
+            reason: "unauthorized",
+            says: vec!["ClickHouse refuses the login", "set `user` and `password`", "resume"],
+        };
+        let mend = |server: &Server| {
+            set(json!({ "password": ClickHouse::PASSWORD }))(server);
+            provision(server);
+        };
+        check(&trouble, mend, || {
+            let there = peer.query("EXISTS TABLE deep_link_events").unwrap().starts_with('1');
+            let rows = if there {
+                peer.query("SELECT raw FROM deep_link_events FORMAT TSVRaw").unwrap()
+            } else {
+                String::new()
+            };
+            Tally { times: count_marks(rows.lines()), ..Tally::default() }
+        });
+    }
+}
+
+#[test]
+fn a_wrong_password_of_postgres_and_a_table_that_lacks_a_column_hold_everything() {
+    let Some(peer) = Postgres::start() else { return };
+    peer.query("CREATE TABLE deep_link_events (event_id text PRIMARY KEY, event_type text)").unwrap();
+    let settings = json!({
+        "host": "127.0.0.1", "port": peer.port(), "database": Postgres::DATABASE, "user": Postgres::USER,
+        "password": Postgres::PASSWORD, "tls": false,
+    });
+    let look = || {
+        let column = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'deep_link_events' AND column_name = 'data'";
+        let there = peer.query(column).unwrap().trim() == "1";
+        let rows = if there { peer.query("SELECT data FROM deep_link_events").unwrap() } else { String::new() };
+        Tally { times: count_marks(rows.lines()), ..Tally::default() }
+    };
+    let trouble = Trouble {
+        connector: "postgres",
+        settings: settings.clone(),
+        reason: "misconfigured",
+        says: vec!["table `public.deep_link_events` lacks a column", "destinations provision", "resume"],
+    };
+    check(&trouble, provision, look);
+
+    peer.query("TRUNCATE deep_link_events").unwrap();
+    let mut settings = settings;
+    settings["password"] = json!("mistyped");
+    let trouble = Trouble {
+        connector: "postgres",
+        settings,
+        reason: "unauthorized",
+        says: vec!["PostgreSQL refuses the login of `afterclick`", "set `user`, `password`", "resume"],
+    };
+    check(&trouble, set(json!({ "password": Postgres::PASSWORD })), look);
+}
+
+/// A mail connector with its provider's settings.
+fn email(provider: &str, more: Value) -> Value {
+    let mut settings = json!({
+        "provider": provider, "from": "hello@acme.example", "subject": "Welcome", "text": "Hello {{ data.mark }}",
+    });
+    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    settings
+}
+
+#[test]
+fn a_mail_quota_that_is_used_up_holds_everything() {
+    let mut api = MailApi::without_limit();
+    api.resend.daily_quota = Some(0);
+    let api = api.start(Faults::none());
+    let trouble = Trouble {
+        connector: "email",
+        settings: email("resend", json!({ "api_key": "re_afterclick", "api_url": api.url() })),
+        reason: "quota",
+        says: vec!["Resend's daily quota is used up", "resume when it begins anew, or raise the plan"],
+    };
+    check(&trouble, |_| api.vendor(|api| api.resend.daily_quota = None), tally(&api));
+}
+
+#[test]
+fn a_revoked_token_of_a_mail_api_holds_everything() {
+    let api = MailApi::without_limit().start(Faults::none());
+    for (provider, key, says) in [
+        ("resend", "re_afterclick", "Resend refused the API key"),
+        ("postmark", "postmark-token", "Postmark refused the token (Bad or missing Server API token.)"),
+        ("sendgrid", "SG.afterclick", "SendGrid refused the API key"),
+    ] {
+        let before = Tally::of(&api).times;
+        let look = || {
+            let mut times = Tally::of(&api).times;
+            times.iter_mut().for_each(|(mark, times)| *times -= before.get(mark).copied().unwrap_or_default());
+            times.retain(|_, times| *times > 0);
+            Tally { times, ..Tally::default() }
+        };
+        let trouble = Trouble {
+            connector: "email",
+            settings: email(provider, json!({ "api_key": "revoked", "api_url": api.url() })),
+            reason: "unauthorized",
+            says: vec![says, "put ", "into `api_key`"],
+        };
+        check(&trouble, set(json!({ "api_key": key })), look);
+    }
+}
+
+#[test]
+fn a_mail_server_that_refuses_the_login_holds_everything() {
+    let smtp = Smtp::new().with_login("mailer", "right").start(Faults::none());
+    let server = json!({
+        "host": "127.0.0.1", "port": smtp.address().port(), "tls": "none", "user": "mailer", "password": "wrong",
+    });
+    let trouble = Trouble {
+        connector: "email",
+        settings: email("smtp", server),
+        reason: "unauthorized",
+        says: vec!["the mail server refused the login (535", "put the right `user` and `password`"],
+    };
+    check(&trouble, set(json!({ "password": "right" })), tally(&smtp));
+}
