@@ -160,8 +160,9 @@ fn failure(verdict: &Verdict, status: Option<u16>) -> Option<FailureReason> {
 fn message(verdict: &Verdict, reason: Option<FailureReason>, status: Option<u16>) -> Option<String> {
     let reason = reason?;
     match verdict {
-        Verdict::Pause { message, .. } | Verdict::Skip { message } => return Some(message.clone()),
-        Verdict::Retry { message: Some(message), .. }
+        Verdict::Pause { message, .. }
+        | Verdict::Skip { message }
+        | Verdict::Retry { message: Some(message), .. }
         | Verdict::Wait { message: Some(message), .. }
         | Verdict::Reject { message: Some(message), .. } => return Some(message.clone()),
         _ => {}

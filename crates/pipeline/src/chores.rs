@@ -10,12 +10,13 @@ use domain::DeliveryId;
 use domain::DestinationId;
 use domain::delivery::State;
 use domain::verdict::PauseReason;
-use storage::{Append, Fence, NewEvent, OnKnown, StoreError};
+use storage::{Append, Fence, Memo, NewEvent, OnKnown, StoreError};
 use tokio::time::sleep;
 
 use crate::desk::Outcomes;
 use crate::engine::Engine;
 use crate::lane::Chore;
+use crate::memory::Patience;
 use crate::registry::RegistryError;
 
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
@@ -25,8 +26,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 const ANNOUNCE_TRIES_MAX: u32 = 20;
 
 /// Records outcomes and the operational events they cause.
-pub(crate) async fn settle(engine: Arc<Engine>, outcomes: Outcomes) -> Chore {
-    let Outcomes { settlements, batches } = outcomes;
+pub(crate) async fn settle(engine: Arc<Engine>, of: DestinationId, outcomes: Outcomes) -> Chore {
+    let Outcomes { settlements, memos, batches } = outcomes;
     let pending = settlements.iter().map(|settlement| settlement.standing).filter(|at| at.state == State::Pending);
     let retries_due = pending.map(|standing| standing.due_at).min();
     let mut pauses = Pauses::default();
@@ -36,6 +37,10 @@ pub(crate) async fn settle(engine: Arc<Engine>, outcomes: Outcomes) -> Chore {
             settled => break settled,
         }
     };
+    if settled.is_ok() && !memos.is_empty() {
+        // After a failure here the next start finds out by itself.
+        let _ = engine.remember(of, memos, Patience::Endless).await;
+    }
     Chore::Settled { batches, retries_due, settled }
 }
 
@@ -53,6 +58,13 @@ pub(crate) async fn release(engine: Arc<Engine>, leases: Vec<(DeliveryId, Fence)
         }
     }
     Chore::Released(engine.clock.now())
+}
+
+/// Changes what is remembered of a destination.
+pub(crate) async fn remember(engine: Arc<Engine>, of: DestinationId, memos: Vec<Memo>) -> Chore {
+    // What went wrong has been noted; the next start finds out by itself.
+    let _ = engine.remember(of, memos, Patience::Endless).await;
+    Chore::Remembered
 }
 
 /// Pauses a destination because of a verdict.

@@ -1,11 +1,13 @@
 //! Gathering: what a lane has in hand and not begun, and when it is enough for a batch.
 //!
 //! A batch begins when as many deliveries lie ready as it takes, or as many bytes, or when the oldest of them has waited
-//! for as long as it may. Halves of a batch that was refused whole go before everything else, each as it is.
+//! for as long as it may. Halves of a batch that was refused whole go before everything else, each as it is. Members of a
+//! sealed batch ([`crate::seals`]) wait for each other in a parcel of their own.
 //!
 //! Pure: the time is passed in.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::DeliveryId;
@@ -15,15 +17,24 @@ use tokio::time::Instant;
 
 use crate::attempt::ATTEMPT_MAX;
 use crate::registry::LiveDestination;
+use crate::seals::{self, SealId, Seals};
 
 /// A lease with less than this left is given back instead of tried.
 pub(crate) const LEASE_LEFT_MIN: Duration = Duration::from_secs(ATTEMPT_MAX.as_secs() + 10);
+/// Most deliveries of one digest, for a vendor that takes one event at a time otherwise.
+const DIGEST_ITEMS_MAX: usize = 1_000;
+/// How long the members of a sealed batch wait for the others before somebody looks where those are.
+const LOOK_AFTER: Duration = Duration::from_millis(500);
+
+/// What is needed to give a delivery back.
+pub(crate) type Leases = Vec<(DeliveryId, Fence)>;
 
 /// Deliveries that are tried together, in this order. There is always at least one.
 #[derive(Debug)]
 pub(crate) struct Pack {
     pub(crate) items: Vec<Owned>,
     pub(crate) lease_until: Instant,
+    pub(crate) seal: Option<SealId>,
     /// It is a part of a batch that was refused whole.
     is_part: bool,
 }
@@ -37,6 +48,8 @@ pub(crate) struct Gathering {
     /// Batches that are complete as they are.
     packs: VecDeque<Pack>,
     packed: usize,
+    /// Sealed batches of which some members are not in hand.
+    parcels: BTreeMap<SealId, Parcel>,
     /// Most items of a batch while one that is refused whole is being narrowed down and leases run short.
     narrowed_to: Option<usize>,
 }
@@ -45,28 +58,45 @@ pub(crate) struct Gathering {
 struct Laid {
     owned: Owned,
     lease_until: Instant,
-    laid_at: Instant,
+    since: Instant,
 }
 
-/// Most deliveries of one digest, for a vendor that takes one event at a time otherwise.
-const DIGEST_ITEMS_MAX: usize = 1_000;
+/// Members of a sealed batch that are in hand.
+#[derive(Debug)]
+struct Parcel {
+    members: Arc<[DeliveryId]>,
+    items: BTreeMap<DeliveryId, Owned>,
+    lease_until: Instant,
+    look_at: Instant,
+}
 
 /// How much goes into a batch of this destination.
 pub(crate) fn limits(live: &LiveDestination) -> BatchLimits {
-    let limits = live.connector.manifest().batch;
-    if live.destination.volume.digest_ms.is_none() {
-        return live.destination.batch.over(limits);
+    let mut limits = live.connector.manifest().batch;
+    if live.destination.volume.digest_ms.is_some() {
+        // What belongs into a digest is claimed at once when its time has come, so nothing waits in hand.
+        let items = if limits.items_max > 1 { limits.items_max } else { DIGEST_ITEMS_MAX };
+        limits = BatchLimits { items: items.min(DIGEST_ITEMS_MAX), linger_ms: 0, ..limits };
+    } else {
+        limits = live.destination.batch.over(limits);
     }
-    let items = if limits.items_max > 1 { limits.items_max } else { DIGEST_ITEMS_MAX };
-    // What belongs into a digest is claimed at once when its time has come, so nothing waits in hand.
-    BatchLimits { items, linger_ms: 0, ..limits }
+    if limits.keeps_boundaries {
+        limits.items = limits.items.min(seals::MEMBERS_MAX);
+    }
+    limits
 }
 
 impl Pack {
     /// Both halves of a batch of more than one.
-    pub(crate) fn halves(mut self) -> [Self; 2] {
-        let rest = self.items.split_off(self.items.len().div_ceil(2));
-        [Self { is_part: true, ..self }, Self { items: rest, lease_until: self.lease_until, is_part: true }]
+    pub(crate) fn halves(self) -> [Self; 2] {
+        let Self { mut items, lease_until, .. } = self;
+        let rest = items.split_off(items.len().div_ceil(2));
+        [items, rest].map(|items| Self { items, lease_until, seal: None, is_part: true })
+    }
+
+    /// Its deliveries.
+    pub(crate) fn members(&self) -> Vec<DeliveryId> {
+        self.items.iter().map(|owned| owned.id).collect()
     }
 
     /// What is needed to give it back.
@@ -76,12 +106,29 @@ impl Pack {
 }
 
 impl Gathering {
-    /// Takes up what was claimed.
-    pub(crate) fn lay(&mut self, work: Vec<Owned>, lease_until: Instant, now: Instant) {
+    /// Takes up what was claimed. Returns whether anything of it belongs to a sealed batch.
+    pub(crate) fn lay(&mut self, work: Vec<Owned>, lease_until: Instant, seals: Option<&Seals>, now: Instant) -> bool {
+        let mut has_members = false;
         for owned in work {
-            self.loose_bytes += owned.event.body.len();
-            self.loose.push_back(Laid { owned, lease_until, laid_at: now });
+            let sealed = seals.and_then(|seals| seals.of(owned.id).and_then(|id| Some((id, seals.get(id)?))));
+            if let Some((id, seal)) = sealed {
+                has_members = true;
+                let parcel = self.parcels.entry(id).or_insert_with(|| Parcel {
+                    members: Arc::clone(&seal.members),
+                    items: BTreeMap::new(),
+                    lease_until,
+                    look_at: now,
+                });
+                parcel.lease_until = parcel.lease_until.min(lease_until);
+                parcel.look_at = now + LOOK_AFTER;
+                parcel.items.insert(owned.id, owned);
+                self.complete(id);
+            } else {
+                self.loose_bytes += owned.event.body.len();
+                self.loose.push_back(Laid { owned, lease_until, since: now });
+            }
         }
+        has_members
     }
 
     /// Takes up batches that are to be tried next, the first one first.
@@ -92,9 +139,14 @@ impl Gathering {
         }
     }
 
-    /// How many deliveries are in hand.
+    /// How many deliveries could be begun: those that wait for other members of their batch are not among them.
     pub(crate) fn len(&self) -> usize {
         self.loose.len() + self.packed
+    }
+
+    /// Whether nothing at all is in hand.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0 && self.parcels.is_empty()
     }
 
     /// How many bytes the bodies of those have that are in no batch yet.
@@ -102,27 +154,28 @@ impl Gathering {
         self.loose_bytes
     }
 
-    /// When the next batch can begin, not before `now`. `None` if nothing is in hand.
-    pub(crate) fn ripe_at(&self, limits: &BatchLimits, now: Instant) -> Option<Instant> {
+    /// When the next batch can begin, not before `now`; `None` if there is none. Deliveries that are in no batch yet can
+    /// begin only if `may_seal`.
+    pub(crate) fn ripe_at(&self, limits: &BatchLimits, may_seal: bool, now: Instant) -> Option<Instant> {
         if !self.packs.is_empty() {
             return Some(now);
         }
-        let oldest = self.loose.front()?;
+        let oldest = self.loose.front().filter(|_| may_seal)?;
         let is_full = self.loose.len() >= self.items_max(limits) || self.loose_bytes >= limits.bytes_max;
-        Some(if is_full { now } else { now.max(oldest.laid_at + limits.linger()) })
+        Some(if is_full { now } else { now.max(oldest.since + limits.linger()) })
     }
 
     /// The next batch, if one can begin. What has too little left of its lease goes to `short`.
     pub(crate) fn next(
         &mut self,
         limits: &BatchLimits,
+        may_seal: bool,
         now: Instant,
-        short: &mut Vec<(DeliveryId, Fence)>,
+        short: &mut Leases,
     ) -> Option<Pack> {
-        let is_short = |lease_until: Instant| lease_until.saturating_duration_since(now) < LEASE_LEFT_MIN;
         while let Some(pack) = self.packs.pop_front() {
             self.packed -= pack.items.len();
-            if !is_short(pack.lease_until) {
+            if !is_short(pack.lease_until, now) {
                 return Some(pack);
             }
             if pack.is_part {
@@ -131,13 +184,14 @@ impl Gathering {
             }
             short.extend(pack.leases());
         }
-        while self.loose.front().is_some_and(|laid| is_short(laid.lease_until)) {
+        while self.loose.front().is_some_and(|laid| is_short(laid.lease_until, now)) {
             short.extend(self.take_loose().map(|laid| (laid.owned.id, laid.owned.fence)));
         }
-        if self.ripe_at(limits, now).is_none_or(|at| at > now) {
+        if self.ripe_at(limits, may_seal, now).is_none_or(|at| at > now) {
             return None;
         }
-        let mut pack = Pack { items: Vec::new(), lease_until: self.loose.front()?.lease_until, is_part: false };
+        let lease_until = self.loose.front()?.lease_until;
+        let mut pack = Pack { items: Vec::new(), lease_until, seal: None, is_part: false };
         let (items_max, mut bytes) = (self.items_max(limits), 0);
         while let Some(next) = self.loose.front() {
             bytes += next.owned.event.body.len();
@@ -158,13 +212,64 @@ impl Gathering {
         }
     }
 
+    /// When somebody should look where the missing members of a sealed batch are.
+    pub(crate) fn look_at(&self) -> Option<Instant> {
+        self.parcels.values().map(|parcel| parcel.look_at).min()
+    }
+
+    /// The sealed batch whose missing members are to be looked for at `now`, and those members.
+    pub(crate) fn incomplete(&mut self, now: Instant) -> Option<(SealId, Vec<DeliveryId>)> {
+        let (id, parcel) = self.parcels.iter_mut().find(|(_, parcel)| parcel.look_at <= now)?;
+        parcel.look_at = now + LOOK_AFTER;
+        Some((*id, parcel.members.iter().filter(|member| !parcel.items.contains_key(member)).copied().collect()))
+    }
+
+    /// Some members of a sealed batch are gone for good; what is left is sealed as `left`, if anything is.
+    pub(crate) fn reseal(&mut self, id: SealId, left: Option<(SealId, Arc<[DeliveryId]>)>) {
+        let Some(mut parcel) = self.parcels.remove(&id) else { return };
+        if let Some((id, members)) = left {
+            parcel.members = members;
+            self.parcels.insert(id, parcel);
+            self.complete(id);
+        }
+    }
+
+    /// Takes those out of hand whose lease runs short while they wait for other members.
+    pub(crate) fn take_short_parcels(&mut self, now: Instant) -> Leases {
+        let short = self.parcels.extract_if(.., |_, parcel| is_short(parcel.lease_until, now));
+        short.flat_map(|(_, parcel)| parcel.items.into_values()).map(|owned| (owned.id, owned.fence)).collect()
+    }
+
+    /// Takes those out of hand that are in no batch.
+    pub(crate) fn clear_loose(&mut self) -> Leases {
+        self.loose_bytes = 0;
+        self.loose.drain(..).map(|laid| (laid.owned.id, laid.owned.fence)).collect()
+    }
+
     /// Takes everything out of hand.
-    pub(crate) fn clear(&mut self) -> Vec<(DeliveryId, Fence)> {
+    pub(crate) fn clear(&mut self) -> Leases {
+        let mut leases = self.clear_loose();
         let packs = self.packs.drain(..).flat_map(|pack| pack.items);
-        let all = packs.chain(self.loose.drain(..).map(|laid| laid.owned));
-        let leases = all.map(|owned| (owned.id, owned.fence)).collect();
-        (self.loose_bytes, self.packed) = (0, 0);
+        let parcels = std::mem::take(&mut self.parcels).into_values().flat_map(|parcel| parcel.items.into_values());
+        leases.extend(packs.chain(parcels).map(|owned| (owned.id, owned.fence)));
+        self.packed = 0;
         leases
+    }
+
+    /// Makes a batch of a parcel in which nothing is missing.
+    fn complete(&mut self, id: SealId) {
+        let is_complete = |parcel: &Parcel| parcel.members.iter().all(|member| parcel.items.contains_key(member));
+        if !self
+            .parcels
+            .get(&id)
+            .is_some_and(|parcel| parcel.items.len() >= parcel.members.len() && is_complete(parcel))
+        {
+            return;
+        }
+        let Some(mut parcel) = self.parcels.remove(&id) else { return };
+        let items: Vec<Owned> = parcel.members.iter().filter_map(|member| parcel.items.remove(member)).collect();
+        self.packed += items.len();
+        self.packs.push_back(Pack { items, lease_until: parcel.lease_until, seal: Some(id), is_part: false });
     }
 
     fn items_max(&self, limits: &BatchLimits) -> usize {
@@ -176,4 +281,8 @@ impl Gathering {
         self.loose_bytes -= laid.owned.event.body.len();
         Some(laid)
     }
+}
+
+fn is_short(lease_until: Instant, now: Instant) -> bool {
+    lease_until.saturating_duration_since(now) < LEASE_LEFT_MIN
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use domain::connector::BatchLimits;
 use domain::{DeliveryId, DestinationId, Timestamp};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -24,12 +25,12 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::admission::{Admission, Gates};
 use crate::bindings::Subjects;
-use crate::chores;
 use crate::desk::{Aside, Desk};
 use crate::engine::Engine;
-use crate::gathering;
 use crate::registry::LiveDestination;
+use crate::seals::{SealId, Seals};
 use crate::tokens::TokenShelf;
+use crate::{chores, gathering, recollection};
 
 /// How long a claimed delivery is ours: time to wait in hand, and for the longest attempt. What waits for a batch to fill
 /// gets that time on top.
@@ -46,6 +47,10 @@ const IN_HAND_MAX: usize = 4_096;
 const IN_HAND_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a lane is left alone that should be paused and could not be.
 const PAUSE_AGAIN: Duration = Duration::from_mins(1);
+/// How long a lane waits between two claims that bring no member of a sealed batch while nothing else may begin.
+const SEALS_FULL_PAUSE: Duration = Duration::from_secs(1);
+/// How often a lane in which nothing else may be sealed looks whether a sealed batch is done.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// How long a lane waits after the store refused a claim.
 const CLAIM_AGAIN: Duration = Duration::from_millis(250);
 
@@ -55,6 +60,9 @@ pub(crate) struct LaneState {
     gates: Mutex<Gates>,
     pub(crate) tokens: TokenShelf,
     pub(crate) subjects: Subjects,
+    seals: Mutex<Seals>,
+    /// What was remembered of the destination when this process began has been read.
+    is_recollected: AtomicBool,
     /// Set when there may be new work, or a new reason not to do it.
     marked: AtomicBool,
     wake: Notify,
@@ -67,6 +75,8 @@ impl LaneState {
             gates: Mutex::new(Gates::new(now)),
             tokens: TokenShelf::default(),
             subjects: Subjects::default(),
+            seals: Mutex::default(),
+            is_recollected: AtomicBool::new(false),
             marked: AtomicBool::new(false),
             wake: Notify::new(),
         }
@@ -88,6 +98,11 @@ impl LaneState {
         self.wake.notify_one();
     }
 
+    /// The sealed batches, for a moment.
+    pub(crate) fn seals(&self) -> MutexGuard<'_, Seals> {
+        self.seals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The gates, for a moment.
     pub(crate) fn gates(&self) -> MutexGuard<'_, Gates> {
         self.gates.lock().unwrap_or_else(PoisonError::into_inner)
@@ -104,6 +119,7 @@ pub(crate) struct Lane {
     chores: FuturesUnordered<BoxFuture<'static, Chore>>,
     settles: usize,
     is_claiming: bool,
+    errands: Errands,
     claim_not_before: Instant,
     /// When the next delivery that is not in hand falls due, as far as we know.
     next_due: Option<Timestamp>,
@@ -114,11 +130,39 @@ pub(crate) struct Lane {
     is_cut_off: bool,
 }
 
+/// What is being found out about what the store remembers.
+#[derive(Default)]
+struct Errands {
+    /// Somebody reads what was remembered before this process began.
+    is_recollecting: bool,
+    /// Somebody looks for members of sealed batches.
+    is_looking: bool,
+    /// When batches that are done were last looked for.
+    swept_at: Option<Instant>,
+}
+
 /// Something that was handed to the store.
 pub(crate) enum Chore {
-    Claimed { asked: usize, claimed: Result<Claimed, StoreError>, lease_until: Instant },
-    Settled { batches: usize, retries_due: Option<Timestamp>, settled: Result<Vec<Settled>, StoreError> },
+    Claimed {
+        asked: usize,
+        claimed: Result<Claimed, StoreError>,
+        lease_until: Instant,
+    },
+    Settled {
+        batches: usize,
+        retries_due: Option<Timestamp>,
+        settled: Result<Vec<Settled>, StoreError>,
+    },
     Released(Timestamp),
+    Recollected(Result<(), StoreError>),
+    /// These members of a sealed batch have ended; others were made due.
+    Looked {
+        seal: SealId,
+        gone: Vec<DeliveryId>,
+        has_woken: bool,
+    },
+    Swept(Result<(), StoreError>),
+    Remembered,
     Paused(Result<(), StoreError>),
     Announced,
 }
@@ -147,6 +191,7 @@ impl Lane {
             chores: FuturesUnordered::new(),
             settles: 0,
             is_claiming: false,
+            errands: Errands::default(),
             claim_not_before: Instant::now(),
             learnt: None,
             is_deep: false,
@@ -194,7 +239,7 @@ impl Lane {
         }
         self.see_to_asides();
         self.settle();
-        if self.runners.is_empty() && self.chores.is_empty() && self.desk.in_hand().0 == 0 {
+        if self.runners.is_empty() && self.chores.is_empty() && self.desk.is_empty() {
             // Nothing is under way, so only time can bring something.
             match wait {
                 None => return Wait::Rest(None),
@@ -209,6 +254,9 @@ impl Lane {
 
     /// Starts and claims what the gates allow; returns when to look again if nothing comes back before.
     fn step_open(&mut self, live: &Arc<LiveDestination>, now: Instant) -> Option<Instant> {
+        if !self.state.is_recollected.load(Ordering::Acquire) {
+            return self.recollect(live, now);
+        }
         loop {
             match self.desk.admit(live, now) {
                 Admission::Paused => {
@@ -224,10 +272,12 @@ impl Lane {
                 }
                 Admission::Open { start, ahead } => {
                     if !self.start(start) {
-                        let claim_at = self.claim(live, start, ahead, now);
                         let limits = gathering::limits(live);
+                        let look_at =
+                            if limits.keeps_boundaries { self.see_to_seals(live, &limits, now) } else { None };
+                        let claim_at = self.claim(live, start, ahead, now);
                         let ripe_at = self.desk.ripe_at(&limits, now).filter(|&at| start > 0 && at > now);
-                        return [claim_at, ripe_at].into_iter().flatten().min();
+                        return [claim_at, ripe_at, look_at].into_iter().flatten().min();
                     }
                 }
             }
@@ -243,6 +293,40 @@ impl Lane {
             has_started = true;
         }
         has_started
+    }
+
+    /// Reads what was remembered before this process began; returns when to try again.
+    fn recollect(&mut self, live: &Arc<LiveDestination>, now: Instant) -> Option<Instant> {
+        if self.claim_not_before > now {
+            return Some(self.claim_not_before);
+        }
+        if !std::mem::replace(&mut self.errands.is_recollecting, true) {
+            let (engine, state) = (Arc::clone(&self.engine), Arc::clone(&self.state));
+            self.chores.push(Box::pin(recollection::recollect(engine, state, Arc::clone(live))));
+        }
+        None
+    }
+
+    /// Looks for members of sealed batches that are missing, and makes room for them; returns when to look again.
+    fn see_to_seals(&mut self, live: &Arc<LiveDestination>, limits: &BatchLimits, now: Instant) -> Option<Instant> {
+        self.give_back(self.desk.take_short_parcels(now));
+        if !self.desk.may_seal(limits) {
+            // Only what is sealed can begin; the rest would be in the way of its members.
+            self.give_back(self.desk.clear_loose());
+            if !self.errands.is_looking && self.errands.swept_at.is_none_or(|at| now >= at + SWEEP_EVERY) {
+                (self.errands.is_looking, self.errands.swept_at) = (true, Some(now));
+                let (engine, state) = (Arc::clone(&self.engine), Arc::clone(&self.state));
+                self.chores.push(Box::pin(recollection::sweep_seals(engine, state, Arc::clone(live))));
+            }
+        }
+        if !self.errands.is_looking
+            && let Some((seal, missing)) = self.desk.incomplete(now)
+        {
+            self.errands.is_looking = true;
+            let engine = Arc::clone(&self.engine);
+            self.chores.push(Box::pin(recollection::look(engine, Arc::clone(live), seal, missing)));
+        }
+        self.desk.look_at().filter(|_| !self.errands.is_looking)
     }
 
     /// Claims if there is room and something is due; returns when to look again.
@@ -304,7 +388,7 @@ impl Lane {
     fn settle(&mut self) {
         if let Some(outcomes) = self.desk.take_outcomes(self.settles < SETTLES_MAX) {
             self.settles += 1;
-            self.chores.push(Box::pin(chores::settle(Arc::clone(&self.engine), outcomes)));
+            self.chores.push(Box::pin(chores::settle(Arc::clone(&self.engine), self.id, outcomes)));
         }
     }
 
@@ -334,7 +418,33 @@ impl Lane {
                     self.state.gates().hold(PAUSE_AGAIN, Instant::now());
                 }
             }
-            Chore::Announced => {}
+            Chore::Recollected(result) => {
+                self.errands.is_recollecting = false;
+                match result {
+                    Ok(()) => self.state.is_recollected.store(true, Ordering::Release),
+                    Err(error) => {
+                        self.engine.note_failure(&error);
+                        self.claim_not_before = Instant::now() + CLAIM_AGAIN;
+                    }
+                }
+            }
+            Chore::Looked { seal, gone, has_woken } => {
+                self.errands.is_looking = false;
+                if has_woken {
+                    self.learn(self.engine.clock.now());
+                }
+                if !gone.is_empty() {
+                    let memos = self.desk.reseal(seal, &gone);
+                    self.chores.push(Box::pin(chores::remember(Arc::clone(&self.engine), self.id, memos)));
+                }
+            }
+            Chore::Swept(result) => {
+                self.errands.is_looking = false;
+                if let Err(error) = result {
+                    self.engine.note_failure(&error);
+                }
+            }
+            Chore::Announced | Chore::Remembered => {}
         }
     }
 
@@ -344,7 +454,11 @@ impl Lane {
             Ok(claimed) => {
                 self.next_due = earlier(claimed.next_due, self.learnt.take());
                 self.is_deep = claimed.work.len() == asked;
-                self.desk.fill(claimed.work, lease_until);
+                let limits = self.engine.registry.destination(self.id).map(|live| gathering::limits(&live));
+                let has_members = self.desk.fill(claimed.work, limits.as_ref(), lease_until);
+                if !has_members && limits.is_some_and(|limits| !self.desk.may_seal(&limits)) {
+                    self.claim_not_before = Instant::now() + SEALS_FULL_PAUSE;
+                }
             }
             Err(error) => {
                 self.claim_not_before = Instant::now() + CLAIM_AGAIN;

@@ -76,7 +76,7 @@ impl TokenShelf {
                 return Err(end);
             }
         };
-        let good_for = token.valid_for.map(|life| life - MARGIN.min(life / MARGIN_PART));
+        let good_for = token.valid_for.map(|life| life.saturating_sub(MARGIN.min(life / MARGIN_PART)));
         // One that outlives what time can hold does not end.
         let good_until = good_for.and_then(|life| Instant::now().checked_add(life));
         *self.held() = Some(Held { of: Arc::downgrade(live), token: Arc::clone(&token), good_until });

@@ -7,6 +7,7 @@ use domain::destination::BatchWish;
 use domain::verdict::FailureReason;
 use domain::{Destination, DestinationId, Settings};
 use serde_json::json;
+use storage::Store;
 use storage::memory::MemoryStore;
 
 use crate::bulk::with_bulk;
@@ -18,7 +19,16 @@ pub(crate) async fn bulk(
     script: impl Fn(&Sent) -> Answer + Send + Sync + 'static,
     change: impl FnOnce(&mut Destination),
 ) -> (Engine, DestinationId) {
-    let engine = Engine::over(Arc::new(MemoryStore::new()), with_bulk(), script).await;
+    bulk_over(Arc::new(MemoryStore::new()), script, change).await
+}
+
+/// The same over another store.
+pub(crate) async fn bulk_over(
+    store: Arc<dyn Store>,
+    script: impl Fn(&Sent) -> Answer + Send + Sync + 'static,
+    change: impl FnOnce(&mut Destination),
+) -> (Engine, DestinationId) {
+    let engine = Engine::over(store, with_bulk(), script).await;
     let bulk = engine
         .destination("bulk", |destination| {
             destination.connector = "bulk".to_owned();

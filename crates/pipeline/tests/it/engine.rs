@@ -127,10 +127,12 @@ impl Engine {
     }
 
     /// Lets clicks come in.
-    pub(crate) async fn clicks(&self, numbers: std::ops::Range<u32>) {
+    pub(crate) async fn clicks(&self, numbers: std::ops::Range<u32>) -> Vec<EventId> {
+        let mut events = Vec::new();
         for number in numbers {
-            self.house.send(&click(number)).await.unwrap();
+            events.push(self.house.send(&click(number)).await.unwrap().id);
         }
+        events
     }
 
     /// Lets paused time pass.

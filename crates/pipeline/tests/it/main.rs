@@ -20,6 +20,7 @@ mod post_office;
 mod postgres;
 mod replay;
 mod sql;
+mod seals;
 mod ssrf;
 mod stopping;
 mod sulky;

@@ -22,16 +22,24 @@ pub(crate) struct Sulky {
     sulks: AtomicBool,
     /// How often something can be remembered until it fails.
     remembers: AtomicUsize,
+    /// It has failed.
+    is_gone: AtomicBool,
 }
 
 impl Sulky {
     pub(crate) fn new(store: MemoryStore) -> Self {
-        Self { store, sulks: AtomicBool::new(false), remembers: AtomicUsize::new(usize::MAX) }
+        Self {
+            store,
+            sulks: AtomicBool::new(false),
+            remembers: AtomicUsize::new(usize::MAX),
+            is_gone: AtomicBool::new(false),
+        }
     }
 
     /// Fails for good after it has remembered something so many times.
     pub(crate) fn remember_only(&self, times: usize) {
         self.remembers.store(times, Ordering::SeqCst);
+        self.is_gone.store(false, Ordering::SeqCst);
     }
 
     pub(crate) fn sulk(&self, sulks: bool) {
@@ -48,7 +56,7 @@ impl Work for Sulky {
         if self.sulks.load(Ordering::SeqCst) {
             return Err(StoreError::Busy { reason: BusyReason::QueueFull, retry_after: Duration::from_secs(1) });
         }
-        if self.remembers.load(Ordering::SeqCst) == 0 {
+        if self.is_gone.load(Ordering::SeqCst) {
             return Err(StoreError::Failed("the disk is gone".into()));
         }
         self.store.settle(settlements).await
@@ -173,9 +181,10 @@ impl Replays for Sulky {
 #[async_trait]
 impl Memos for Sulky {
     async fn remember(&self, of: DestinationId, changes: Vec<Memo>, now: Timestamp) -> Result<Vec<Option<Bytes>>> {
-        self.remembers
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-            .map_err(|_| StoreError::Failed("the disk is gone".into()))?;
+        if self.remembers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
+            self.is_gone.store(true, Ordering::SeqCst);
+            return Err(StoreError::Failed("the disk is gone".into()));
+        }
         self.store.remember(of, changes, now).await
     }
     async fn recall(&self, of: DestinationId, keys: Vec<String>, now: Timestamp) -> Result<Vec<Option<Bytes>>> {

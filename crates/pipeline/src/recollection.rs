@@ -1,0 +1,130 @@
+//! Recollection: what a lane finds out from the store about its sealed batches.
+//!
+//! Once per process it reads which batches are sealed. Later it looks where the members are that it waits for, and which
+//! batches are done without anybody having noticed: after a crash, or because a person called their members off.
+
+use std::sync::Arc;
+
+use domain::delivery::State;
+use domain::{AppspaceId, DeliveryId, Destination, DestinationId};
+use storage::StoreError;
+
+use crate::chores::Pauses;
+use crate::engine::Engine;
+use crate::gathering;
+use crate::lane::{Chore, LaneState};
+use crate::memory::Patience;
+use crate::registry::LiveDestination;
+use crate::seals::{self, SEALS_MAX, SealId, Seals};
+
+/// Reads what was remembered of a destination when this process did not run yet.
+pub(crate) async fn recollect(engine: Arc<Engine>, state: Arc<LaneState>, live: Arc<LiveDestination>) -> Chore {
+    let recollected = if gathering::limits(&live).keeps_boundaries {
+        recollect_seals(&engine, &state, &live.destination).await
+    } else {
+        Ok(())
+    };
+    Chore::Recollected(match recollected {
+        // Of a destination that is gone there is nothing to remember.
+        Err(StoreError::NotFound { .. }) => Ok(()),
+        other => other,
+    })
+}
+
+async fn recollect_seals(engine: &Engine, state: &LaneState, destination: &Destination) -> Result<(), StoreError> {
+    let (mut found, mut after) = (Seals::default(), None::<String>);
+    loop {
+        let page = page(engine, destination.id, after.as_deref()).await?;
+        let Some((last, _)) = page.last() else { break };
+        after = Some(last.clone());
+        for (_, value) in &page {
+            found.found(value);
+        }
+    }
+    *state.seals() = found;
+    sweep(engine, state, destination).await
+}
+
+async fn page(
+    engine: &Engine,
+    of: DestinationId,
+    after: Option<&str>,
+) -> Result<Vec<(String, bytes::Bytes)>, StoreError> {
+    let mut pauses = Pauses::default();
+    loop {
+        match engine.store.recall_all(of, seals::PREFIX, after, SEALS_MAX, engine.clock.now()).await {
+            Err(StoreError::Busy { .. }) => pauses.next().await,
+            page => return page,
+        }
+    }
+}
+
+/// Forgets the sealed batches of which no member waits any more.
+pub(crate) async fn sweep_seals(engine: Arc<Engine>, state: Arc<LaneState>, live: Arc<LiveDestination>) -> Chore {
+    Chore::Swept(sweep(&engine, &state, &live.destination).await)
+}
+
+async fn sweep(engine: &Engine, state: &LaneState, destination: &Destination) -> Result<(), StoreError> {
+    let all = state.seals().all();
+    for (id, members) in all {
+        let mut is_done = true;
+        for &member in members.iter() {
+            if matches!(whereabouts(engine, destination.appspace, member).await?, Whereabouts::Gone) {
+                continue;
+            }
+            is_done = false;
+            break;
+        }
+        if is_done {
+            let changes = state.seals().leave(id, Vec::new());
+            engine.remember(destination.id, changes, Patience::Endless).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks where the missing members of a sealed batch are. Those that wait for a later time are made due: the others are, so
+/// a person wants to see one of them tried, and all are tried together.
+pub(crate) async fn look(
+    engine: Arc<Engine>,
+    live: Arc<LiveDestination>,
+    seal: SealId,
+    missing: Vec<DeliveryId>,
+) -> Chore {
+    let appspace = live.destination.appspace;
+    let (mut gone, mut has_woken) = (Vec::new(), false);
+    for member in missing {
+        match whereabouts(&engine, appspace, member).await {
+            Ok(Whereabouts::Gone) => gone.push(member),
+            Ok(Whereabouts::WaitsForLater) => {
+                has_woken |= engine.store.retry(appspace, member, engine.clock.now()).await.is_ok();
+            }
+            Ok(Whereabouts::OnItsWay) => {}
+            Err(error) => {
+                engine.note_failure(&error);
+                break;
+            }
+        }
+    }
+    Chore::Looked { seal, gone, has_woken }
+}
+
+enum Whereabouts {
+    /// It has ended: it will never be claimed again, unless a person wants it.
+    Gone,
+    WaitsForLater,
+    /// It is due, or somebody has it in hand.
+    OnItsWay,
+}
+
+async fn whereabouts(engine: &Engine, appspace: AppspaceId, id: DeliveryId) -> Result<Whereabouts, StoreError> {
+    match engine.store.delivery(appspace, id).await {
+        Ok((delivery, _)) if delivery.standing.state != State::Pending => Ok(Whereabouts::Gone),
+        Ok((delivery, _)) if !delivery.leased && delivery.standing.due_at > engine.clock.now() => {
+            Ok(Whereabouts::WaitsForLater)
+        }
+        Ok(_) => Ok(Whereabouts::OnItsWay),
+        Err(StoreError::NotFound { .. }) => Ok(Whereabouts::Gone),
+        Err(error) => Err(error),
+    }
+}
