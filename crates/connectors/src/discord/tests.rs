@@ -1,11 +1,14 @@
-use domain::Event;
+use domain::{Event, Verdict};
 use serde_json::{Value, json};
+use vendors::Book;
+use vendors::discord::{Discord as LookAlike, PATH};
 
 use super::*;
 use crate::chat::length;
 use crate::kit::{
     Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, reply, request, with_batch,
 };
+use crate::tracking::trial::deliver;
 
 fn settings(more: Value) -> Settings {
     let mut settings = fixture("discord").default;
@@ -165,4 +168,25 @@ fn settings_that_cannot_work_are_refused() {
         assert!(error.starts_with(expect), "{error}");
     }
     open(&Discord, &settings(json!({"url": "http://127.0.0.1:1/api/webhooks/1/x", "host_check": false})));
+}
+
+#[test]
+fn a_look_alike_saves_every_event_of_the_catalogue_and_nobody_is_pinged() {
+    let embeds = json!([{
+        "title": "{{ data.campaign }}", "description": "{{ data }}", "url": "{{ data.url }}",
+        "fields": [{"name": "Channel", "value": "{{ data.channel }}"}], "footer": {"text": "{{ data.user_agent }}"},
+    }]);
+    let url = format!("https://discord.com{PATH}");
+    for more in [json!({"url": url}), json!({"url": url, "embeds": embeds.to_string()})] {
+        let outlet = open(&Discord, &settings(more));
+        let (mut vendor, mut book) = (LookAlike::without_limit(), Book::default());
+        for kind in domain::catalogue::ALL {
+            for variant in Variant::ALL {
+                let verdicts = deliver(&*outlet, &[event_with(kind.event_type, variant)], &mut vendor, &mut book);
+                assert_eq!(verdicts, [Verdict::Delivered], "{} {variant:?}", kind.event_type);
+            }
+        }
+        assert_eq!((&book.lost, &book.refused, &book.flagged), (&vec![], &vec![], &vec![]));
+        assert_eq!(book.stored.len(), domain::catalogue::ALL.len() * Variant::ALL.len());
+    }
 }

@@ -2,8 +2,14 @@ use domain::connector::HttpCall;
 use domain::{Event, Timestamp};
 use serde_json::{Value, json};
 
+use vendors::Book;
+use vendors::segment::Segment as LookAlike;
+
 use super::*;
-use crate::kit::{described, event, fixture, numbered, open, prepare, refusal, request, with_batch};
+use crate::kit::{
+    Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, request, with_batch,
+};
+use crate::tracking::trial::deliver;
 
 const KEY: &str = "write-key-of-the-test";
 
@@ -278,4 +284,34 @@ fn settings_that_segment_would_take_in_silence_are_refused() {
         assert!(error.starts_with(expect), "{error}");
     }
     assert_eq!(settings(json!({})).text("write_key"), Some(KEY));
+}
+
+#[test]
+fn no_event_of_the_catalogue_is_swallowed_by_a_look_alike_that_is_as_strict_as_the_real_one() {
+    for identify in [false, true] {
+        let outlet = open(&Segment, &settings(json!({"write_key": "write-key", "identify": identify})));
+        for mut vendor in [LookAlike::new(), LookAlike::rudder_stack()] {
+            let mut book = Book::default();
+            let kinds = domain::catalogue::ALL.iter().flat_map(|kind| Variant::ALL.map(|variant| (kind, variant)));
+            let events: Vec<_> =
+                kinds.zip(1..).map(|((kind, variant), n)| numbered(event_with(kind.event_type, variant), n)).collect();
+            let verdicts = deliver(&*outlet, &events, &mut vendor, &mut book);
+            assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Delivered), "{verdicts:?}");
+            assert_eq!((&book.lost, &book.refused, &book.flagged), (&vec![], &vec![], &vec![]));
+            assert_eq!(book.stored.iter().filter(|entry| entry.item["type"] == "track").count(), events.len());
+        }
+    }
+}
+
+#[test]
+fn a_revoked_key_of_rudder_stack_pauses_and_a_repetition_is_counted_once() {
+    let events = [event("link.clicked")];
+    let (mut vendor, mut book) = (LookAlike::rudder_stack(), Book::default());
+    let verdicts = deliver(&*open(&Segment, &settings(json!({"write_key": "old"}))), &events, &mut vendor, &mut book);
+    assert!(matches!(verdicts.as_slice(), [Verdict::Pause { .. }]), "{verdicts:?}");
+    let outlet = open(&Segment, &settings(json!({"write_key": "write-key"})));
+    for _ in 0..2 {
+        deliver(&*outlet, &events, &mut vendor, &mut book);
+    }
+    assert_eq!((book.stored.len(), book.duplicates.len()), (1, 1));
 }

@@ -1,11 +1,14 @@
-use domain::Event;
+use domain::{Event, Verdict};
 use serde_json::{Value, json};
+use vendors::Book;
+use vendors::slack::{Hook, PATH, Slack as LookAlike};
 
 use super::*;
 use crate::chat::length;
 use crate::kit::{
     Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, reply, request, with_batch,
 };
+use crate::tracking::trial::deliver;
 
 fn settings(more: Value) -> Settings {
     let mut settings = fixture("slack").default;
@@ -228,5 +231,45 @@ fn blocks_that_can_never_be_sent_are_refused_at_once() {
     ] {
         let error = refusal(&Slack, &settings(json!({"blocks": blocks})));
         assert!(error.starts_with(expect), "{error}");
+    }
+}
+
+/// Settings for a look-alike of Slack.
+fn look_alike(more: Value) -> Box<dyn Outlet> {
+    let mut settings = settings(more);
+    settings.0.insert("url".to_owned(), format!("https://hooks.slack.com{PATH}").into());
+    open(&Slack, &settings)
+}
+
+#[test]
+fn a_look_alike_keeps_every_event_of_the_catalogue_and_nobody_is_pinged() {
+    let blocks = json!([
+        {"type": "header", "text": {"type": "plain_text", "text": "{{ data.campaign }}"}},
+        {"type": "section", "text": {"type": "mrkdwn", "text": "{{ data.campaign }}"},
+         "fields": [{"type": "mrkdwn", "text": "{{ data.channel }}"}]},
+        {"type": "context", "elements": [{"type": "mrkdwn", "text": "{{ data.user_agent }}"}]},
+        {"type": "markdown", "text": "{{ data }}"},
+        {"type": "image", "image_url": "{{ data.url }}", "alt_text": "{{ data.url }}"},
+    ]);
+    for outlet in [look_alike(json!({})), look_alike(json!({"blocks": blocks.to_string()}))] {
+        let (mut vendor, mut book) = (LookAlike::without_limit(), Book::default());
+        for kind in domain::catalogue::ALL {
+            for variant in Variant::ALL {
+                let verdicts = deliver(&*outlet, &[event_with(kind.event_type, variant)], &mut vendor, &mut book);
+                assert_eq!(verdicts, [Verdict::Delivered], "{} {variant:?}", kind.event_type);
+            }
+        }
+        assert_eq!((&book.refused, &book.flagged), (&vec![], &vec![]));
+        assert_eq!(book.stored.len(), domain::catalogue::ALL.len() * Variant::ALL.len());
+    }
+}
+
+#[test]
+fn a_hook_that_is_gone_pauses_whatever_became_of_it() {
+    let outlet = look_alike(json!({}));
+    for hook in [Hook::NoService, Hook::ChannelArchived, Hook::ActionProhibited] {
+        let mut vendor = LookAlike { hook, ..LookAlike::new() };
+        let verdicts = deliver(&*outlet, &[event("test")], &mut vendor, &mut Book::default());
+        assert!(matches!(verdicts.as_slice(), [Verdict::Pause { .. }]), "{verdicts:?}");
     }
 }

@@ -1,10 +1,13 @@
-use domain::Event;
+use domain::{Event, Verdict};
 use serde_json::{Value, json};
+use vendors::Book;
+use vendors::teams::{Flow, TARGET, Teams as LookAlike};
 
 use super::*;
 use crate::kit::{
     Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, request, with_batch,
 };
+use crate::tracking::trial::deliver;
 
 const BYTES_MAX: usize = 28 * 1024;
 
@@ -148,4 +151,40 @@ fn settings_that_cannot_work_are_refused() {
         assert!(error.starts_with(expect), "{error}");
     }
     open(&Teams, &settings(json!({"url": "http://127.0.0.1:1/x", "host_check": false})));
+}
+
+/// Settings for a look-alike of a workflow.
+fn look_alike(mut more: Value) -> Box<dyn Outlet> {
+    more["url"] = format!("https://x.api.powerplatform.com{TARGET}").into();
+    open(&Teams, &settings(more))
+}
+
+#[test]
+fn no_event_of_the_catalogue_vanishes_in_a_look_alike() {
+    let card = own_card(&json!([
+        {"type": "TextBlock", "text": "{{ data.campaign }}"},
+        {"type": "TextBlock", "text": "{{ data }}"},
+        {"type": "FactSet", "facts": [{"title": "Channel", "value": "{{ data.channel }}"}]},
+    ]));
+    for outlet in [look_alike(json!({})), look_alike(card)] {
+        let (mut vendor, mut book) = (LookAlike::without_limit(), Book::default());
+        for kind in domain::catalogue::ALL {
+            for variant in Variant::ALL {
+                let verdicts = deliver(&*outlet, &[event_with(kind.event_type, variant)], &mut vendor, &mut book);
+                assert_eq!(verdicts, [Verdict::Delivered], "{} {variant:?}", kind.event_type);
+            }
+        }
+        assert_eq!((&book.lost, &book.flagged), (&vec![], &vec![]));
+        assert_eq!(book.stored.len(), domain::catalogue::ALL.len() * Variant::ALL.len());
+    }
+}
+
+#[test]
+fn a_workflow_that_is_gone_pauses_whatever_became_of_it() {
+    let outlet = look_alike(json!({}));
+    for flow in [Flow::Disabled, Flow::Deleted, Flow::SignatureExpired] {
+        let mut vendor = LookAlike { flow, ..LookAlike::new() };
+        let verdicts = deliver(&*outlet, &[event("test")], &mut vendor, &mut Book::default());
+        assert!(matches!(verdicts.as_slice(), [Verdict::Pause { .. }]), "{verdicts:?}");
+    }
 }
