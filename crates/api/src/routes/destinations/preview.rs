@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use domain::connector::{Batch, Item, Progress, Shown, Step, Token};
 use domain::secret::MASK;
-use domain::{DeliveryId, Event, Reading, Secret, Verdict};
+use domain::{DeliveryId, Event, Reading, Secret, SourceId, Verdict, catalogue};
 use pipeline::registry::LiveDestination;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -116,7 +116,9 @@ fn samples(
 ) -> Result<Vec<Arc<Event>>, Problem> {
     let event_type = event_type.unwrap_or_else(|| type_for(live).to_owned());
     let count = if live.destination.volume.digest_ms.is_some() { DIGEST_SAMPLES } else { 1 };
-    let sample = || sample(state, caller.appspace_id(), &event_type).map(Arc::new);
+    // As if it had come in by the front door, for connectors that name the source.
+    let source = state.registry.sources(caller.appspace_id()).first().map_or(SourceId::API, |live| live.source.id);
+    let sample = || sample(state, caller.appspace_id(), &event_type).map(|event| Arc::new(Event { source, ..event }));
     let samples: Option<Vec<_>> = std::iter::repeat_with(sample).take(count).collect();
     samples.ok_or_else(|| {
         let detail = format!("there is no sample of `{event_type}`; see `/v1/event-types`");
@@ -126,9 +128,11 @@ fn samples(
 
 /// The type of the catalogue that says most about a destination.
 fn type_for(live: &LiveDestination) -> &'static str {
-    let types = std::iter::once(TYPE_DEFAULT).chain(domain::catalogue::ALL.iter().map(|kind| kind.event_type));
-    let is_wanted = |name: &&str| name.parse().is_ok_and(|event_type| live.destination.events.matches(&event_type));
-    types.into_iter().find(is_wanted).unwrap_or(TYPE_DEFAULT)
+    let events = &live.destination.events;
+    let named = events.patterns().iter().filter_map(|pattern| catalogue::find(&pattern.to_string()));
+    let all = named.chain(catalogue::ALL.iter()).map(|kind| kind.event_type);
+    let is_wanted = |name: &&str| name.parse().is_ok_and(|event_type| events.matches(&event_type));
+    std::iter::once(TYPE_DEFAULT).chain(all).find(is_wanted).unwrap_or(TYPE_DEFAULT)
 }
 
 fn look(state: &ApiState, live: &LiveDestination, events: &[Arc<Event>]) -> Preview {
