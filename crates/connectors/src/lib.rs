@@ -5,6 +5,7 @@
 
 mod amplitude;
 mod auth;
+mod bigquery;
 mod bus;
 mod chat;
 mod clickhouse;
@@ -40,6 +41,7 @@ pub static ALL: &[&dyn Connector] = &[
     &nats::Nats,
     &clickhouse::ClickHouse,
     &postgres::Postgres,
+    &bigquery::BigQuery,
 ];
 
 /// The connector of this name: the word in `connector = "…"`.

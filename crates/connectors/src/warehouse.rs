@@ -202,6 +202,11 @@ impl Rows {
         Self { rows, refused }
     }
 
+    /// The items that have a row, in order.
+    pub(crate) fn of_items<'b>(&'b self, batch: &Batch<'b>) -> impl Iterator<Item = &'b Item<'b>> {
+        batch.items.iter().zip(&self.refused).filter(|(_, refused)| refused.is_none()).map(|(item, _)| item)
+    }
+
     /// One verdict per item: what `verdict` says of the row with that number, or why there was no row.
     pub(crate) fn verdicts(&self, mut verdict: impl FnMut(usize) -> Verdict) -> Vec<Verdict> {
         let mut rows = 0..;

@@ -1,0 +1,55 @@
+//! Google's service accounts: a key file, and the call that turns it into a token.
+
+use domain::Timestamp;
+use domain::connector::HttpCall;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::auth::jwt::Key;
+use crate::auth::oauth;
+
+/// What inserting and making tables takes.
+const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
+/// How long a token is asked for, in seconds: the longest that Google gives.
+const LIFETIME_SECS: i64 = 3_600;
+
+/// A service account that can prove to be itself.
+pub(super) struct Account {
+    email: String,
+    key_id: Option<String>,
+    token_url: String,
+    key: Key,
+}
+
+#[derive(Deserialize)]
+struct File {
+    client_email: String,
+    private_key_id: Option<String>,
+    private_key: String,
+    token_uri: String,
+}
+
+impl Account {
+    /// Reads a key file; the error continues "setting `service_account` …".
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let file: File = serde_json::from_str(text).map_err(|_| {
+            "is not the key file of a service account; it is a JSON object with `client_email`, `private_key` and \
+             `token_uri`, from IAM › Service accounts › Keys"
+                .to_owned()
+        })?;
+        let key = Key::from_pem(&file.private_key).map_err(|message| format!("has a `private_key` that {message}"))?;
+        Ok(Self { email: file.client_email, key_id: file.private_key_id, token_url: file.token_uri, key })
+    }
+
+    /// Asks for a token.
+    pub(super) fn call(&self, now: Timestamp) -> HttpCall {
+        let claims = json!({
+            "iss": self.email,
+            "scope": SCOPE,
+            "aud": self.token_url,
+            "iat": now.as_secs(),
+            "exp": now.as_secs() + LIFETIME_SECS,
+        });
+        oauth::jwt_bearer(&self.token_url, &self.key.sign(self.key_id.as_deref(), &claims), &[])
+    }
+}
