@@ -155,7 +155,7 @@ impl Bulk for Project {
             // What was paid back is revenue too, with a sign.
             let is_refund = item.event.event_type.as_str() == "ecommerce.refund";
             event.insert("revenue".to_owned(), json!(if is_refund { -revenue.abs() } else { revenue }));
-            if let Some(currency) = &fields.currency {
+            if let Some(currency) = tracking::currency(&fields) {
                 event.insert("currency".to_owned(), json!(currency));
             }
         }

@@ -6,12 +6,15 @@
 mod amplitude;
 mod auth;
 mod bigquery;
+mod braze;
 mod bus;
 mod chat;
 mod clickhouse;
 mod common;
 mod discord;
 mod email;
+mod ga4;
+mod iterable;
 mod mixpanel;
 mod nats;
 mod postgres;
@@ -34,6 +37,9 @@ pub static ALL: &[&dyn Connector] = &[
     &segment::Segment,
     &amplitude::Amplitude,
     &mixpanel::Mixpanel,
+    &ga4::Ga4,
+    &braze::Braze,
+    &iterable::Iterable,
     &slack::Slack,
     &discord::Discord,
     &teams::Teams,

@@ -8,6 +8,7 @@ mod person;
 pub(crate) mod trial;
 
 use domain::connector::{Batch, Call, HttpCall, Item, Progress, SettingsError, Step};
+use domain::fields::Fields;
 use domain::mapping::Mapping;
 use domain::verdict::FailureReason;
 use domain::{Settings, Timestamp, Verdict};
@@ -98,6 +99,12 @@ pub(crate) fn time(item: &Item<'_>) -> Result<Timestamp, Verdict> {
         return Err(Verdict::reject(FailureReason::Unprocessable, "its time is outside the years 1971 to 9999"));
     }
     Ok(at)
+}
+
+/// A currency as ISO 4217 writes it, if it is one.
+pub(crate) fn currency(fields: &Fields<'_>) -> Option<String> {
+    let currency = fields.currency.as_deref()?.trim();
+    (currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_alphabetic())).then(|| currency.to_uppercase())
 }
 
 /// A key or token, which ends up in a header or in a URL.
