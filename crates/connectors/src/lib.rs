@@ -16,6 +16,7 @@ mod email;
 mod ga4;
 mod iterable;
 mod mixpanel;
+mod kafka;
 mod nats;
 mod postgres;
 mod s3;
@@ -45,6 +46,7 @@ pub static ALL: &[&dyn Connector] = &[
     &teams::Teams,
     &s3::S3,
     &nats::Nats,
+    &kafka::Kafka,
     &clickhouse::ClickHouse,
     &postgres::Postgres,
     &bigquery::BigQuery,

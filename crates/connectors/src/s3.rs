@@ -161,7 +161,9 @@ impl Store {
         let mut verdicts = vec![verdict.clone(); batch.items.len()];
         let done = usize::try_from(progress.stage).unwrap_or(usize::MAX);
         for (_, numbers) in self.hours(batch).iter().take(done) {
-            numbers.iter().for_each(|&number| verdicts[number] = Verdict::Delivered);
+            for &number in numbers {
+                verdicts[number] = Verdict::Delivered;
+            }
         }
         for (number, verdict) in verdicts.iter_mut().enumerate() {
             if let Some(message) = progress.notes.get(&number.to_string()) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::lines;
 use crate::common::url;
-use crate::warehouse::Layout;
+use crate::warehouse::{DATA, Layout, Manner, date_time};
 
 /// One bucket and how files in it look.
 pub(super) struct Store {
@@ -58,7 +58,7 @@ impl Store {
             format,
             gzip: format == Format::Lines && settings.text("compression") != Some("none"),
             by_occurrence: settings.text("partition_by") == Some("occurred"),
-            layout: Layout::read(settings)?,
+            layout: Layout::read_for(settings, Manner { time: date_time, whole: &DATA })?,
         })
     }
 }

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod guard;
 pub mod http;
+mod kafka;
 mod kept;
 pub mod mail;
 mod nats;
@@ -83,10 +84,6 @@ impl Transport for Transports {
             Call::Records(call) => self.records.exchange(lane, call, deadline).await,
         }
     }
-}
-
-fn not_built_in() -> TransportError {
-    TransportError::new(FailureReason::Unprocessable, "this program has no transport for the call")
 }
 
 /// A call that got no reply. The message is shown to the tenant: it names no internal address and no port's state.

@@ -44,7 +44,7 @@ pub(super) struct Place {
 }
 
 /// What is known of each record: not yet, taken, or refused.
-type Outcomes = Vec<Option<Option<RecordRefusal>>>;
+type Outcomes = Vec<Option<Result<(), RecordRefusal>>>;
 
 /// How a dialogue ended before every record had its outcome.
 enum End {
@@ -135,8 +135,8 @@ impl NatsTransport {
     }
 
     fn told(&self, outcomes: Outcomes, otherwise: &str) -> Reply {
-        let no_answer = || Some(RecordRefusal::new(RecordRefusal::NO_ANSWER, otherwise));
-        let all: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(no_answer)).collect();
+        let no_answer = || Err(RecordRefusal::new(RecordRefusal::NO_ANSWER, otherwise));
+        let all: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(no_answer).err()).collect();
         // A list of texts and nothings is always JSON.
         self.reply(None, serde_json::to_vec(&all).unwrap_or_default())
     }

@@ -7,13 +7,15 @@ use domain::DestinationId;
 use domain::connector::{Broker, RecordsCall, Reply};
 use rustls_pki_types::CertificateDer;
 
-use super::nats::{NatsTransport, Place};
+use super::kafka::{self, KafkaTransport};
+use super::nats::{self, NatsTransport};
 use super::{Guard, TransportError};
 use crate::clock::Clock;
 
 /// The transports of brokers, behind one.
 pub struct RecordTransport {
     nats: NatsTransport,
+    kafka: KafkaTransport,
 }
 
 impl RecordTransport {
@@ -23,7 +25,10 @@ impl RecordTransport {
         clock: Arc<Clock>,
         extra_roots: &[CertificateDer<'static>],
     ) -> Result<Self, rustls::Error> {
-        Ok(Self { nats: NatsTransport::start(guard, clock, extra_roots)? })
+        Ok(Self {
+            nats: NatsTransport::start(guard.clone(), Arc::clone(&clock), extra_roots)?,
+            kafka: KafkaTransport::start(guard, clock, extra_roots)?,
+        })
     }
 
     /// Hands records over and returns what became of each, within `deadline`.
@@ -35,9 +40,11 @@ impl RecordTransport {
     ) -> Result<Reply, TransportError> {
         match call.broker {
             Broker::Nats { servers, tls, login } => {
-                self.nats.exchange(lane, Place { servers, tls, login }, &call.records, deadline).await
+                self.nats.exchange(lane, nats::Place { servers, tls, login }, &call.records, deadline).await
             }
-            Broker::Kafka { .. } => Err(super::not_built_in()),
+            Broker::Kafka { servers, tls, login } => {
+                self.kafka.exchange(lane, kafka::Place { servers, tls, login }, &call.records, deadline).await
+            }
         }
     }
 }

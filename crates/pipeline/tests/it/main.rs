@@ -12,6 +12,7 @@ mod house;
 mod intake;
 mod lanes;
 mod mail;
+mod kafka;
 mod nats;
 mod objects;
 mod once;

@@ -88,7 +88,7 @@ impl Connection {
             self.published += 1;
             match wire::publication(record, &reply_to, self.payload_bytes_max) {
                 Some(publication) => buffer.extend_from_slice(&publication),
-                None => *outcome = Some(Some(too_large(self.payload_bytes_max))),
+                None => *outcome = Some(Err(too_large(self.payload_bytes_max))),
             }
             if buffer.len() >= WRITE_BYTES {
                 self.write(&buffer).await?;
@@ -173,7 +173,7 @@ fn hello(info: &Info, place: &Place) -> Result<Value, End> {
 }
 
 /// What a message to an inbox says about the record that it answers.
-fn acknowledged(message: &Message) -> Option<RecordRefusal> {
+fn acknowledged(message: &Message) -> Result<(), RecordRefusal> {
     #[derive(Deserialize)]
     struct Ack {
         stream: Option<String>,
@@ -187,14 +187,14 @@ fn acknowledged(message: &Message) -> Option<RecordRefusal> {
         description: String,
     }
     if message.status == Some(503) {
-        return Some(RecordRefusal::new("NO_RESPONDERS", "no stream takes this subject"));
+        return Err(RecordRefusal::new("NO_RESPONDERS", "no stream takes this subject"));
     }
     match serde_json::from_slice(&message.body) {
         Ok(Ack { error: Some(refusal), .. }) => {
-            Some(RecordRefusal::new(refusal.err_code.to_string(), refusal.description))
+            Err(RecordRefusal::new(refusal.err_code.to_string(), refusal.description))
         }
-        Ok(Ack { stream: Some(_), error: None }) => None,
-        _ => Some(RecordRefusal::new("NOT_JETSTREAM", "something else than a stream answers on this subject")),
+        Ok(Ack { stream: Some(_), error: None }) => Ok(()),
+        _ => Err(RecordRefusal::new("NOT_JETSTREAM", "something else than a stream answers on this subject")),
     }
 }
 
@@ -210,7 +210,7 @@ fn violated(message: String, records: &[Record], outcomes: &mut Outcomes) -> Res
     let subject = subject.trim_matches('"').to_owned();
     for (record, outcome) in records.iter().zip(outcomes) {
         if record.topic == subject && outcome.is_none() {
-            *outcome = Some(Some(RecordRefusal::new("PERMISSIONS_VIOLATION", message.clone())));
+            *outcome = Some(Err(RecordRefusal::new("PERMISSIONS_VIOLATION", message.clone())));
         }
     }
     Ok(())

@@ -1,0 +1,143 @@
+//! Records in the topics of a broker that speaks Kafka's protocol, and what a broker cannot make us do.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use domain::Verdict;
+use domain::event::Event;
+use domain::verdict::{FailureReason, PauseReason};
+use peers::Kafka;
+use pipeline::transport::Guard;
+use serde_json::{Value, json};
+
+use crate::outlet::{Destination, of, sample};
+
+fn settings(address: &str, changes: Value) -> Value {
+    let mut settings = json!({"brokers": [address], "topic": "events", "tls": false});
+    if let (Value::Object(settings), Value::Object(changes)) = (&mut settings, changes) {
+        settings.extend(changes);
+    }
+    settings
+}
+
+fn click(number: u64, user: &str) -> Event {
+    of("link.clicked", number, json!({"event": "link.clicked", "data": {"user_id": user, "n": number}}).to_string())
+}
+
+fn pause(verdicts: &[Verdict]) -> (PauseReason, &str) {
+    match verdicts {
+        [Verdict::Pause { reason, message }, ..] => (*reason, message),
+        _ => panic!("{verdicts:?}"),
+    }
+}
+
+#[tokio::test]
+async fn every_event_is_in_the_partition_of_its_subject_in_order() {
+    let Some(kafka) = Kafka::start() else { return };
+    kafka.create_topic("events", 3).unwrap();
+    let destination = Destination::new("kafka", settings(&kafka.address(), json!({})));
+    let events: Vec<_> = (0..60).map(|number| click(number, &format!("user_{}", number % 5))).collect();
+    for part in events.chunks(20) {
+        assert_eq!(destination.verdicts(part).await, vec![Verdict::Delivered; 20]);
+    }
+    // By a client that is not ours, which chooses the partition of the same key.
+    kafka.produce("events", "user:user_0", "theirs").unwrap();
+
+    let records = kafka.records("events").unwrap();
+    assert_eq!(records.len(), 61);
+    for user in 0..5 {
+        let key = format!("user:user_{user}").into_bytes();
+        let mine: Vec<_> = records.iter().filter(|record| record.key.as_ref() == Some(&key)).collect();
+        assert!(mine.iter().all(|record| record.partition == mine[0].partition), "{mine:?}");
+        let expect = events.iter().filter(|event| number_of(event) % 5 == user);
+        let ours = mine.iter().filter(|record| record.value != b"theirs");
+        assert_eq!(ours.clone().count(), 12);
+        for (record, event) in ours.zip(expect) {
+            assert_eq!(record.value, event.body);
+            assert!(record.headers.contains(&("event_id".to_owned(), event.id.to_string().into_bytes())));
+        }
+    }
+}
+
+fn number_of(event: &Event) -> u64 {
+    let body: Value = serde_json::from_slice(&event.body).unwrap();
+    body["data"]["n"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_topic_that_is_not_there_pauses_and_says_so() {
+    let Some(kafka) = Kafka::start() else { return };
+    let destination = Destination::new("kafka", settings(&kafka.address(), json!({"topic": "nowhere"})));
+    let verdicts = destination.verdicts(&[sample("link.clicked", 1)]).await;
+    let (reason, message) = pause(&verdicts);
+    assert_eq!(reason, PauseReason::Misconfigured);
+    assert!(message.contains("no such topic") && message.contains("`nowhere`"), "{message}");
+}
+
+#[tokio::test]
+async fn a_broker_that_is_away_or_inside_is_no_verdict() {
+    let event = [sample("link.clicked", 1)];
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let away = Destination::new("kafka", settings(&address, json!({})));
+    assert_eq!(away.deliver(&event).await.unwrap_err().reason, FailureReason::Connect);
+    let strict = Destination::behind(Guard::new(false, Vec::new()), "kafka", settings(&address, json!({})));
+    assert_eq!(strict.deliver(&event).await.unwrap_err().reason, FailureReason::AddressRefused);
+}
+
+/// A broker that answers whatever it is asked with this, after the number of the request.
+fn liar(reply: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut length = [0; 4];
+        while stream.read_exact(&mut length).is_ok() {
+            let mut request = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+            stream.read_exact(&mut request).unwrap();
+            let answer = [&request[4..8], &reply].concat();
+            stream.write_all(&u32::try_from(answer.len()).unwrap().to_be_bytes()).unwrap();
+            stream.write_all(&answer).unwrap();
+        }
+    });
+    address
+}
+
+/// That the topic `events` has one partition, led by a broker at this address.
+fn metadata(host: &str, port: i32) -> Vec<u8> {
+    let text = |text: &str| [&i16::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat();
+    let number = |number: i32| number.to_be_bytes().to_vec();
+    let nothing = || vec![0xff, 0xff];
+    [
+        [number(0), number(1), number(7), text(host), number(port), nothing()].concat(),
+        [nothing(), number(7), number(1), vec![0, 0], text("events"), vec![0]].concat(),
+        [number(1), vec![0, 0], number(0), number(7), number(0), number(0)].concat(),
+    ]
+    .concat()
+}
+
+#[tokio::test]
+async fn an_address_that_a_cluster_announces_is_judged_like_any_other() {
+    let open = Guard::new(false, vec!["127.0.0.0/8".parse().unwrap()]);
+    for (host, port) in
+        [("169.254.169.254", 80), ("10.0.0.1", 9_092), ("metadata.google.internal", 80), ("127.0.0.1", 22)]
+    {
+        let destination = Destination::behind(open.clone(), "kafka", settings(&liar(metadata(host, port)), json!({})));
+        let verdicts = destination.verdicts(&[sample("link.clicked", 1)]).await;
+        let (reason, message) = pause(&verdicts);
+        assert_eq!(reason, PauseReason::Misconfigured, "{host}:{port}");
+        assert!(message.contains("announces a broker at an address that may not be dialled"), "{message}");
+        assert!(!message.contains(host), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_lies_about_lengths_is_only_broken() {
+    let lies = [vec![], vec![0xff; 64], [vec![0; 4], vec![0x7f, 0xff, 0xff, 0xff]].concat(), metadata("x", 70_000)];
+    for lie in lies {
+        let destination = Destination::new("kafka", settings(&liar(lie.clone()), json!({})));
+        match destination.deliver(&[sample("link.clicked", 1)]).await {
+            Err(error) => assert_eq!(error.reason, FailureReason::Broken, "{lie:?}"),
+            Ok((verdicts, _)) => assert!(matches!(verdicts[..], [Verdict::Retry { .. }]), "{lie:?}: {verdicts:?}"),
+        }
+    }
+}
