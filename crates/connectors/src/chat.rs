@@ -8,12 +8,12 @@ mod structure;
 use std::time::Duration;
 
 use ::url::Url;
-use domain::connector::{Batch, BatchLimits, Item, SettingsError};
+use domain::connector::{Batch, BatchLimits, Call, HttpCall, Item, SettingsError, Step};
 use domain::expression::{Escape, ExpressionError, Template};
 use domain::verdict::FailureReason;
 use domain::{Settings, Verdict};
 
-use crate::common::url;
+use crate::common::{USER_AGENT, url};
 
 pub(crate) use cut::{cut, length};
 pub(crate) use digest::digest;
@@ -84,6 +84,19 @@ impl<'a> Occasion<'a> {
             (_, None) => Self::Crowd,
         }
     }
+}
+
+/// The call that posts a message about a batch, or the verdict on all of it.
+pub(crate) fn post(batch: &Batch<'_>, url: &str, message: Result<String, Verdict>) -> Step {
+    match message {
+        Ok(message) => Step::Send(Call::Http(HttpCall::post_json(url, message).header("User-Agent", USER_AGENT))),
+        Err(verdict) => Step::settle_all(batch, &verdict),
+    }
+}
+
+/// What becomes of a crowd.
+pub(crate) const fn apart() -> Step {
+    Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) }
 }
 
 /// The setting `text`: the destination's own words, or ours.

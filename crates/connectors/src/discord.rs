@@ -6,18 +6,15 @@ mod reply;
 use std::time::Duration;
 
 use domain::connector::{
-    Batch, Call, Category, Connector, Field, FieldKind, HttpCall, Item, Manifest, Outlet, Progress, Rate, Reply,
-    SettingsError, Step,
+    Batch, Category, Connector, Field, FieldKind, Item, Manifest, Outlet, Progress, Rate, Reply, SettingsError, Step,
 };
 use domain::expression::Escape;
-use domain::verdict::FailureReason;
 use domain::{Settings, Verdict};
 use serde_json::{Value, json};
 use url::Url;
 
 use self::embeds::Embeds;
 use crate::chat::{self, Occasion, Text, Tongue, cut};
-use crate::common::USER_AGENT;
 
 /// Speaks to Discord.
 pub(crate) struct Discord;
@@ -125,14 +122,9 @@ impl Channel {
         let message = match Occasion::of(batch) {
             Occasion::Event(item) => self.about(item, progress),
             Occasion::Digest(interval) => Ok(digest(batch, interval)),
-            Occasion::Crowd => return Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) },
+            Occasion::Crowd => return chat::apart(),
         };
-        match message {
-            Ok(message) => Step::Send(Call::Http(
-                HttpCall::post_json(self.url.as_str(), message.to_string()).header("User-Agent", USER_AGENT),
-            )),
-            Err(verdict) => Step::settle_all(batch, &verdict),
-        }
+        chat::post(batch, &self.url, message.map(|message| message.to_string()))
     }
 
     fn about(&self, item: &Item<'_>, progress: &Progress) -> Result<Value, Verdict> {

@@ -3,9 +3,11 @@
 //! Segment answers 200 to nearly everything and swallows what it does not like, so every rule that it has is kept here
 //! before anything is sent.
 
+mod context;
 mod identity;
 mod message;
 mod names;
+mod properties;
 mod reply;
 
 use domain::connector::{
@@ -16,8 +18,9 @@ use domain::mapping::Mapping;
 use domain::verdict::FailureReason;
 use domain::{Settings, Verdict};
 
+use self::context::Context;
 use self::identity::Identity;
-use self::message::{Envelope, MESSAGES_MAX};
+use self::message::{Envelope, MESSAGES_MAX, Traits};
 use self::names::Names;
 use self::reply::Judgement;
 use crate::common::{USER_AGENT, url};
@@ -211,15 +214,16 @@ impl Source {
 
     /// Writes the messages of one event, or none of them.
     fn write(&self, item: &Item<'_>, envelope: &mut Envelope) -> Result<(), Refusal> {
+        message::check_time(item)?;
         let fields = item.fields();
         let name = self.names.of(item)?;
-        let properties = message::properties(item, &self.properties)?;
+        let properties = properties::properties(item, &self.properties)?;
         let who = self.identity.of(item, &fields);
         let ids = self.identity.message_ids(item);
-        let context = message::Context::of(&fields);
+        let context = Context::of(&fields);
         let begin = envelope.mark();
         if self.identifies && (fields.user_id.is_some() || fields.email.is_some()) {
-            envelope.identify(item, &who, &context, &ids.identify, &message::Traits::of(&fields));
+            envelope.identify(item, &who, &context, &ids.identify, &Traits::of(&fields));
         }
         envelope.track(item, &who, &context, &ids.track, &name, &properties);
         envelope.keep_since(&begin)

@@ -4,18 +4,15 @@ mod blocks;
 mod reply;
 
 use domain::connector::{
-    Batch, Call, Category, Connector, Field, FieldKind, HttpCall, Item, Manifest, Outlet, Progress, Rate, Reply,
-    SettingsError, Step,
+    Batch, Category, Connector, Field, FieldKind, Item, Manifest, Outlet, Progress, Rate, Reply, SettingsError, Step,
 };
 use domain::expression::Escape;
-use domain::verdict::FailureReason;
 use domain::{Settings, Verdict};
 use serde_json::{Value, json};
 use url::Url;
 
 use self::blocks::Blocks;
 use crate::chat::{self, Occasion, Text, Tongue, cut};
-use crate::common::USER_AGENT;
 
 /// Speaks to Slack.
 pub(crate) struct Slack;
@@ -123,14 +120,9 @@ impl Channel {
         let message = match Occasion::of(batch) {
             Occasion::Event(item) => self.about(item, progress),
             Occasion::Digest(interval) => Ok(digest(batch, interval)),
-            Occasion::Crowd => return Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) },
+            Occasion::Crowd => return chat::apart(),
         };
-        match message {
-            Ok(message) => Step::Send(Call::Http(
-                HttpCall::post_json(self.url.as_str(), message.to_string()).header("User-Agent", USER_AGENT),
-            )),
-            Err(verdict) => Step::settle_all(batch, &verdict),
-        }
+        chat::post(batch, &self.url, message.map(|message| message.to_string()))
     }
 
     fn about(&self, item: &Item<'_>, progress: &Progress) -> Result<Value, Verdict> {

@@ -4,18 +4,15 @@ mod card;
 mod reply;
 
 use domain::connector::{
-    Batch, Call, Category, Connector, Field, FieldKind, HttpCall, Item, Manifest, Outlet, Progress, Rate, Reply,
-    SettingsError, Step,
+    Batch, Category, Connector, Field, FieldKind, Item, Manifest, Outlet, Progress, Rate, Reply, SettingsError, Step,
 };
 use domain::expression::Escape;
-use domain::verdict::FailureReason;
 use domain::{Settings, Verdict};
 use serde_json::Value;
 use url::Url;
 
 use self::card::Card;
-use crate::chat::{self, Occasion, Text, Tongue, cut};
-use crate::common::USER_AGENT;
+use crate::chat::{self, Occasion, Text, Tongue};
 
 /// Speaks to Microsoft Teams.
 pub(crate) struct Teams;
@@ -69,8 +66,6 @@ A workflow has no idempotency key: if its answer is lost, the card may come twic
 
 /// How a card writes text.
 const TONGUE: Tongue = Tongue { escape: Escape::Markdown, strong: "**" };
-/// Longest text, so that it stays below 28 KB whatever its characters are.
-const TEXT_MAX: usize = 4_000;
 
 impl Connector for Teams {
     fn manifest(&self) -> &'static Manifest {
@@ -103,14 +98,9 @@ impl Outlet for Channel {
                 let lines = chat::digest(batch, interval);
                 Ok(card::of_lines(lines.iter().map(|line| TONGUE.write(line))))
             }
-            Occasion::Crowd => return Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) },
+            Occasion::Crowd => return chat::apart(),
         };
-        match body {
-            Ok(body) => {
-                Step::Send(Call::Http(HttpCall::post_json(self.url.as_str(), body).header("User-Agent", USER_AGENT)))
-            }
-            Err(verdict) => Step::settle_all(batch, &verdict),
-        }
+        chat::post(batch, &self.url, body)
     }
 
     fn advance(&self, batch: &Batch<'_>, _: &mut Progress, reply: &Reply) -> Step {
@@ -129,7 +119,9 @@ impl Channel {
         }
         match self.text.own(item).transpose()? {
             Some(text) if text.is_empty() && self.card.is_none() => Err(chat::nothing_to_say()),
-            Some(text) if !text.is_empty() => Ok(card::of_lines([cut(text, TEXT_MAX, Escape::Markdown)])),
+            Some(text) if !text.is_empty() => {
+                Ok(card::of_lines(text.lines().filter(|line| !line.is_empty()).map(str::to_owned)))
+            }
             _ => Ok(card::of_sentence(&chat::sentence(item), TONGUE)),
         }
     }

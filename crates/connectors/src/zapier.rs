@@ -95,7 +95,7 @@ impl Outlet for Hook {
             return Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) };
         };
         match self.fields(item) {
-            Ok(fields) => Step::Send(Call::Http(self.call(&fields))),
+            Ok(fields) => Step::Send(Call::Http(self.call(fields))),
             Err(verdict) => Step::settle_all(batch, &verdict),
         }
     }
@@ -106,8 +106,8 @@ impl Outlet for Hook {
 }
 
 impl Hook {
-    fn call(&self, fields: &Map<String, Value>) -> HttpCall {
-        let body = serde_json::to_vec(fields).unwrap_or_default();
+    fn call(&self, fields: Map<String, Value>) -> HttpCall {
+        let body = Value::Object(fields).to_string();
         let mut call = HttpCall::post_json(self.url.as_str(), body).header("User-Agent", USER_AGENT);
         call.headers.extend(self.headers.iter().cloned());
         call

@@ -1,4 +1,5 @@
-use domain::{Event, Verdict};
+use domain::Event;
+use domain::connector::Call;
 use serde_json::{Value, json};
 use vendors::Book;
 use vendors::discord::{Discord as LookAlike, PATH};

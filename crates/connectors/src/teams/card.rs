@@ -9,8 +9,8 @@ use crate::chat::{Place, Rule, Rules, Sentence, Structure, Tongue, cut};
 
 /// Largest message, in bytes. What is larger vanishes behind a 202.
 const MESSAGE_BYTES_MAX: usize = 28 * 1024;
-/// Longest line of a digest.
-const LINE_MAX: usize = 1_000;
+/// Longest line, so that one fits whatever its characters are.
+const LINE_MAX: usize = 4_000;
 /// Longest text in a card.
 const TEXT_MAX: usize = 10_000;
 /// What our cards are written in.
@@ -18,20 +18,21 @@ const VERSION: &str = "1.4";
 /// What Teams shows.
 const VERSIONS: &[&str] = &["1.0", "1.1", "1.2", "1.3", "1.4", "1.5"];
 
-/// A message of lines of Markdown, the first of which is its headline; of those below as many as fit.
+/// A message of lines of Markdown, each in a block of its own because not every client breaks lines inside of one; as
+/// many of them as fit.
 pub(super) fn of_lines(lines: impl IntoIterator<Item = String>) -> String {
+    let mut bytes = message(&card(&[])).to_string().len();
     let mut body: Vec<Value> = Vec::new();
     for line in lines {
-        let block = if body.is_empty() {
-            text_block(&line)
-        } else {
-            with(text_block(&cut(line, LINE_MAX, Escape::Markdown)), "spacing", "Small")
-        };
-        body.push(block);
-        if body.len() > 1 && message(&card(&body)).to_string().len() > MESSAGE_BYTES_MAX {
-            body.pop();
+        let mut block = text_block(&cut(line, LINE_MAX, Escape::Markdown));
+        if !body.is_empty() {
+            block["spacing"] = "Small".into();
+        }
+        bytes += block.to_string().len() + ",".len();
+        if bytes > MESSAGE_BYTES_MAX {
             break;
         }
+        body.push(block);
     }
     message(&card(&body)).to_string()
 }
@@ -56,11 +57,6 @@ pub(super) fn if_it_fits(card: &Value) -> Option<String> {
 
 fn text_block(text: &str) -> Value {
     json!({"type": "TextBlock", "text": text, "wrap": true})
-}
-
-fn with(mut block: Value, name: &str, value: &str) -> Value {
-    block[name] = value.into();
-    block
 }
 
 fn card(body: &[Value]) -> Value {

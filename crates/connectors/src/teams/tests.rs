@@ -1,4 +1,5 @@
-use domain::{Event, Verdict};
+use domain::Event;
+use domain::connector::Call;
 use serde_json::{Value, json};
 use vendors::Book;
 use vendors::teams::{Flow, TARGET, Teams as LookAlike};
@@ -111,6 +112,13 @@ fn a_part_that_comes_out_empty_is_left_out() {
     );
     let nothing = body(&json!({"campaign": "c"}), own_card(&json!([source[0]])));
     assert_eq!(nothing[0]["text"], "New install from **c**");
+}
+
+#[test]
+fn each_line_of_a_text_is_a_line() {
+    let made = body(&json!({"campaign": "c"}), json!({"text": "**{{ data.campaign }}**\n\nsecond\n"}));
+    let texts: Vec<_> = made.as_array().unwrap().iter().map(|block| block["text"].clone()).collect();
+    assert_eq!(texts, ["**c**", "second"]);
 }
 
 #[test]
