@@ -43,6 +43,8 @@ Segment recognises a `messageId` for about a day and a warehouse behind it for l
 prefix that belongs to the write key, so a retry, a replay or a resend is counted once. `timestamp` is when it happened, \
 `sentAt` when it was sent.
 
+For much traffic `batch = { items = 50, wait = \"2s\" }` makes fewer requests; Segment takes about 1,000 a second for a workspace.
+
 All of `data` becomes `properties`, with `source` (the name of the source and `_webhook`: `tolinku_webhook`) and \
 `original_event_type`; a `source` that the event names itself is kept as `original_source`. Five types have names, \
 `Deep Link Clicked`, `Deferred Link Claimed`, `Install Tracked`, `Referral Created` and `Referral Completed`; any other is \

@@ -13,7 +13,7 @@ use super::properties::Properties;
 
 /// Most messages of a batch. Segment answers 200 to more and drops them.
 pub(super) const MESSAGES_MAX: usize = 2_500;
-/// Largest message, in bytes.
+/// A message of so many bytes is too large already.
 const MESSAGE_BYTES_MAX: usize = 32 * 1024;
 /// Largest batch, in bytes: below the 500 KB that Segment takes, like its own libraries.
 const BATCH_BYTES_MAX: usize = 480 * 1024;
@@ -68,7 +68,7 @@ impl Envelope {
 
     /// Keeps what was written since the mark, or takes all of it back because one message is too large.
     pub(super) fn keep_since(&mut self, mark: &Mark) -> Result<(), Refusal> {
-        if self.largest_bytes <= MESSAGE_BYTES_MAX {
+        if self.largest_bytes < MESSAGE_BYTES_MAX {
             return Ok(());
         }
         self.messages.truncate(mark.bytes);
@@ -76,7 +76,7 @@ impl Envelope {
         Err(Refusal {
             reason: FailureReason::TooLarge,
             message: format!(
-                "the message is {} bytes and Segment takes {MESSAGE_BYTES_MAX}; leave properties out with `properties`",
+                "the message is {} bytes and must be below {MESSAGE_BYTES_MAX}; leave properties out with `properties`",
                 self.largest_bytes
             ),
         })
