@@ -151,7 +151,7 @@ impl Outlet for Mailer {
             return Vec::new();
         }
         let of = |item: &Item<'_>| self.recipients.of(item).unwrap_or_default();
-        batch.items.first().map(of).unwrap_or_default().iter().map(cap::subject).collect()
+        batch.items.first().map(of).unwrap_or_default().iter().flat_map(cap::subjects).collect()
     }
 }
 

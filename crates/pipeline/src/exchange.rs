@@ -132,6 +132,10 @@ impl Exchange<'_> {
         let mut progress = Progress::with_bindings(bound);
         let mut step = contained(|| outlet.prepare(&batch, &mut progress));
         loop {
+            // What a connector remembers before a call must be on disk before it is made.
+            if bindings::keep(self.engine, of, progress.take_new_bindings()).await.is_err() {
+                return Round::Over(End::Untried);
+            }
             let (call, message) = match step {
                 Some(Step::Send(call)) => (call, None),
                 Some(Step::SendOnce { key, call }) => (call, Some(key)),
@@ -156,9 +160,6 @@ impl Exchange<'_> {
                 self.enter(entries, &reply, step.as_ref()).await;
             }
             self.reply = Some(reply);
-            if bindings::keep(self.engine, of, progress.take_new_bindings()).await.is_err() {
-                return Round::Over(End::Untried);
-            }
         }
     }
 

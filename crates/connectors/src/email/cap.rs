@@ -2,8 +2,8 @@
 //!
 //! What was sent is remembered as a binding: the subject is a hash of the address, so that nothing tells who was mailed,
 //! and its value is the day and the events of that day. A new day takes the place of the last one, so a person never takes
-//! more room than one day. Mails to one person that are on their way at the same moment do not see each other; a lane
-//! with `concurrency = 1` keeps the cap to the letter.
+//! more room than one day. A second subject never has a value: the engine lets one exchange at a time ask for one of those, so
+//! two mails to one person never go out at the same moment without seeing each other.
 
 use domain::connector::Progress;
 use domain::{EventId, Settings, Timestamp};
@@ -53,11 +53,19 @@ pub(super) fn count(to: &Address, event: EventId, now: Timestamp, progress: &mut
     }
 }
 
+/// What must be known before somebody is written to, and what nobody else may be asking for meanwhile.
+pub(super) fn subjects(to: &Address) -> [String; 2] {
+    [subject(to), format!("mailing:{}", hashed(to))]
+}
+
 /// The key under which is remembered what somebody got.
-pub(super) fn subject(to: &Address) -> String {
+fn subject(to: &Address) -> String {
+    format!("mailed:{}", hashed(to))
+}
+
+fn hashed(to: &Address) -> String {
     let lower = to.to_string().to_lowercase();
-    let hash = ring::digest::digest(&ring::digest::SHA256, lower.as_bytes());
-    format!("mailed:{}", hex::encode(hash))
+    hex::encode(ring::digest::digest(&ring::digest::SHA256, lower.as_bytes()))
 }
 
 /// The events that somebody was mailed about today.

@@ -109,9 +109,14 @@ impl Provider for Resend {
     }
 }
 
-/// The name of a mail: of this event, to these people.
+/// The name of a mail: of this event, to these people, about this. Two destinations of one team may both write to somebody
+/// about the same event, and mean two mails.
 fn key(letter: &Letter) -> String {
-    let hash = ring::digest::digest(&ring::digest::SHA256, lower(&letter.to).as_bytes());
+    let about = match &letter.content {
+        Content::Rendered { subject, .. } => subject,
+        Content::Template { id, .. } => id,
+    };
+    let hash = ring::digest::digest(&ring::digest::SHA256, format!("{}\n{about}", lower(&letter.to)).as_bytes());
     format!("afterclick/{}/{}", letter.name, hex::encode(&hash.as_ref()[..8]))
 }
 

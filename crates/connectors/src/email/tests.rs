@@ -161,6 +161,8 @@ fn a_mail_that_is_tried_again_is_the_same_and_another_one_is_another() {
     assert_eq!(key(&ada, 1), key(&ada, 1));
     assert_ne!(key(&ada, 1).0, key(&ada, 2).0);
     assert_ne!(key(&ada, 1).0, key(&bob, 1).0);
+    let other_template = settings(Some("resend"), &json!({"html": null, "template": "other"}));
+    assert_ne!(key(&ada, 1).0, key(&other_template, 1).0);
     assert!(key(&ada, 1).0.len() <= 256);
 }
 
@@ -210,8 +212,9 @@ fn nobody_who_looks_at_what_is_remembered_learns_who_was_mailed() {
     let outlet = open(&Email, &settings(None, &json!({"per_recipient_per_day": 1})));
     let event = about(&json!({"email": ADA}));
     let subjects = with_batch(std::slice::from_ref(&event), false, |batch| outlet.subjects(batch));
-    assert!(subjects.len() == 1 && !subjects[0].contains("ada"), "{subjects:?}");
-    assert!(subjects[0].starts_with("mailed:") && subjects[0].len() == 71, "{subjects:?}");
+    assert_eq!(subjects.iter().map(|it| it.len()).collect::<Vec<_>>(), [71, 72]);
+    assert!(subjects[0].starts_with("mailed:") && subjects[1].starts_with("mailing:"), "{subjects:?}");
+    assert!(!subjects.concat().contains("ada"), "{subjects:?}");
 }
 
 #[test]
@@ -234,6 +237,28 @@ fn a_digest_is_one_mail_to_a_team_and_single_ones_to_persons() {
     assert!(matches!(prepare(&settings(None, &json!({}))), Step::Split { .. }));
     let theirs = settings(Some("postmark-template"), &json!({"to": null, "recipients": [ADA]}));
     assert!(described(&prepare(&theirs))[0].starts_with("pause misconfigured: several events in one mail"));
+}
+
+#[test]
+fn the_look_alikes_of_the_providers_take_every_kind_of_mail() {
+    let mut vendor = vendors::mail_api::MailApi::without_limit();
+    "re_123456789".clone_into(&mut vendor.resend.api_key);
+    "server-token-1".clone_into(&mut vendor.postmark.server_token);
+    "SG.123456789".clone_into(&mut vendor.send_grid.api_key);
+    vendor.postmark.inactive = vec!["gone@example.org".to_owned()];
+    for case in ["resend", "resend-template", "postmark", "postmark-template", "sendgrid", "sendgrid-template"] {
+        let mut book = vendors::Book::default();
+        let settings = settings(Some(case), &json!({"to": null, "api_url": null, "region": null}));
+        let outlet = open(&Email, &settings);
+        let data = json!({"email": "Ada@example.org", "campaign": "a\r\nBcc: x@example.net", "route_params": {"id": 1}, "user_id": "u"});
+        let verdicts = crate::tracking::trial::deliver(&*outlet, &[about(&data)], &mut vendor, &mut book);
+        assert_eq!(verdicts, [Verdict::Delivered], "{case}: {book:#?}");
+        assert_eq!((book.stored_keys(), book.flagged.len()), (vec!["ada@example.org"], 0), "{case}");
+    }
+    let outlet = open(&Email, &settings(Some("postmark"), &json!({"to": "gone@example.org"})));
+    let verdicts =
+        crate::tracking::trial::deliver(&*outlet, &[about(&json!({}))], &mut vendor, &mut vendors::Book::default());
+    assert!(matches!(&verdicts[0], Verdict::Reject { reason: FailureReason::Refused, .. }), "{verdicts:?}");
 }
 
 #[test]

@@ -27,4 +27,5 @@ mod stopping;
 mod sulky;
 mod tokens;
 mod transport;
+mod welcome;
 mod zoo;
