@@ -1,6 +1,8 @@
 //! Object storage: a file per batch, in a folder per hour, for every warehouse that can load files.
 
 mod lines;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod settings;
 mod verdict;
 
@@ -114,16 +116,20 @@ impl Store {
                     Err(refusal) => refuse(progress, number, &refusal),
                 }
             }
-            if !rows.is_empty() {
-                return Step::Send(Call::Object(ObjectCall {
+            if rows.is_empty() {
+                progress.stage += 1;
+                continue;
+            }
+            return match self.file(&rows) {
+                Ok(body) => Step::Send(Call::Object(ObjectCall {
                     bucket: self.bucket.clone(),
                     key: self.key(hour, &Batch { items: &items, ..*batch }),
                     content_type: self.format.content_type(self.gzip),
-                    body: self.format.file(&rows),
+                    body,
                     gzip: self.gzip,
-                }));
-            }
-            progress.stage += 1;
+                })),
+                Err(message) => self.settle(batch, progress, &Verdict::misconfigured(message)),
+            };
         }
         self.settle(batch, progress, &Verdict::Delivered)
     }

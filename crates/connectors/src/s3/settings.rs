@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use domain::connector::{Bucket, SettingsError};
-use domain::{Secret, Settings};
+use domain::{Secret, Settings, Timestamp};
 use serde_json::{Map, Value};
 
 use super::lines;
@@ -25,6 +25,8 @@ pub(super) struct Store {
 pub(super) enum Format {
     /// One JSON object a line.
     Lines,
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 /// Longest prefix, in bytes: keys may have 1,024.
@@ -51,26 +53,62 @@ impl Store {
             }
         }
         let secret_key = Secret::new(text("secret_access_key"));
-        let format = Format::Lines;
+        let format = Format::read(settings)?;
         Ok(Self {
             bucket: Bucket { endpoint, region, name, by_path, access_key: text("access_key_id"), secret_key },
             prefix: read_prefix(settings.text("prefix").unwrap_or_default())?,
             format,
             gzip: format == Format::Lines && settings.text("compression") != Some("none"),
             by_occurrence: settings.text("partition_by") == Some("occurred"),
-            layout: Layout::read_for(settings, Manner { time: date_time, whole: &DATA })?,
+            layout: Layout::read_for(settings, Manner { time: format.time(), whole: &DATA })?,
         })
+    }
+}
+
+impl Store {
+    /// A file with these rows. The error is for a person.
+    pub(super) fn file(&self, rows: &[Map<String, Value>]) -> Result<Bytes, String> {
+        match self.format {
+            Format::Lines => Ok(lines::file(rows)),
+            #[cfg(feature = "parquet")]
+            Format::Parquet => super::parquet::file(rows, &self.layout),
+        }
     }
 }
 
 impl Format {
     /// The words in `format = "…"`.
-    pub(super) const NAMES: &[&str] = &["jsonl"];
+    pub(super) const NAMES: &[&str] = &["jsonl", "parquet"];
+
+    fn read(settings: &Settings) -> Result<Self, SettingsError> {
+        match settings.text("format") {
+            None | Some("jsonl") => Ok(Self::Lines),
+            #[cfg(feature = "parquet")]
+            Some("parquet") => Ok(Self::Parquet),
+            Some(other) => Err(SettingsError::new(
+                "format",
+                format!(
+                    "is `{other}`, which this program was built without; use `jsonl`, or build it with `--features {other}`"
+                ),
+            )),
+        }
+    }
+
+    /// How times are written into rows.
+    fn time(self) -> fn(Timestamp) -> String {
+        match self {
+            Self::Lines => date_time,
+            #[cfg(feature = "parquet")]
+            Self::Parquet => super::parquet::time,
+        }
+    }
 
     pub(super) const fn content_type(self, gzip: bool) -> &'static str {
         match self {
             Self::Lines if gzip => "application/gzip",
             Self::Lines => "application/x-ndjson",
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "application/vnd.apache.parquet",
         }
     }
 
@@ -78,12 +116,8 @@ impl Format {
         match self {
             Self::Lines if gzip => "jsonl.gz",
             Self::Lines => "jsonl",
-        }
-    }
-
-    pub(super) fn file(self, rows: &[Map<String, Value>]) -> Bytes {
-        match self {
-            Self::Lines => lines::file(rows),
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "parquet",
         }
     }
 }

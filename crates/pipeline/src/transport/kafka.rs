@@ -2,7 +2,7 @@
 //!
 //! A cluster announces where its brokers are, and a producer has to follow: so every announced address is judged by the guard like one
 //! that a tenant has named. The clients there are dial by themselves, and the codecs there are believe any count that a broker
-//! sends; the five requests of a producer are spelled out here instead.
+//! sends; the four requests of a producer are spelled out here instead.
 
 mod batch;
 mod codec;

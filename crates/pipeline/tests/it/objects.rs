@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::Verdict;
 use domain::verdict::{FailureReason, PauseReason};
-use peers::{Aws, Object};
+use peers::{Aws, ClickHouse, Object};
 use pipeline::transport::Guard;
 use serde_json::{Value, json};
 
@@ -101,4 +101,56 @@ async fn a_store_inside_is_not_reached_from_outside() {
     let destination = Destination::behind(Guard::new(false, Vec::new()), "s3", settings);
     let refused = destination.deliver(&[sample("link.clicked", 1)]).await.unwrap_err();
     assert_eq!(refused.reason, FailureReason::AddressRefused);
+}
+
+/// What a warehouse of today sees in the bucket.
+fn warehouse(aws: &Aws, ask: &str, format: &str) -> Option<String> {
+    let clickhouse = ClickHouse::start_current()?;
+    let bucket = format!(
+        "s3('{}/{}/deep/links/**', '{}', '{}', '{format}')",
+        aws.url(),
+        Aws::BUCKET,
+        aws.access_key(),
+        aws.secret_key()
+    );
+    Some(clickhouse.query(&ask.replace("BUCKET", &bucket)).unwrap())
+}
+
+#[tokio::test]
+async fn a_warehouse_reads_files_of_columns_with_their_types() {
+    let Some(aws) = Aws::start() else { return };
+    let destination = Destination::new("s3", settings(&aws, json!({"format": "parquet", "columns": {"tenant": "eu"}})));
+    let events = [sample("link.clicked", 1), later(sample("link.conversion", 2), Duration::from_hours(1))];
+    for _ in 0..2 {
+        assert_eq!(destination.verdicts(&events).await, vec![Verdict::Delivered; 2]);
+    }
+    let Some(types) = warehouse(&aws, "DESCRIBE TABLE BUCKET", "Parquet") else { return };
+    let type_of = |name: &str| {
+        let line = types.lines().find(|line| line.split('\t').next() == Some(name)).unwrap_or_default();
+        line.split('\t').nth(1).unwrap_or_default().replace('\\', "")
+    };
+    assert_eq!(type_of("received_at"), "Nullable(DateTime64(3, 'UTC'))", "{types}");
+    assert_eq!(type_of("revenue"), "Nullable(Float64)");
+    assert_eq!(type_of("is_deferred"), "Nullable(Bool)");
+    assert_eq!(type_of("campaign"), "Nullable(String)");
+    let ask = "SELECT event_type, received_at, revenue, tenant, hour FROM BUCKET ORDER BY event_type";
+    let rows = warehouse(&aws, ask, "Parquet").unwrap();
+    assert_eq!(
+        rows,
+        "link.clicked\t2026-03-04 14:32:08.000\t\\N\teu\t14\nlink.conversion\t2026-03-04 15:32:08.000\t49.99\teu\t15\n"
+    );
+}
+
+#[tokio::test]
+async fn a_warehouse_reads_files_of_lines() {
+    let Some(aws) = Aws::start() else { return };
+    let destination = Destination::new("s3", settings(&aws, json!({})));
+    let events = [sample("link.clicked", 1), sample("link.conversion", 2)];
+    assert_eq!(destination.verdicts(&events).await, vec![Verdict::Delivered; 2]);
+    let ask = "SELECT event_type, received_at, revenue, data.user_id FROM BUCKET ORDER BY event_type";
+    let Some(rows) = warehouse(&aws, ask, "JSONEachRow") else { return };
+    assert_eq!(
+        rows,
+        "link.clicked\t2026-03-04 14:32:08.000000000\t\\N\t\\N\nlink.conversion\t2026-03-04 14:32:08.000000000\t49.99\tuser_456\n"
+    );
 }
