@@ -15,13 +15,15 @@ mod discord;
 mod email;
 mod ga4;
 mod iterable;
-mod mixpanel;
 mod kafka;
+mod mixpanel;
 mod nats;
 mod postgres;
+mod redshift;
 mod s3;
 mod segment;
 mod slack;
+mod snowflake;
 mod teams;
 mod tracking;
 mod warehouse;
@@ -50,6 +52,8 @@ pub static ALL: &[&dyn Connector] = &[
     &clickhouse::ClickHouse,
     &postgres::Postgres,
     &bigquery::BigQuery,
+    &redshift::Redshift,
+    &snowflake::Snowflake,
 ];
 
 /// The connector of this name: the word in `connector = "…"`.

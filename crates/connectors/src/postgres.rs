@@ -1,7 +1,6 @@
 //! `PostgreSQL`, and what speaks its protocol: a batch is one statement that inserts many rows and passes over those that are
 //! there already.
 
-mod literal;
 mod provision;
 mod reply;
 mod statement;
@@ -10,11 +9,11 @@ use domain::connector::{
     Action, Batch, BatchLimits, Call, Category, Connector, Field, FieldKind, Manifest, Means, Outlet, Progress, Reply,
     SettingsError, SqlCall, SqlServer, SqlTls, Step,
 };
-use domain::{Secret, Settings, Timestamp, Verdict};
+use domain::{Secret, Settings, Verdict};
 
 use self::statement::Dialect;
 use crate::warehouse::identifier::{self, in_double_quotes};
-use crate::warehouse::{COLUMNS_FIELD, DATA, DEFAULT_COLUMNS_FIELD, Layout, Manner, Rows, TABLE_DEFAULT, date_time};
+use crate::warehouse::{COLUMNS_FIELD, DATA, DEFAULT_COLUMNS_FIELD, Layout, Manner, Rows, TABLE_DEFAULT, with_zone};
 
 /// Speaks to `PostgreSQL`.
 pub(crate) struct Postgres;
@@ -88,11 +87,6 @@ impl Connector for Postgres {
             layout: Layout::read_for(settings, Manner { time: with_zone, whole: &DATA })?,
         }))
     }
-}
-
-/// `2026-03-04 14:32:08.441+00`, whatever the zone of the session is.
-fn with_zone(at: Timestamp) -> String {
-    format!("{}+00", date_time(at))
 }
 
 fn tls(settings: &Settings) -> Result<SqlTls, SettingsError> {

@@ -4,6 +4,8 @@
 //! or all together: then the table is the user's own. How a value is written is the warehouse's business.
 
 pub(crate) mod identifier;
+mod literal;
+pub(crate) mod written;
 
 use domain::connector::{Batch, Field, FieldKind, Item, SettingsError};
 use domain::fields::Fields;
@@ -113,6 +115,11 @@ pub(crate) static DATA: Column = always("data", Kind::Data, |item, _, _| item.da
 /// `2026-03-04 14:32:08.441`, in UTC.
 pub(crate) fn date_time(at: Timestamp) -> String {
     at.to_string().replace('T', " ").replace('Z', "")
+}
+
+/// `2026-03-04 14:32:08.441+00`, whatever the zone of the session is.
+pub(crate) fn with_zone(at: Timestamp) -> String {
+    format!("{}+00", date_time(at))
 }
 
 /// Which columns a destination fills, and with what.
