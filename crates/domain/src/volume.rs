@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::connector::BatchLimits;
+use crate::connector::Manifest;
 use crate::event::Event;
 use crate::fields::Fields;
 
@@ -61,7 +61,7 @@ impl Volume {
     }
 
     /// Checks the ranges, and against what the connector can do. The message continues "the volume …".
-    pub fn check(&self, limits: BatchLimits) -> Result<(), &'static str> {
+    pub fn check(&self, manifest: &Manifest) -> Result<(), &'static str> {
         if self.sample.is_some_and(|sample| !(sample > 0.0 && sample <= 1.0)) {
             return Err("has a `sample` that is not more than 0 and at most 1");
         }
@@ -71,8 +71,8 @@ impl Volume {
         if self.digest_ms.is_some_and(|ms| !(DIGEST_MS_MIN..=DIGEST_MS_MAX).contains(&ms)) {
             return Err("has a `digest` that is not between 1 second and 1 day");
         }
-        if self.digest_ms.is_some() && limits.items_max == 1 {
-            return Err("has a `digest`, but this connector sends every event by itself");
+        if self.digest_ms.is_some() && !manifest.digests() {
+            return Err("has a `digest`, but only chat and mail make one message of many events; use `batch.wait`");
         }
         Ok(())
     }
@@ -100,6 +100,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::connector::{BatchLimits, Category};
     use crate::event::{DedupeKey, TimeMark};
     use crate::{AppspaceId, EventId, SourceId, Timestamp};
 
@@ -154,19 +155,34 @@ mod tests {
         assert!(serde_json::from_value::<Volume>(json!({"digest_ms": 30_000})).is_err());
     }
 
+    const fn manifest(category: Category) -> Manifest {
+        Manifest {
+            name: "test",
+            title: "Test",
+            summary: "A test.",
+            category,
+            notes: "",
+            fields: &[],
+            events: &["*"],
+            batch: BatchLimits::ONE,
+            rate: None,
+            provisions: false,
+        }
+    }
+
     #[test]
     fn wishes_out_of_range_are_refused() {
-        let many = BatchLimits { items_max: 100, ..BatchLimits::ONE };
+        let chat = manifest(Category::Chat);
         for volume in [
             Volume { sample: Some(0.0), ..Volume::default() },
             Volume { sample: Some(1.1), ..Volume::default() },
             Volume { threshold: Some(f64::NAN), ..Volume::default() },
             Volume { digest_ms: Some(10), ..Volume::default() },
         ] {
-            assert!(volume.check(many).is_err(), "{volume:?}");
+            assert!(volume.check(&chat).is_err(), "{volume:?}");
         }
         let digest = Volume { sample: Some(1.0), digest_ms: Some(30_000), ..Volume::default() };
-        assert!(digest.check(many).is_ok());
-        assert!(digest.check(BatchLimits::ONE).unwrap_err().contains("by itself"));
+        assert!(digest.check(&chat).is_ok());
+        assert!(digest.check(&manifest(Category::Warehouse)).unwrap_err().contains("only chat and mail"));
     }
 }

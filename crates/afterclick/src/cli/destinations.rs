@@ -195,8 +195,18 @@ async fn test(client: &Client, name: &str) -> Outcome {
         let paths =
             ["held_by", "last_attempt.reason", "last_attempt.status", "last_attempt.error", "last_attempt.reply"];
         let told: Vec<_> = paths.map(|path| cell(&now, path)).into_iter().filter(|text| !text.is_empty()).collect();
-        let told = if told.is_empty() { "not tried yet".to_owned() } else { told.join(", ") };
+        let told = if told.is_empty() { not_tried_yet(client, name).await } else { told.join(", ") };
         return Err(Failure::Failed(anyhow::anyhow!("{told}")));
+    }
+}
+
+/// Why nothing has happened to a test: the destination may gather for longer than anybody waits here.
+async fn not_tried_yet(client: &Client, name: &str) -> String {
+    let destination = client.get(&path(name), &[]).await.unwrap_or_default();
+    match (cell(&destination, "volume.digest"), cell(&destination, "batch.wait")) {
+        (digest, _) if !digest.is_empty() => format!("not tried yet; it gathers a digest for {digest}"),
+        (_, wait) if !wait.is_empty() => format!("not tried yet; it waits {wait} for a batch to fill"),
+        _ => "not tried yet".to_owned(),
     }
 }
 

@@ -153,7 +153,7 @@ fn volume(section: &mut Section<'_>, manifest: &Manifest) -> Option<Volume> {
             first_per_subject_per_day: first?,
         })
     })?;
-    accepted(section, "volume", wish.check(manifest.batch)).then_some(wish)
+    accepted(section, "volume", wish.check(manifest)).then_some(wish)
 }
 
 /// Tells what is wrong with a table as a whole.

@@ -51,7 +51,7 @@ async fn batch_and_volume_are_said_as_in_the_file_and_shown_as_they_were_said() 
         (json!({ "batch": { "wait": 2 } }), 400, "body_invalid", "string"),
         (json!({ "batch": { "item": 2 } }), 400, "body_invalid", "did you mean `items`?"),
         (json!({ "volume": { "sample": 2 } }), 422, "volume_invalid", "sample"),
-        (json!({ "volume": { "digest": "30s" } }), 422, "volume_invalid", "by itself"),
+        (json!({ "volume": { "digest": "30s" } }), 422, "volume_invalid", "only chat and mail"),
         (json!({ "volume": { "digest": "soon" } }), 400, "body_invalid", "10s"),
         (json!({ "volume": { "treshold": 1 } }), 400, "body_invalid", "did you mean `threshold`?"),
         (json!({ "settings": { "ulr": "x" } }), 422, "setting_invalid", "did you mean `url`?"),

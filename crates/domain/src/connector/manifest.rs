@@ -98,6 +98,11 @@ impl Manifest {
         Subscriptions::new(patterns).unwrap_or_else(|_| Subscriptions::every())
     }
 
+    /// Whether the connector can make one message of many events: those whose messages people read.
+    pub const fn digests(&self) -> bool {
+        matches!(self.category, Category::Chat | Category::Email)
+    }
+
     /// Whether the member `name` of the settings must never be shown. Unknown members count as secret, and so do the
     /// values of a map: headers carry credentials.
     pub fn is_secret(&self, name: &str) -> bool {

@@ -49,9 +49,8 @@ impl LiveDestination {
         }
         connector.manifest().check(&destination.settings)?;
         let outlet = connector.open(&destination.settings)?;
-        let limits = connector.manifest().batch;
-        destination.batch.check(limits).map_err(RegistryError::Batch)?;
-        destination.volume.check(limits).map_err(RegistryError::Volume)?;
+        destination.batch.check(connector.manifest().batch).map_err(RegistryError::Batch)?;
+        destination.volume.check(connector.manifest()).map_err(RegistryError::Volume)?;
         let filter = destination.when.as_deref().map(Filter::compile).transpose()?;
         Ok(Self { destination, connector, outlet, filter })
     }

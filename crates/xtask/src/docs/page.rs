@@ -82,7 +82,8 @@ fn facts(manifest: &Manifest) -> String {
     let batch = manifest.batch;
     let portions = match (batch.items_max, batch.items) {
         (1, _) => "each event by itself".to_owned(),
-        (max, 1) => format!("each event by itself; up to {max} in a digest or if `batch.items` says so"),
+        (_, 1) if manifest.digests() => "each event by itself, or one message about many by `volume.digest`".to_owned(),
+        (max, 1) => format!("each event by itself; up to {max} if `batch.items` says so"),
         (max, items) => {
             let wait = format_wait(batch.linger());
             format!("{items} events or {wait}, whichever comes first; `batch.items` may be up to {max}")
