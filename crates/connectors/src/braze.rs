@@ -11,7 +11,7 @@ use domain::verdict::FailureReason;
 use domain::{Settings, Timestamp, Verdict};
 use serde_json::{Map, Value, json};
 
-use crate::common::{USER_AGENT, asked_wait, in_brackets, on_one_line, retry, said, wait};
+use crate::common::{USER_AGENT, asked_wait, in_brackets, is_page, on_one_line, page, retry, said, wait};
 use crate::tracking::{self, Bulk, HOST_HELP, NAMES_HELP, Names};
 
 /// Speaks to Braze.
@@ -118,6 +118,7 @@ impl Outlet for Workspace {
         let text = body["message"].as_str().map(|text| on_one_line(text, 200)).or_else(|| said(reply));
         let all = |verdict: &Verdict| tracking::settle_sent(batch, progress, verdict);
         match reply.status {
+            200..=299 if is_page(reply) => all(&page(reply, "Braze")),
             200..=299 => tracking::settle(batch, progress, |place| of_place(&body["errors"], place)),
             400 | 422 => Step::Split { alone: Verdict::Reject { reason: FailureReason::Refused, message: text } },
             401 | 403 => all(&Verdict::unauthorized(format!(

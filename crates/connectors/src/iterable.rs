@@ -11,7 +11,7 @@ use domain::verdict::FailureReason;
 use domain::{Settings, Timestamp, Verdict};
 use serde_json::{Value, json};
 
-use crate::common::{USER_AGENT, in_brackets, on_one_line, retry, said, wait};
+use crate::common::{USER_AGENT, in_brackets, is_page, on_one_line, page, retry, said, wait};
 use crate::tracking::{self, Bulk, HOST_HELP, NAMES_HELP, Names};
 
 /// Speaks to Iterable.
@@ -117,6 +117,7 @@ impl Outlet for Project {
         let all = |verdict: &Verdict| tracking::settle_sent(batch, progress, verdict);
         let split = |reason| Step::Split { alone: Verdict::Reject { reason, message: text.clone() } };
         match reply.status {
+            200..=299 if is_page(reply) => all(&page(reply, "Iterable")),
             200..=299 => self.counted(batch, progress, &body),
             400 if body["code"] == "BadApiKey" => all(&unauthorized(text)),
             400 | 409 | 422 => split(FailureReason::Refused),

@@ -11,7 +11,7 @@ use domain::verdict::FailureReason;
 use domain::{Settings, Timestamp, Verdict};
 use serde_json::{Value, json};
 
-use crate::common::{USER_AGENT, in_brackets, on_one_line, retry, said, wait};
+use crate::common::{USER_AGENT, in_brackets, is_page, on_one_line, page, retry, said, wait};
 use crate::tracking::{self, Bulk, HOST_HELP, NAMES_HELP, Names, Pseudonyms, SALT_HELP};
 
 /// Speaks to Mixpanel.
@@ -104,6 +104,7 @@ impl Outlet for Project {
         let text = body["error"].as_str().map(|text| on_one_line(text, 200)).or_else(|| said(reply));
         let all = |verdict: &Verdict| tracking::settle_sent(batch, progress, verdict);
         match reply.status {
+            200..=299 if is_page(reply) => all(&page(reply, "Mixpanel")),
             200..=299 => all(&Verdict::Delivered),
             400 => match body["failed_records"].as_array().filter(|failed| !failed.is_empty()) {
                 Some(failed) => tracking::settle(batch, progress, |place| of_place(failed, place)),

@@ -8,7 +8,7 @@ use domain::connector::Reply;
 use domain::verdict::FailureReason;
 use serde_json::Value;
 
-use crate::common::{in_brackets, retry, said};
+use crate::common::{in_brackets, is_page, page, retry, said};
 
 /// How long a user or device that sent too much is to be left alone; as long as Amplitude's own libraries do.
 const THROTTLED_FOR: Duration = Duration::from_secs(30);
@@ -46,6 +46,7 @@ pub(super) fn judge(reply: &Reply) -> Judgement {
     let body = reply.json().unwrap_or_default();
     let text = body["error"].as_str().map(str::to_owned).or_else(|| said(reply));
     match reply.status {
+        200..=299 if is_page(reply) => Judgement::All(page(reply, "Amplitude")),
         200..=299 => Judgement::All(Verdict::Delivered),
         400 if is_about_the_key(&body) => Judgement::All(unauthorized(text)),
         401 | 403 => Judgement::All(unauthorized(text)),
