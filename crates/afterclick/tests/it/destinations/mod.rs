@@ -3,7 +3,6 @@
 
 mod failures;
 mod fleet;
-mod relay;
 mod sdk;
 mod storm;
 mod tally;

@@ -16,7 +16,7 @@ use super::traffic::{self, Event};
 
 const EVENTS: usize = 3_000;
 /// Without a change of the backlog for so long, it will never be empty.
-const STALLS_AFTER: Duration = Duration::from_secs(60);
+const STALLS_AFTER: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often provisioning is asked for.
 const PROVISIONS_MAX: usize = 30;
@@ -141,7 +141,7 @@ fn judge_one(client: &Client, member: &Member, events: &[Event]) -> Vec<String> 
             (Promise::Once | Promise::AtMostOnce, 1, None) | (Promise::AtLeastOnce, 1.., None) => {}
             (Promise::AtMostOnce, 0 | 1, Some(letter)) if letter.delivery["reason"] == "unknown_outcome" => {}
             (_, _, Some(letter)) => find(format!("{mark} is there {times} times and dead: {}", letter.delivery)),
-            (_, _, None) => find(format!("{mark} ({}) is there {times} times", event.event_type)),
+            (_, _, None) => find(format!("{mark} ({}) is there {times} times", event.kind)),
         }
     }
     find_flaws(&tally, &mut find);
@@ -185,7 +185,7 @@ fn dead_letters(client: &Client, destination: &str) -> Vec<DeadLetter> {
 /// A line of counts per destination.
 fn table(client: &Client, fleet: &[Member], events: &[Event]) -> String {
     let mut table = format!(
-        "{:<12}{:>8}{:>8}{:>8}{:>8}{:>8}{:>10}{:>8}\n",
+        "{:<14}{:>6}{:>8}{:>8}{:>8}{:>8}{:>10}{:>8}\n",
         "", "owed", "none", "once", "more", "dead", "requests", "faults"
     );
     for member in fleet {
@@ -197,13 +197,21 @@ fn table(client: &Client, fleet: &[Member], events: &[Event]) -> String {
         let dead = dead_letters(client, member.name).len();
         writeln!(
             table,
-            "{:<12}{:>8}{none:>8}{once:>8}{more:>8}{dead:>8}{:>10}{:>8}",
+            "{:<14}{:>6}{none:>8}{once:>8}{more:>8}{dead:>8}{:>10}{:>8}  {}",
             member.name,
             owed.len(),
             tally.requests,
-            tally.faults
+            tally.faults,
+            why_closed(client, member.name)
         )
         .expect("writing to a string");
     }
     table
+}
+
+/// What keeps a destination from being sent anything; nothing, if nothing does.
+fn why_closed(client: &Client, name: &str) -> String {
+    let destination = client.get(&format!("/v1/destinations/{name}")).unwrap();
+    let reasons = [&destination["paused"], &destination["lane"]["closed_because"]];
+    reasons.iter().filter(|reason| !reason.is_null()).map(ToString::to_string).collect()
 }

@@ -20,14 +20,15 @@ pub(super) const MARK: &str = "mark";
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub(super) mark: String,
-    pub(super) event_type: &'static str,
+    /// Its type.
+    pub(super) kind: &'static str,
     pub(super) envelope: Value,
 }
 
 impl Event {
     /// Whether somebody new is to be welcomed.
     pub(super) fn is_install(&self) -> bool {
-        self.event_type == "install.tracked"
+        self.kind == "install.tracked"
     }
 
     /// Whether people want to hear of it.
@@ -45,7 +46,7 @@ pub(super) fn mixed(count: usize) -> Vec<Event> {
         let mut data: Value = serde_json::from_str(sample).expect("samples are JSON");
         let mark = format!("{MARK}{number:06}");
         data["mark"] = json!(mark);
-        if number % LOUD_EVERY == 0 {
+        if number.is_multiple_of(LOUD_EVERY) {
             data["loud"] = json!(true);
             data["campaign"] = json!("<!channel> @everyone <b>50 % off</b>\r\nBcc: eve@example.org");
         }
@@ -53,7 +54,7 @@ pub(super) fn mixed(count: usize) -> Vec<Event> {
         let envelope = json!({
             "event": kind.event_type, "timestamp": crate::support::now().to_string(), "data": data, "id": mark,
         });
-        Event { mark, event_type: kind.event_type, envelope }
+        Event { mark, kind: kind.event_type, envelope }
     };
     (0..count).map(event).collect()
 }

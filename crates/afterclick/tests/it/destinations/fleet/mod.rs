@@ -1,22 +1,21 @@
 //! Every destination that the storm blows at: its section of the file, the faults of its vendor, and what may be asked of it.
 
+mod mail;
+mod people;
+mod receivers;
+mod relay;
+mod warehouses;
+mod wire;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use peers::ClickHouse;
+use peers::{ClickHouse, Postgres};
 use serde_json::json;
-use vendors::discord::Discord;
-use vendors::mail_api::MailApi;
-use vendors::segment::Segment;
-use vendors::slack::Slack;
-use vendors::smtp::Smtp;
-use vendors::teams::Teams;
-use vendors::{Answer, Book, Fault, Faults, Request, Simulator, Vendor, clickhouse as look_alike};
+use vendors::{Fault, Faults, Simulator};
 
-use super::relay::Relay;
-use super::tally::{Tally, count_marks};
+use super::tally::Tally;
 use super::traffic::Event;
-use crate::support::DESTINATION_SECRET;
 
 /// What holds for every event that a destination is owed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,20 +52,24 @@ pub(super) fn start(seed: u64, events: &mut [Event]) -> Vec<Member> {
     let nobody = events.iter().filter(|event| event.is_install()).nth(42).expect("many installs").mark.clone();
 
     let mut members = vec![
-        webhook(seed + 1),
-        segment(seed + 2).poisoned(&essay, "too_large"),
-        slack(seed + 3),
-        clickhouse_look_alike(seed + 4),
-        discord(seed + 7),
-        teams(seed + 8),
-        resend(seed + 10),
-        postmark(seed + 11),
-        send_grid(seed + 12),
-        smtp(seed + 13, &nobody),
+        receivers::webhook(seed + 1),
+        receivers::segment(seed + 2).poisoned(&essay, "too_large"),
+        receivers::mixpanel(seed + 3),
+        receivers::amplitude(seed + 4),
+        people::slack(seed + 5),
+        people::discord(seed + 6),
+        people::teams(seed + 7),
+        people::zapier(seed + 8),
+        mail::resend(seed + 9),
+        mail::postmark(seed + 10),
+        mail::send_grid(seed + 11),
+        mail::smtp(seed + 12, &nobody),
+        warehouses::clickhouse_look_alike(seed + 13),
     ];
-    let old = ClickHouse::start().map(|peer| clickhouse("clickhouse-18", " FINAL", peer, seed + 5));
-    let current = ClickHouse::start_current().map(|peer| clickhouse("clickhouse-26", " FINAL", peer, seed + 6));
-    members.extend(old.into_iter().chain(current).map(|member| member.poisoned(&fortune, "refused")));
+    let old = ClickHouse::start().map(|peer| warehouses::clickhouse("clickhouse-18", " FINAL", peer, seed + 14));
+    let new = ClickHouse::start_current().map(|peer| warehouses::clickhouse("clickhouse-26", "", peer, seed + 15));
+    members.extend(old.into_iter().chain(new).map(|member| member.poisoned(&fortune, "refused")));
+    members.extend(Postgres::start().map(|peer| warehouses::postgres(peer, seed + 16)));
     members
 }
 
@@ -124,9 +127,10 @@ pub(super) fn section(name: &str, connector: &str, more: &str, settings: &[(&str
     section
 }
 
-/// A value as TOML writes it: a text, unless it reads as a list, a table, a switch or a number.
+/// A value as TOML writes it: a text, unless it is written as a value already: a list, a table, a switch, a number, a text in quotes.
 fn toml(value: &str) -> String {
-    let is_bare = value.starts_with(['[', '{']) || ["true", "false"].contains(&value) || value.parse::<u32>().is_ok();
+    let is_bare =
+        value.starts_with(['[', '{', '\'']) || ["true", "false"].contains(&value) || value.parse::<u32>().is_ok();
     if is_bare { value.to_owned() } else { format!("'''{value}'''") }
 }
 
@@ -134,26 +138,15 @@ const ALL: &str = "events = [\"*\"]\nrate = 2000";
 const ALL_IN_BATCHES: &str = "events = [\"*\"]\nrate = 2000\nbatch = { items = 20, wait = \"100ms\" }";
 /// What people are bothered with.
 const FEW: &str = "events = [\"*\"]\nwhen = \"data.loud\"\nrate = 2000";
-const MESSAGE: &str = "*{{ type }}* {{ data.campaign }} {{ data.mark }}";
-const WELCOMES: &str = "events = [\"install.tracked\"]\nrate = 2000";
 
-/// About a fifth of the requests of a vendor that takes one event at a time. Waits that it asks for are rare, because
-/// each holds the whole lane for a second.
-fn singly(seed: u64) -> Faults {
-    Faults::seeded(seed)
-        .with(Fault::RateLimit { retry_after_s: 1 }, 1)
-        .with(Fault::ServerError(503), 60)
-        .with(Fault::ServerError(500), 30)
-        .with(Fault::DropBefore, 40)
-        .with(Fault::DropAfter, 40)
-        .with(Fault::LateSuccess { hold: Duration::from_millis(300) }, 5)
-        .with(Fault::Slow { hold: Duration::from_millis(20) }, 30)
+/// About a fifth of the requests of a vendor that sees few: because it takes batches, or because few events go there.
+fn seldom(seed: u64) -> Faults {
+    without_waits(seed).with(Fault::RateLimit { retry_after_s: 1 }, 30)
 }
 
-/// The same for one that sees few requests: because it takes batches, or because few events go there.
-fn seldom(seed: u64) -> Faults {
+/// The same for one whose rate limits mean a wait that is longer than this test.
+fn without_waits(seed: u64) -> Faults {
     Faults::seeded(seed)
-        .with(Fault::RateLimit { retry_after_s: 1 }, 30)
         .with(Fault::ServerError(503), 40)
         .with(Fault::ServerError(500), 20)
         .with(Fault::DropBefore, 40)
@@ -164,121 +157,4 @@ fn seldom(seed: u64) -> Faults {
 /// With the pages of a captive portal, where a success has something in it that they lack.
 fn with_pages(faults: Faults) -> Faults {
     faults.with(Fault::Garbage, 30)
-}
-
-fn webhook(seed: u64) -> Member {
-    let simulator = Receiver.start(singly(seed));
-    let config = section("webhook", "webhook", ALL, &[("url", &simulator.url()), ("secret", DESTINATION_SECRET)]);
-    Member::simulated("webhook", config, simulator)
-}
-
-/// Somebody who takes webhooks and goes by their `webhook-id`, as receivers are told to.
-struct Receiver;
-
-impl Vendor for Receiver {
-    fn answer(&mut self, request: &Request, book: &mut Book) -> Answer {
-        let key = request.header("webhook-id").unwrap_or_default().to_owned();
-        book.store_once(key, request.json().unwrap_or_default(), request.at, Duration::MAX);
-        Answer::empty(204)
-    }
-}
-
-fn segment(seed: u64) -> Member {
-    let simulator = Segment::new().start(with_pages(seldom(seed)));
-    let settings = [("write_key", "write-key"), ("host", &*simulator.url())];
-    Member::simulated("segment", section("segment", "segment", ALL_IN_BATCHES, &settings), simulator)
-}
-
-fn slack(seed: u64) -> Member {
-    let simulator = Slack::without_limit().start(with_pages(seldom(seed)));
-    let settings = [("url", &*simulator.hook_url()), ("host_check", "false"), ("text", MESSAGE)];
-    let config = section("slack", "slack", FEW, &settings);
-    Member::simulated("slack", config, simulator).gets(Event::is_loud).promises(Promise::AtLeastOnce)
-}
-
-fn discord(seed: u64) -> Member {
-    let simulator = Discord::without_limit().start(with_pages(seldom(seed)).with(Fault::PartialFailure, 20));
-    let settings = [("url", &*simulator.hook_url()), ("host_check", "false"), ("text", MESSAGE)];
-    let config = section("discord", "discord", FEW, &settings);
-    Member::simulated("discord", config, simulator).gets(Event::is_loud).promises(Promise::AtLeastOnce)
-}
-
-fn teams(seed: u64) -> Member {
-    let simulator = Teams::without_limit().start(seldom(seed));
-    let settings = [("url", &*simulator.hook_url()), ("host_check", "false"), ("text", MESSAGE)];
-    let config = section("teams", "teams", FEW, &settings);
-    Member::simulated("teams", config, simulator).gets(Event::is_loud).promises(Promise::AtLeastOnce)
-}
-
-fn clickhouse_look_alike(seed: u64) -> Member {
-    let server = look_alike::ClickHouse::new(look_alike::Release::Current);
-    let simulator = server.start(seldom(seed).with(Fault::PartialFailure, 20));
-    let config = section("clickhouse", "clickhouse", ALL_IN_BATCHES, &[("url", &simulator.url())]);
-    let look = move || {
-        let rows = simulator.rows_final("deep_link_events");
-        Tally { times: count_marks(rows.iter().map(ToString::to_string)), ..Tally::of(&simulator) }
-    };
-    Member::new("clickhouse", config, look).provisioned()
-}
-
-/// A real server behind bad luck.
-fn clickhouse(name: &'static str, merged: &'static str, peer: ClickHouse, seed: u64) -> Member {
-    let port = peer.url().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a URL with a port");
-    let simulator = Relay { port }.start(seldom(seed));
-    let settings = [
-        ("url", &*simulator.url()),
-        ("database", ClickHouse::DATABASE),
-        ("user", ClickHouse::USER),
-        ("password", ClickHouse::PASSWORD),
-    ];
-    let config = section(name, "clickhouse", ALL_IN_BATCHES, &settings);
-    let look = move || {
-        let rows = peer.query(&format!("SELECT raw FROM deep_link_events{merged} FORMAT TSVRaw")).unwrap();
-        Tally { times: count_marks(rows.lines()), ..Tally::of(&simulator) }
-    };
-    Member::new(name, config, look).provisioned()
-}
-
-/// The words of every welcome mail.
-const WELCOME: [(&str, &str); 3] = [
-    ("from", "Acme <hello@acme.example>"),
-    ("subject", "Welcome, {{ data.campaign }}"),
-    ("text", "Hello {{ data.mark }}"),
-];
-
-/// It knows a mail by its idempotency key.
-fn resend(seed: u64) -> Member {
-    let simulator = MailApi::without_limit().start(with_pages(seldom(seed)));
-    let url = simulator.url();
-    let settings = [("provider", "resend"), ("api_url", &*url), ("api_key", "re_afterclick")];
-    let config = section("resend", "email", WELCOMES, &[&settings[..], &WELCOME].concat());
-    Member::simulated("resend", config, simulator).gets(Event::is_install)
-}
-
-/// These know nothing of the kind.
-fn postmark(seed: u64) -> Member {
-    let simulator = MailApi::without_limit().start(with_pages(seldom(seed)));
-    let url = simulator.url();
-    let settings = [("provider", "postmark"), ("api_url", &*url), ("api_key", "postmark-token")];
-    let config = section("postmark", "email", WELCOMES, &[&settings[..], &WELCOME].concat());
-    Member::simulated("postmark", config, simulator).gets(Event::is_install).promises(Promise::AtMostOnce)
-}
-
-fn send_grid(seed: u64) -> Member {
-    let simulator = MailApi::without_limit().start(with_pages(seldom(seed)));
-    let url = simulator.url();
-    let settings = [("provider", "sendgrid"), ("api_url", &*url), ("api_key", "SG.afterclick")];
-    let config = section("sendgrid", "email", WELCOMES, &[&settings[..], &WELCOME].concat());
-    Member::simulated("sendgrid", config, simulator).gets(Event::is_install).promises(Promise::AtMostOnce)
-}
-
-fn smtp(seed: u64, nobody: &str) -> Member {
-    let mut server = Smtp::new();
-    server.refused = vec![(format!("{nobody}@example.org"), "550 5.1.1 no such user here".to_owned())];
-    let simulator = server.start(with_pages(seldom(seed)));
-    let port = simulator.address().port().to_string();
-    let settings = [("provider", "smtp"), ("host", "127.0.0.1"), ("port", &*port), ("tls", "none")];
-    let config = section("smtp", "email", WELCOMES, &[&settings[..], &WELCOME].concat());
-    let member = Member::simulated("smtp", config, simulator).gets(Event::is_install).promises(Promise::AtMostOnce);
-    member.poisoned(nobody, "no such user here")
 }

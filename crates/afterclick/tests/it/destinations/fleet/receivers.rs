@@ -1,0 +1,59 @@
+//! Receivers of every event: a webhook, Segment, the analytics platforms.
+
+use std::time::Duration;
+
+use vendors::amplitude::Amplitude;
+use vendors::mixpanel::Mixpanel;
+use vendors::segment::Segment;
+use vendors::{Answer, Book, Fault, Faults, Request, Vendor};
+
+use super::{ALL, ALL_IN_BATCHES, Member, section, seldom, with_pages, without_waits};
+use crate::support::DESTINATION_SECRET;
+
+pub(super) fn webhook(seed: u64) -> Member {
+    let simulator = Receiver.start(singly(seed));
+    let config = section("webhook", "webhook", ALL, &[("url", &simulator.url()), ("secret", DESTINATION_SECRET)]);
+    Member::simulated("webhook", config, simulator)
+}
+
+/// Somebody who takes webhooks and goes by their `webhook-id`, as receivers are told to.
+struct Receiver;
+
+impl Vendor for Receiver {
+    fn answer(&mut self, request: &Request, book: &mut Book) -> Answer {
+        let key = request.header("webhook-id").unwrap_or_default().to_owned();
+        book.store_once(key, request.json().unwrap_or_default(), request.at, Duration::MAX);
+        Answer::empty(204)
+    }
+}
+
+pub(super) fn segment(seed: u64) -> Member {
+    let simulator = Segment::new().start(with_pages(seldom(seed)));
+    let settings = [("write_key", "write-key"), ("host", &*simulator.url())];
+    Member::simulated("segment", section("segment", "segment", ALL_IN_BATCHES, &settings), simulator)
+}
+
+pub(super) fn mixpanel(seed: u64) -> Member {
+    let simulator = Mixpanel::new().start(with_pages(without_waits(seed)));
+    let settings = [("host", &*simulator.url()), ("project_id", "'42'"), ("user", "robot"), ("secret", "secret")];
+    Member::simulated("mixpanel", section("mixpanel", "mixpanel", ALL_IN_BATCHES, &settings), simulator)
+}
+
+pub(super) fn amplitude(seed: u64) -> Member {
+    let simulator = Amplitude::new().start(with_pages(without_waits(seed)));
+    let settings = [("host", &*simulator.url()), ("api_key", "api-key")];
+    Member::simulated("amplitude", section("amplitude", "amplitude", ALL_IN_BATCHES, &settings), simulator)
+}
+
+/// The faults of somebody who takes one event at a time. Waits that are asked for are rare, because each holds the whole lane for
+/// a second.
+fn singly(seed: u64) -> Faults {
+    Faults::seeded(seed)
+        .with(Fault::RateLimit { retry_after_s: 1 }, 1)
+        .with(Fault::ServerError(503), 60)
+        .with(Fault::ServerError(500), 30)
+        .with(Fault::DropBefore, 40)
+        .with(Fault::DropAfter, 40)
+        .with(Fault::LateSuccess { hold: Duration::from_millis(300) }, 5)
+        .with(Fault::Slow { hold: Duration::from_millis(20) }, 30)
+}
