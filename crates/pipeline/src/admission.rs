@@ -1,6 +1,6 @@
 //! Admission: whether a destination may be sent to now, decided before any work is picked up for it.
 //!
-//! One [`Gates`] per destination holds its breaker, its rate and the wait it asked for. It outlives the lane's task, so
+//! One [`Gates`] per destination holds its breaker, its rate, the day's budget and the wait it asked for. It outlives the lane's task, so
 //! a lane that rests forgets nothing, and it is what the API shows of a lane.
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::attempt::Outcome;
 use crate::breaker::{Breaker, Change, Slots, Vote};
+use crate::budget::{Allowance, Block, DayBudget};
 use crate::limits::{Hold, Spacing};
 use crate::registry::LiveDestination;
 
@@ -23,11 +24,24 @@ pub struct Gates {
     breaker: Breaker,
     spacing: Spacing,
     hold: Hold,
+    day: DayBudget,
     in_flight: usize,
     last_attempt: Option<LastAttempt>,
     /// The destination as it was when the gates were last asked: any change of it opens breaker and hold, because
     /// whoever changed or resumed it wants to see whether it works now.
     seen: Option<Arc<LiveDestination>>,
+    kept_hold: KeptHold,
+}
+
+/// Whether a hold is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeptHold {
+    /// Nobody has looked since this process began.
+    Unknown,
+    No,
+    Yes,
+    /// It may be, and is no longer meant: the destination was changed.
+    Outdated,
 }
 
 /// The answer of the gates.
@@ -37,6 +51,8 @@ pub enum Admission {
     Open { start: usize, ahead: usize },
     /// Nothing may start before this time.
     Later(Instant),
+    /// Nothing may start before another block of the day's calls is counted.
+    Reserve { per_day: u32 },
     /// The destination is paused.
     Paused,
 }
@@ -74,6 +90,10 @@ pub enum ClosedBecause {
     RetryAfter {
         until: Timestamp,
     },
+    /// The vendor takes no more calls on this day.
+    Budget {
+        until: Timestamp,
+    },
 }
 
 /// The newest attempt of a lane, at a whole batch.
@@ -91,9 +111,11 @@ impl Gates {
             breaker: Breaker::new(now),
             spacing: Spacing::new(now),
             hold: Hold::default(),
+            day: DayBudget::default(),
             in_flight: 0,
             last_attempt: None,
             seen: None,
+            kept_hold: KeptHold::Unknown,
         }
     }
 
@@ -113,7 +135,14 @@ impl Gates {
             Slots::AtMost(slots) => (concurrency.min(slots as usize), 0),
             Slots::NoneUntil(until) => return Admission::Later(until),
         };
-        let free = slots.saturating_sub(self.in_flight);
+        let mut free = slots.saturating_sub(self.in_flight);
+        if let Some(per_day) = per_day(live) {
+            match self.day.allowance(now) {
+                Allowance::Calls(calls) => free = free.min(calls),
+                Allowance::MustReserve => return Admission::Reserve { per_day },
+                Allowance::UsedUpUntil(until) => return Admission::Later(until),
+            }
+        }
         let Some(rate) = rate(live) else {
             return Admission::Open { start: free, ahead };
         };
@@ -133,10 +162,47 @@ impl Gates {
         if self.seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, live)) {
             return None;
         }
-        self.hold.until(now).or(match self.breaker_slots(&live.destination, now) {
+        let by_breaker = || match self.breaker_slots(&live.destination, now) {
             Slots::NoneUntil(until) => Some(until),
             Slots::Any | Slots::AtMost(_) => None,
-        })
+        };
+        self.hold.until(now).or_else(by_breaker).or_else(|| self.day.used_up_until(now))
+    }
+
+    /// Another block of the day's calls was counted.
+    pub(crate) fn reserved(&mut self, block: Block, now: Instant) {
+        self.day.reserved(block, now);
+    }
+
+    /// For how long the destination wants to be left alone.
+    pub(crate) fn held_for(&self, now: Instant) -> Option<Duration> {
+        self.hold.until(now).map(|until| until - now)
+    }
+
+    /// A hold is on disk from now on.
+    pub(crate) fn hold_is_kept(&mut self) {
+        self.kept_hold = KeptHold::Yes;
+    }
+
+    /// A hold was looked for on disk; `left` is how much is left of it. It counts unless the destination was changed.
+    pub(crate) fn recollect_hold(&mut self, left: Option<Duration>, now: Instant) {
+        match (self.kept_hold, left) {
+            (KeptHold::Unknown, Some(left)) => {
+                self.hold.ask(left, now);
+                self.kept_hold = KeptHold::Yes;
+            }
+            (KeptHold::Unknown, None) => self.kept_hold = KeptHold::No,
+            (KeptHold::No | KeptHold::Yes | KeptHold::Outdated, _) => {}
+        }
+    }
+
+    /// Whether a hold may be on disk that is no longer meant.
+    pub(crate) fn take_outdated_hold(&mut self) -> bool {
+        let is_outdated = self.kept_hold == KeptHold::Outdated;
+        if is_outdated {
+            self.kept_hold = KeptHold::No;
+        }
+        is_outdated
     }
 
     /// Sends nothing for `wait`.
@@ -156,6 +222,9 @@ impl Gates {
     pub fn called(&mut self, live: &LiveDestination, now: Instant) {
         if let Some(rate) = rate(live) {
             self.spacing.start(rate, now);
+        }
+        if per_day(live).is_some() {
+            self.day.called();
         }
     }
 
@@ -199,10 +268,12 @@ impl Gates {
             Slots::AtMost(_) => BreakerStatus::HalfOpen,
             Slots::Any => BreakerStatus::Closed,
         };
-        let closed_because = match (breaker, self.hold.until(now)) {
+        let budget = per_day(live).and_then(|_| self.day.used_up_until(now));
+        let closed_because = match (breaker, self.hold.until(now), budget) {
             _ if live.destination.paused.is_some() => Some(ClosedBecause::Paused),
-            (_, Some(until)) => Some(ClosedBecause::RetryAfter { until: on_wall(until) }),
-            (BreakerStatus::Open { until }, None) => Some(ClosedBecause::Breaker { until }),
+            (_, Some(until), _) => Some(ClosedBecause::RetryAfter { until: on_wall(until) }),
+            (BreakerStatus::Open { until }, None, _) => Some(ClosedBecause::Breaker { until }),
+            (_, None, Some(until)) => Some(ClosedBecause::Budget { until: on_wall(until) }),
             _ => None,
         };
         LaneStatus { breaker, in_flight: self.in_flight, closed_because, last_attempt: self.last_attempt }
@@ -212,12 +283,16 @@ impl Gates {
         if destination.breaker { self.breaker.slots(now) } else { Slots::Any }
     }
 
-    fn notice_change(&mut self, live: &Arc<LiveDestination>, now: Instant) {
+    /// Sees the destination as it is now.
+    pub(crate) fn notice_change(&mut self, live: &Arc<LiveDestination>, now: Instant) {
         match &self.seen {
             Some(seen) if Arc::ptr_eq(seen, live) => return,
             Some(_) => {
                 self.breaker = Breaker::new(now);
                 self.hold = Hold::default();
+                if self.kept_hold != KeptHold::No {
+                    self.kept_hold = KeptHold::Outdated;
+                }
             }
             None => {}
         }
@@ -228,6 +303,11 @@ impl Gates {
 /// How many calls a second a destination gets: as many as it says, or else as many as its vendor bears.
 fn rate(live: &LiveDestination) -> Option<RateLimit> {
     live.destination.rate.or_else(|| RateLimit::new(live.connector.manifest().rate?.per_second))
+}
+
+/// How many calls a day the vendor takes, if it counts days.
+fn per_day(live: &LiveDestination) -> Option<u32> {
+    live.connector.manifest().rate?.per_day
 }
 
 impl LaneStatus {

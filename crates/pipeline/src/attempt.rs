@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::exchange::{End, Exchange};
+use crate::firsts;
 use crate::lane::LaneState;
 use crate::registry::LiveDestination;
 
@@ -72,39 +73,60 @@ pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestin
     let reading = |owned: &Owned| Reading::new(engine.registry.source_name(owned.event.source));
     let readings: Vec<Reading> = batch.iter().map(reading).collect();
     let items: Vec<Item<'_>> = batch.iter().zip(&readings).map(|(owned, reading)| item(owned, reading)).collect();
-    let batch: Vec<&Owned> = batch.iter().collect();
+    let deadline = began + ATTEMPT_MAX;
+    let skipped = if live.destination.volume.first_per_subject_per_day {
+        match firsts::judge(engine, live.destination.id, &items, deadline).await {
+            Ok(skipped) => Some(skipped),
+            Err(_) => return Tried::Nothing,
+        }
+    } else {
+        None
+    };
+    let all: Vec<&Owned> = batch.iter().collect();
+    let kept = skipped.as_deref().map(|skipped| kept(&items, &all, skipped));
+    let (items_sent, batch_sent) = kept.as_ref().map_or((&items[..], &all[..]), |(items, batch)| (items, batch));
     let mut exchange = Exchange {
         engine,
         lane,
         live,
-        items: &items,
-        batch: &batch,
+        items: items_sent,
+        batch: batch_sent,
         digest: live.destination.volume.digest_ms.map(Duration::from_millis),
         started_at: engine.clock.now(),
-        deadline: began + ATTEMPT_MAX,
+        deadline,
         calls: 0,
         reply: None,
         pause: None,
     };
-    let end = AssertUnwindSafe(exchange.run()).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!(destination = %live.destination.name, "an attempt panicked; this is a bug");
-        End::failed_inside()
-    });
+    let end = if items_sent.is_empty() {
+        End::Each(Vec::new())
+    } else {
+        AssertUnwindSafe(exchange.run()).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(destination = %live.destination.name, "an attempt panicked; this is a bug");
+            End::failed_inside()
+        })
+    };
     let Exchange { started_at, reply, pause, .. } = exchange;
     let (verdicts, error) = match end {
         End::Untried => return Tried::Nothing,
         End::Split => return Tried::Refused,
         End::Each(verdicts) => (verdicts, None),
-        End::All(verdict, error) => (vec![verdict; batch.len()], error),
+        End::All(verdict, error) => (vec![verdict; items_sent.len()], error),
     };
     let record = Record { started_at, took: began.elapsed(), reply, error, is_alone: batch.len() == 1 };
     Tried::Judged(Outcome {
-        judgements: record.judgements(&items, verdicts),
+        judgements: record.judgements(&items, skipped.unwrap_or_default(), verdicts),
         answered: record.reply.is_some(),
         pause,
         took: record.took,
         ended_at: engine.clock.now(),
     })
+}
+
+/// Those of a batch that are not skipped.
+fn kept<'a>(items: &[Item<'a>], batch: &[&'a Owned], skipped: &[Option<Verdict>]) -> (Vec<Item<'a>>, Vec<&'a Owned>) {
+    let all = items.iter().zip(batch).zip(skipped);
+    all.filter(|(_, skipped)| skipped.is_none()).map(|((item, owned), _)| (*item, *owned)).unzip()
 }
 
 fn item<'a>(owned: &'a Owned, reading: &'a Reading) -> Item<'a> {
@@ -122,22 +144,28 @@ struct Record {
 }
 
 impl Record {
-    fn judgements(&self, items: &[Item<'_>], verdicts: Vec<Verdict>) -> Vec<Judgement> {
+    /// What each item got: its own verdict if it was skipped, or else the next one of `verdicts`.
+    fn judgements(&self, items: &[Item<'_>], skipped: Vec<Option<Verdict>>, verdicts: Vec<Verdict>) -> Vec<Judgement> {
+        let skipped = skipped.into_iter().chain(std::iter::repeat(None));
         // A connector that counts wrongly leaves some without a verdict.
-        let missing = std::iter::repeat_with(|| {
+        let missing = || {
             let message = "the connector came to no verdict".to_owned();
             Verdict::Retry { after: None, reason: FailureReason::Unprocessable, message: Some(message) }
-        });
-        let verdicts = verdicts.into_iter().chain(missing);
-        items.iter().zip(verdicts).map(|(item, verdict)| self.judgement(item.attempt, verdict)).collect()
+        };
+        let mut verdicts = verdicts.into_iter();
+        let judgement = |(item, skipped): (&Item<'_>, Option<Verdict>)| match skipped {
+            Some(verdict) => self.judgement(item.attempt, verdict, None),
+            None => self.judgement(item.attempt, verdicts.next().unwrap_or_else(missing), self.reply.as_ref()),
+        };
+        items.iter().zip(skipped).map(judgement).collect()
     }
 
-    fn judgement(&self, number: u32, verdict: Verdict) -> Judgement {
-        let status = self.reply.as_ref().map(|reply| reply.status).filter(|&status| status != 0);
+    fn judgement(&self, number: u32, verdict: Verdict, reply: Option<&Reply>) -> Judgement {
+        let status = reply.map(|reply| reply.status).filter(|&status| status != 0);
         let reason = failure(&verdict, status);
         let error = self.error.clone().or_else(|| message(&verdict, reason, status));
         // What was said to a whole batch is worth keeping where something went wrong.
-        let reply = self.reply.as_ref().filter(|_| self.is_alone || reason.is_some()).and_then(kept);
+        let reply = reply.filter(|_| self.is_alone || reason.is_some()).and_then(excerpt);
         let duration_ms = u32::try_from(self.took.as_millis()).unwrap_or(u32::MAX);
         let attempt = Attempt { number, started_at: self.started_at, duration_ms, status, reason, error, reply };
         Judgement { verdict, attempt }
@@ -177,7 +205,7 @@ fn message(verdict: &Verdict, reason: Option<FailureReason>, status: Option<u16>
 }
 
 /// The beginning of a reply, to be kept with the attempt.
-fn kept(reply: &Reply) -> Option<String> {
+fn excerpt(reply: &Reply) -> Option<String> {
     if reply.body.is_empty() {
         return None;
     }

@@ -21,6 +21,7 @@ use crate::attempt::{Judgement, Outcome, Tried};
 use crate::breaker::Change;
 use crate::engine::Engine;
 use crate::gathering::{self, Gathering, LEASE_LEFT_MIN, Leases, Pack};
+use crate::holds;
 use crate::lane::LaneState;
 use crate::memory::Patience;
 use crate::metrics::OutcomeLabel;
@@ -79,6 +80,8 @@ pub(crate) enum Aside {
     News(NewEvent),
     /// A verdict asks for a pause.
     Pause(PauseReason, String),
+    /// The destination asks to be left alone for so long that it must survive a restart.
+    Hold(Memo),
 }
 
 /// A batch that has been started, as far as the gates are concerned.
@@ -276,6 +279,7 @@ impl Desk {
         let live = self.engine.registry.destination(self.id);
         let live = live.as_deref();
         let news = self.note(live, &outcome);
+        let hold = self.long_hold(live, &outcome);
         let pause = outcome.judgements.iter().find_map(|judgement| match &judgement.verdict {
             Verdict::Pause { reason, message } => Some(Aside::Pause(*reason, message.clone())),
             _ => None,
@@ -306,6 +310,9 @@ impl Desk {
         papers.gathering.widen();
         if let Some(news) = news {
             self.tell(&mut papers, Aside::News(news));
+        }
+        if let Some(memo) = hold {
+            self.tell(&mut papers, Aside::Hold(memo));
         }
         if let Some(pause) = pause
             && !std::mem::replace(&mut papers.is_pausing, true)
@@ -398,6 +405,15 @@ impl Desk {
                 operational::destination_recovered(registry, live)
             }
         })
+    }
+
+    /// What to keep of the wait that the destination asked for, if it is a long one.
+    fn long_hold(&self, live: Option<&LiveDestination>, outcome: &Outcome) -> Option<Memo> {
+        outcome.wait().filter(|wait| *wait > holds::KEPT_FROM)?;
+        let mut gates = self.lane.gates();
+        let left = gates.held_for(Instant::now())?;
+        gates.hold_is_kept();
+        Some(holds::keep(&live?.destination, outcome.ended_at + left))
     }
 
     fn count(&self, verdict: &Verdict, state: State, reason: Option<FailureReason>) {

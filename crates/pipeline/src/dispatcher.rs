@@ -158,14 +158,17 @@ impl Hub {
             self.engine.forget_lane(id);
             return;
         };
-        if live.destination.paused.is_some() {
-            return;
-        }
         let now = Instant::now();
         let state = self.engine.lane(id);
-        let shut_until = state.gates().shut_until(&live, now);
-        match shut_until {
-            Some(until) => self.alarms.set(id, self.engine.clock.now() + (until - now)),
+        if live.destination.paused.is_some() {
+            state.gates().notice_change(&live, now);
+            return;
+        }
+        let wall = self.engine.clock.now();
+        let shut_until = state.gates().shut_until(&live, now).map(|until| wall + (until - now));
+        let digest_at = live.destination.volume.digest_ms.and_then(|_| *state.digest_at());
+        match shut_until.max(digest_at.filter(|&at| at > wall)) {
+            Some(until) => self.alarms.set(id, until),
             None => self.start(id, state),
         }
     }

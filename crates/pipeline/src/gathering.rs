@@ -21,7 +21,7 @@ use crate::seals::{self, SealId, Seals};
 
 /// A lease with less than this left is given back instead of tried.
 pub(crate) const LEASE_LEFT_MIN: Duration = Duration::from_secs(ATTEMPT_MAX.as_secs() + 10);
-/// Most deliveries of one digest, for a vendor that takes one event at a time otherwise.
+/// Most deliveries of one digest. A vendor that takes one message at a time takes one about so many events.
 const DIGEST_ITEMS_MAX: usize = 1_000;
 /// How long the members of a sealed batch wait for the others before somebody looks where those are.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
@@ -75,8 +75,8 @@ pub(crate) fn limits(live: &LiveDestination) -> BatchLimits {
     let mut limits = live.connector.manifest().batch;
     if live.destination.volume.digest_ms.is_some() {
         // What belongs into a digest is claimed at once when its time has come, so nothing waits in hand.
-        let items = if limits.items_max > 1 { limits.items_max } else { DIGEST_ITEMS_MAX };
-        limits = BatchLimits { items: items.min(DIGEST_ITEMS_MAX), linger_ms: 0, ..limits };
+        let items = if limits.items_max > 1 { limits.items_max.min(DIGEST_ITEMS_MAX) } else { DIGEST_ITEMS_MAX };
+        limits = BatchLimits { items, linger_ms: 0, ..limits };
     } else {
         limits = live.destination.batch.over(limits);
     }

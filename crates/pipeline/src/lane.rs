@@ -25,12 +25,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::admission::{Admission, Gates};
 use crate::bindings::Subjects;
+use crate::budget::Block;
 use crate::desk::{Aside, Desk};
 use crate::engine::Engine;
 use crate::registry::LiveDestination;
 use crate::seals::{SealId, Seals};
 use crate::tokens::TokenShelf;
-use crate::{chores, gathering, recollection};
+use crate::{budget, chores, gathering, holds, recollection};
 
 /// How long a claimed delivery is ours: time to wait in hand, and for the longest attempt. What waits for a batch to fill
 /// gets that time on top.
@@ -61,6 +62,8 @@ pub(crate) struct LaneState {
     pub(crate) tokens: TokenShelf,
     pub(crate) subjects: Subjects,
     seals: Mutex<Seals>,
+    /// When the next digest is due.
+    digest_at: Mutex<Option<Timestamp>>,
     /// What was remembered of the destination when this process began has been read.
     is_recollected: AtomicBool,
     /// Set when there may be new work, or a new reason not to do it.
@@ -76,6 +79,7 @@ impl LaneState {
             tokens: TokenShelf::default(),
             subjects: Subjects::default(),
             seals: Mutex::default(),
+            digest_at: Mutex::default(),
             is_recollected: AtomicBool::new(false),
             marked: AtomicBool::new(false),
             wake: Notify::new(),
@@ -101,6 +105,11 @@ impl LaneState {
     /// The sealed batches, for a moment.
     pub(crate) fn seals(&self) -> MutexGuard<'_, Seals> {
         self.seals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the next digest is due.
+    pub(crate) fn digest_at(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.digest_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The gates, for a moment.
@@ -135,6 +144,8 @@ pub(crate) struct Lane {
 struct Errands {
     /// Somebody reads what was remembered before this process began.
     is_recollecting: bool,
+    /// Somebody counts the next block of the day's calls.
+    is_reserving: bool,
     /// Somebody looks for members of sealed batches.
     is_looking: bool,
     /// When batches that are done were last looked for.
@@ -162,6 +173,7 @@ pub(crate) enum Chore {
         has_woken: bool,
     },
     Swept(Result<(), StoreError>),
+    Reserved(Result<Block, StoreError>),
     Remembered,
     Paused(Result<(), StoreError>),
     Announced,
@@ -267,9 +279,10 @@ impl Lane {
                     if until.saturating_duration_since(now) > REST_AFTER {
                         self.give_back(self.desk.clear());
                     }
-                    let work_at = if self.desk.in_hand().0 == 0 { self.due_instant(now)? } else { now };
+                    let work_at = if self.desk.in_hand().0 == 0 { self.due_instant(live, now)? } else { now };
                     return Some(until.max(work_at));
                 }
+                Admission::Reserve { per_day } => return self.reserve(live, per_day, now),
                 Admission::Open { start, ahead } => {
                     if !self.start(start) {
                         let limits = gathering::limits(live);
@@ -307,6 +320,19 @@ impl Lane {
         None
     }
 
+    /// Has another block of the day's calls counted, if there is work for it; returns when to try again.
+    fn reserve(&mut self, live: &LiveDestination, per_day: u32, now: Instant) -> Option<Instant> {
+        let work_at = if self.desk.is_empty() { self.due_instant(live, now)? } else { now };
+        let at = work_at.max(self.claim_not_before);
+        if at > now {
+            return Some(at);
+        }
+        if !std::mem::replace(&mut self.errands.is_reserving, true) {
+            self.chores.push(Box::pin(budget::reserve(Arc::clone(&self.engine), self.id, per_day)));
+        }
+        None
+    }
+
     /// Looks for members of sealed batches that are missing, and makes room for them; returns when to look again.
     fn see_to_seals(&mut self, live: &Arc<LiveDestination>, limits: &BatchLimits, now: Instant) -> Option<Instant> {
         self.give_back(self.desk.take_short_parcels(now));
@@ -331,7 +357,7 @@ impl Lane {
 
     /// Claims if there is room and something is due; returns when to look again.
     fn claim(&mut self, live: &LiveDestination, start: usize, ahead: usize, now: Instant) -> Option<Instant> {
-        let due = self.due_instant(now)?;
+        let due = self.due_instant(live, now)?;
         let at = due.max(self.claim_not_before);
         if at > now {
             return Some(at);
@@ -379,7 +405,12 @@ impl Lane {
                 Aside::Pause(reason, message) => {
                     self.chores.push(Box::pin(chores::pause(engine, self.id, reason, message)));
                 }
+                Aside::Hold(memo) => self.chores.push(Box::pin(chores::remember(engine, self.id, vec![memo]))),
             }
+        }
+        if self.state.gates().take_outdated_hold() {
+            let engine = Arc::clone(&self.engine);
+            self.chores.push(Box::pin(chores::remember(engine, self.id, vec![holds::forget()])));
         }
         self.give_back(untried);
     }
@@ -444,6 +475,16 @@ impl Lane {
                     self.engine.note_failure(&error);
                 }
             }
+            Chore::Reserved(result) => {
+                self.errands.is_reserving = false;
+                match result {
+                    Ok(block) => self.state.gates().reserved(block, Instant::now()),
+                    Err(error) => {
+                        self.engine.note_failure(&error);
+                        self.claim_not_before = Instant::now() + CLAIM_AGAIN;
+                    }
+                }
+            }
             Chore::Announced | Chore::Remembered => {}
         }
     }
@@ -454,6 +495,10 @@ impl Lane {
             Ok(claimed) => {
                 self.next_due = earlier(claimed.next_due, self.learnt.take());
                 self.is_deep = claimed.work.len() == asked;
+                if !self.is_deep {
+                    // Everything that belongs into this digest is in hand.
+                    *self.state.digest_at() = None;
+                }
                 let limits = self.engine.registry.destination(self.id).map(|live| gathering::limits(&live));
                 let has_members = self.desk.fill(claimed.work, limits.as_ref(), lease_until);
                 if !has_members && limits.is_some_and(|limits| !self.desk.may_seal(&limits)) {
@@ -487,9 +532,22 @@ impl Lane {
         }
     }
 
-    fn due_instant(&self, now: Instant) -> Option<Instant> {
-        self.next_due.map(|due| now + due.since(self.engine.clock.now()))
+    fn due_instant(&self, live: &LiveDestination, now: Instant) -> Option<Instant> {
+        let mut due = self.next_due?;
+        if let Some(ms) = live.destination.volume.digest_ms {
+            // A time that was fixed stays, also if a later look sees only what came after it.
+            let mut digest_at = self.state.digest_at();
+            due = digest_after(due, ms).min(digest_at.unwrap_or(Timestamp::MAX));
+            *digest_at = Some(due);
+        }
+        Some(now + due.since(self.engine.clock.now()))
     }
+}
+
+/// The first multiple of the interval, by the wall clock of UTC, that comes after `due`.
+fn digest_after(due: Timestamp, interval_ms: u64) -> Timestamp {
+    let interval_ms = i64::try_from(interval_ms).unwrap_or(i64::MAX).max(1);
+    Timestamp::from_millis((due.as_millis().div_euclid(interval_ms) + 1).saturating_mul(interval_ms))
 }
 
 fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {

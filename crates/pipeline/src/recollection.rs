@@ -1,6 +1,6 @@
-//! Recollection: what a lane finds out from the store about its sealed batches.
+//! Recollection: what a lane finds out from the store about its past.
 //!
-//! Once per process it reads which batches are sealed. Later it looks where the members are that it waits for, and which
+//! Once per process it reads for how long the vendor wants to be left alone and which batches are sealed. Later it looks where the members are that it waits for, and which
 //! batches are done without anybody having noticed: after a crash, or because a person called their members off.
 
 use std::sync::Arc;
@@ -8,27 +8,38 @@ use std::sync::Arc;
 use domain::delivery::State;
 use domain::{AppspaceId, DeliveryId, Destination, DestinationId};
 use storage::StoreError;
+use tokio::time::Instant;
 
 use crate::chores::Pauses;
 use crate::engine::Engine;
-use crate::gathering;
 use crate::lane::{Chore, LaneState};
 use crate::memory::Patience;
 use crate::registry::LiveDestination;
 use crate::seals::{self, SEALS_MAX, SealId, Seals};
+use crate::{gathering, holds};
 
 /// Reads what was remembered of a destination when this process did not run yet.
 pub(crate) async fn recollect(engine: Arc<Engine>, state: Arc<LaneState>, live: Arc<LiveDestination>) -> Chore {
-    let recollected = if gathering::limits(&live).keeps_boundaries {
-        recollect_seals(&engine, &state, &live.destination).await
-    } else {
+    let recollected = async {
+        recollect_hold(&engine, &state, &live.destination).await?;
+        if gathering::limits(&live).keeps_boundaries {
+            recollect_seals(&engine, &state, &live.destination).await?;
+        }
         Ok(())
     };
-    Chore::Recollected(match recollected {
+    Chore::Recollected(match recollected.await {
         // Of a destination that is gone there is nothing to remember.
         Err(StoreError::NotFound { .. }) => Ok(()),
         other => other,
     })
+}
+
+async fn recollect_hold(engine: &Engine, state: &LaneState, destination: &Destination) -> Result<(), StoreError> {
+    let found = engine.recall(destination.id, &[holds::KEY.to_owned()], Patience::Endless).await?;
+    let until = found.into_iter().flatten().next().and_then(|value| holds::read(&value, destination));
+    let left = until.map(|until| until.since(engine.clock.now()));
+    state.gates().recollect_hold(left, Instant::now());
+    Ok(())
 }
 
 async fn recollect_seals(engine: &Engine, state: &LaneState, destination: &Destination) -> Result<(), StoreError> {

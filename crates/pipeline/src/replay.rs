@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use domain::id::ReplayId;
 use domain::replay::{Replay, ReplayState};
-use domain::{AppspaceId, Event, EventId};
+use domain::{AppspaceId, Event, EventId, Reading};
 use storage::{ReplayScan, ReplayStep, Store, StoreError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -155,11 +155,11 @@ impl Replayer {
         })
     }
 
-    /// Whether the replay's types (or else the destination's own) and the destination's filter take an event.
+    /// Whether the replay's types (or else the destination's own) and the destination's filter and volume take an event.
     fn wants(&self, replay: &Replay, live: &LiveDestination, event: &Event) -> bool {
         let events = replay.events.as_ref().unwrap_or(&live.destination.events);
         events.matches(&event.event_type)
-            && decide(live, event, &self.registry.source_name(event.source), &mut None) == Decision::Owed
+            && decide(live, event, &Reading::new(self.registry.source_name(event.source))) == Decision::Owed
     }
 }
 

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::event::EventType;
-use domain::expression::EventValue;
+use domain::fields::Fields;
 use domain::subscription::Pattern;
 use domain::verdict::FailureReason;
-use domain::{Event, catalogue};
+use domain::volume::Unwanted;
+use domain::{Event, Reading, catalogue};
 use storage::NewDelivery;
 
 use crate::registry::LiveDestination;
@@ -64,12 +65,12 @@ impl Routes {
 
     /// The deliveries an event causes. A filter that fails owes a delivery that is dead at once: never "no match".
     pub fn deliveries(&self, event: &Event, source_name: &str) -> Vec<NewDelivery> {
-        let mut value = None;
+        let reading = Reading::new(source_name.to_owned());
         let mut deliveries = Vec::new();
         for live in self.subscribed(&event.event_type) {
-            match decide(live, event, source_name, &mut value) {
+            match decide(live, event, &reading) {
                 Decision::Owed => deliveries.push(NewDelivery::to(live.destination.id)),
-                Decision::Filtered => {}
+                Decision::Filtered | Decision::Unwanted(_) => {}
                 Decision::Failed(message) => deliveries.push(NewDelivery {
                     destination: live.destination.id,
                     stillborn: Some((FailureReason::FilterError, message)),
@@ -88,17 +89,18 @@ pub enum Decision {
     Filtered,
     /// Its filter failed, with this message.
     Failed(String),
+    /// Its filter said yes, and its volume leaves it out.
+    Unwanted(Unwanted),
 }
 
-/// Applies the filter of a destination. `value` is built at most once per event and shared.
-pub fn decide(live: &LiveDestination, event: &Event, source_name: &str, value: &mut Option<EventValue>) -> Decision {
-    let Some(filter) = &live.filter else {
-        return Decision::Owed;
-    };
-    let value = value.get_or_insert_with(|| EventValue::new(event, source_name));
-    match filter.evaluate(value) {
-        Ok(true) => Decision::Owed,
-        Ok(false) => Decision::Filtered,
-        Err(error) => Decision::Failed(error.to_string()),
+/// Applies the filter and the volume of a destination, as far as the event alone can say. What is read of the event is
+/// read once for all destinations.
+pub fn decide(live: &LiveDestination, event: &Event, reading: &Reading) -> Decision {
+    match live.filter.as_ref().map(|filter| filter.evaluate(reading.value(event))) {
+        None | Some(Ok(true)) => {}
+        Some(Ok(false)) => return Decision::Filtered,
+        Some(Err(error)) => return Decision::Failed(error.to_string()),
     }
+    let unwanted = live.destination.volume.judge(event, || Fields::of(reading.data(event)));
+    unwanted.map_or(Decision::Owed, Decision::Unwanted)
 }

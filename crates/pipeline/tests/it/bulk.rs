@@ -23,6 +23,8 @@ pub(crate) static BULK: Bulk = Bulk(&Manifest { name: "bulk", ..MANIFEST });
 /// The same for a vendor that recognises a batch by its boundaries.
 pub(crate) static SEALED: Bulk =
     Bulk(&Manifest { name: "sealed", batch: BatchLimits { keeps_boundaries: true, ..MANIFEST.batch }, ..MANIFEST });
+/// The same for people.
+pub(crate) static CHATTY: Bulk = Bulk(&Manifest { name: "chatty", category: Category::Chat, ..MANIFEST });
 /// One at a time, two calls a second, two hundred a day.
 pub(crate) static THRIFTY: Bulk = Bulk(&Manifest {
     name: "thrifty",
@@ -55,7 +57,7 @@ const MANIFEST: Manifest = Manifest {
 /// The real connectors and these.
 pub(crate) fn with_bulk() -> Plugins {
     let mut all: Vec<&'static dyn Connector> = connectors::ALL.to_vec();
-    all.extend([&BULK as &dyn Connector, &SEALED, &THRIFTY, &SINGLE]);
+    all.extend([&BULK as &dyn Connector, &SEALED, &CHATTY, &THRIFTY, &SINGLE]);
     Plugins { connectors: all.leak(), ..plugins() }
 }
 

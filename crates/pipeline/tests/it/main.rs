@@ -3,6 +3,7 @@
 mod batches;
 mod bindings;
 mod breaker;
+mod budgets;
 mod bulk;
 mod carrier;
 mod clickhouse;
@@ -28,4 +29,5 @@ mod sulky;
 mod tokens;
 mod transport;
 mod welcome;
+mod volume;
 mod zoo;

@@ -151,7 +151,7 @@ fn look(state: &ApiState, live: &LiveDestination, events: &[Arc<Event>]) -> Prev
     let token = Token { secret: Secret::from(MASK), valid_for: None, extra: Some(TOKEN_HOST.to_owned()) };
     let digest = live.destination.volume.digest_ms.map(Duration::from_millis);
     let batch = Batch { items: &items, now: state.clock.now(), token: Some(&token), digest };
-    let why_not = unwanted(live, first, &readings[0], &mut None).map(|(_, why)| why);
+    let why_not = unwanted(live, first, &readings[0]).map(|(_, why)| why);
     let (request, verdict) = match live.outlet.prepare(&batch, &mut Progress::default()) {
         Step::Send(call) | Step::SendOnce { call, .. } => (Some(call.shown()), None),
         Step::Settle(verdicts) => (None, verdicts.first().map(in_words)),

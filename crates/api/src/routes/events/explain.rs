@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use domain::expression::EventValue;
-use domain::fields::Fields;
 use domain::{DestinationId, Event, EventId, Reading};
 use pipeline::registry::LiveDestination;
 use pipeline::route::{self, Decision};
@@ -85,11 +83,11 @@ pub(crate) async fn explain(
         deliveries.entry(summary.delivery.destination).or_default().push(show(&state, &summary));
     }
     let source_name = state.registry.source_name(event.source);
-    let (reading, mut value) = (Reading::new(source_name), None);
+    let reading = Reading::new(source_name);
     let mut destinations = Vec::new();
     for live in state.registry.destinations(caller.appspace_id()) {
         let deliveries = deliveries.remove(&live.destination.id).unwrap_or_default();
-        destinations.push(explained(&live, &event, &reading, &mut value, deliveries));
+        destinations.push(explained(&live, &event, &reading, deliveries));
     }
     destinations.extend(deliveries.into_iter().map(|(id, deliveries)| Explained {
         destination: id.to_string(),
@@ -101,13 +99,8 @@ pub(crate) async fn explain(
     Ok(Json(Explanation { event: event.id.to_string(), r#type: event.event_type.to_string(), destinations }))
 }
 
-/// Why a destination does not want an event; `None` if it does. `value` is built at most once per event and shared.
-pub(crate) fn unwanted(
-    live: &LiveDestination,
-    event: &Event,
-    reading: &Reading,
-    value: &mut Option<EventValue>,
-) -> Option<(Outcome, String)> {
+/// Why a destination does not want an event; `None` if it does.
+pub(crate) fn unwanted(live: &LiveDestination, event: &Event, reading: &Reading) -> Option<(Outcome, String)> {
     let destination = &live.destination;
     if !destination.events.matches(&event.event_type) {
         let patterns: Vec<String> =
@@ -115,18 +108,17 @@ pub(crate) fn unwanted(
         let why = format!("`{}` is not among its events, which are {}", event.event_type, patterns.join(", "));
         return Some((Outcome::NotSubscribed, why));
     }
-    match route::decide(live, event, reading.source(), value) {
-        Decision::Owed => {}
+    match route::decide(live, event, reading) {
+        Decision::Owed => None,
         Decision::Filtered => {
             let why = format!("its filter says no: `{}`", destination.when.as_deref().unwrap_or_default());
-            return Some((Outcome::Filtered, why));
+            Some((Outcome::Filtered, why))
         }
         Decision::Failed(message) => {
-            return Some((Outcome::FilterFailed, format!("its filter fails on this event: {message}")));
+            Some((Outcome::FilterFailed, format!("its filter fails on this event: {message}")))
         }
+        Decision::Unwanted(unwanted) => Some((Outcome::HeldBack, format!("the event {}", unwanted.describe()))),
     }
-    let unwanted = destination.volume.judge(event, || Fields::of(reading.data(event)))?;
-    Some((Outcome::HeldBack, format!("the event {}", unwanted.describe())))
 }
 
 /// Puts into words how one destination stands to the event.
@@ -134,12 +126,11 @@ fn explained(
     live: &LiveDestination,
     event: &Event,
     reading: &Reading,
-    value: &mut Option<EventValue>,
     deliveries: Vec<Delivery>,
 ) -> Explained {
     let destination = &live.destination;
     let (outcome, why) = if deliveries.is_empty() {
-        unwanted(live, event, reading, value).unwrap_or_else(|| {
+        unwanted(live, event, reading).unwrap_or_else(|| {
             let before = if destination.created_at > event.received_at {
                 "was made after the event came in"
             } else {
