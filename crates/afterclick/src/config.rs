@@ -3,11 +3,13 @@
 //! [`load`] reads all of it at once and tells every problem it finds, each with its line. Nothing here starts anything:
 //! what a configuration means for a running server is the pipeline's reconciliation, at start and on `apply` alike.
 
-mod objects;
+mod destinations;
 mod problem;
 mod section;
 mod server;
+mod settings;
 mod show;
+mod sources;
 mod value;
 
 use std::path::Path;
@@ -72,11 +74,11 @@ pub(crate) fn read(text: &str, name: &str, layers: &Layers<'_>) -> Result<Config
     let server = server::resolve(top.get("server"), layers.environment, &layers.flags, &mut problems, &mut shown);
     let mut sources = Vec::new();
     if let Some(value) = top.get("source") {
-        sources = objects::sources(value, layers.plugins, &mut problems, &mut shown);
+        sources = sources::read(value, layers.plugins, &mut problems, &mut shown);
     }
     let mut destinations = Vec::new();
     if let Some(value) = top.get("destination") {
-        destinations = objects::destinations(value, layers.plugins, &mut problems, &mut shown);
+        destinations = destinations::read(value, layers.plugins, &mut problems, &mut shown);
     }
     for line in &mut shown {
         line.origin = line.origin.clone().in_file(name);

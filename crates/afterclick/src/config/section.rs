@@ -128,3 +128,20 @@ pub(crate) fn display(value: &serde_json::Value) -> String {
 fn dotted(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
+
+/// The elements of `[[noun]]`, each with its path.
+pub(super) fn elements<'v>(value: &'v Value, noun: &str, problems: &mut Problems) -> Vec<(String, &'v Value)> {
+    let Kind::List(items) = &value.kind else {
+        problems
+            .push(Problem::new(Some(value.line), format!("`{noun}` is a list; write `[[{noun}]]`, with two brackets")));
+        return Vec::new();
+    };
+    let path = |(index, element): (usize, &'v Value)| {
+        let name = match &element.kind {
+            Kind::Table(entries) => entries.get("name").map(|name| display(&name.to_json())),
+            _ => None,
+        };
+        (format!("{noun}.{}", name.unwrap_or_else(|| (index + 1).to_string())), element)
+    };
+    items.iter().enumerate().map(path).collect()
+}
