@@ -102,7 +102,17 @@ impl Engine {
         plugins: Plugins,
         script: impl Fn(&Sent) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let house = House::over(store, plugins).await;
+        Self::at(store, plugins, START, script).await
+    }
+
+    /// The same at a later time, as another process.
+    pub(crate) async fn at(
+        store: Arc<dyn Store>,
+        plugins: Plugins,
+        start: Timestamp,
+        script: impl Fn(&Sent) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let house = House::at(store, plugins, start).await;
         let wires = Arc::new(Wires {
             clock: Arc::clone(&house.clock),
             script: Box::new(script),

@@ -42,13 +42,20 @@ impl House {
 
     /// The same over another store and with other connectors.
     pub(crate) async fn over(store: Arc<dyn Store>, plugins: Plugins) -> Self {
-        let clock = Arc::new(Clock::simulated(START, 7));
+        Self::at(store, plugins, START).await
+    }
+
+    /// The same at a later time, as after a restart.
+    pub(crate) async fn at(store: Arc<dyn Store>, plugins: Plugins, start: Timestamp) -> Self {
+        let clock = Arc::new(Clock::simulated(start, start.as_millis().cast_unsigned()));
         let registry = Arc::new(Registry::load(Arc::clone(&store), Arc::clone(&clock), plugins).await.unwrap());
         let metrics = Arc::new(Metrics::default());
         let intake = Intake::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics));
         let replayer = Arc::new(Replayer::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock)));
         let house = Self { store, clock, registry, intake, replayer, metrics };
-        house.registry.put_source(house.source("tolinku", Scheme::BodyHex)).await.unwrap();
+        if house.registry.source_by_path("tolinku").is_none() {
+            house.registry.put_source(house.source("tolinku", Scheme::BodyHex)).await.unwrap();
+        }
         house
     }
 

@@ -6,6 +6,7 @@ mod breaker;
 mod budgets;
 mod bulk;
 mod carrier;
+mod chaos;
 mod clickhouse;
 mod delivery;
 mod engine;
