@@ -94,9 +94,9 @@ impl Outlet for Table {
     fn prepare(&self, batch: &Batch<'_>, _: &mut Progress) -> Step {
         let rows = Rows::of(batch, &self.layout);
         if rows.rows.is_empty() {
-            return Step::Settle(rows.verdicts(|_| Verdict::Delivered));
+            return self.layout.delivered(batch);
         }
-        let body = self.body(batch, rows);
+        let body = self.body(&rows);
         if body.len() > REQUEST_BYTES_MAX {
             let message = "the row is larger than BigQuery takes, which is 10 MB";
             return Step::Split { alone: Verdict::reject(FailureReason::TooLarge, message) };
@@ -130,8 +130,8 @@ impl Outlet for Table {
 }
 
 impl Table {
-    fn body(&self, batch: &Batch<'_>, rows: Rows) -> String {
-        let mut ids = rows.of_items(batch).map(|item| item.event.id.to_string());
+    fn body(&self, rows: &Rows<'_>) -> String {
+        let mut ids = rows.items.iter().map(|item| item.event.id.to_string());
         let rows: Vec<_> =
             rows.rows.iter().map(|row| json!({"insertId": ids.next(), "json": self.written(row.clone())})).collect();
         // A column that the table lacks must not be dropped without a word; a bad row must not stop the others.

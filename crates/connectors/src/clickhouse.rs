@@ -7,7 +7,7 @@ use domain::connector::{
     Action, Batch, BatchLimits, Call, Category, Connector, Field, FieldKind, HttpCall, Manifest, Means, Outlet,
     Progress, REPLY_BYTES_DEFAULT, Reply, SettingsError, Step,
 };
-use domain::{Secret, Settings, Verdict};
+use domain::{Secret, Settings};
 use url::Url;
 
 use self::reply::Judgement;
@@ -141,14 +141,14 @@ impl Outlet for Server {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
         let rows = Rows::of(batch, &self.layout);
         if rows.rows.is_empty() {
-            return Step::Settle(rows.verdicts(|_| Verdict::Delivered));
+            return self.layout.delivered(batch);
         }
         Step::Send(Call::Http(self.insert(self.dialect.form(progress.stage), &batch.fingerprint(), &rows)))
     }
 
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
         match reply::judge(reply, &self.table) {
-            Judgement::Delivered => Step::Settle(Rows::of(batch, &self.layout).verdicts(|_| Verdict::Delivered)),
+            Judgement::Delivered => self.layout.delivered(batch),
             Judgement::UnknownSetting(_) if self.dialect == Dialect::Auto && progress.stage == 0 => {
                 progress.stage = 1;
                 self.prepare(batch, progress)
@@ -172,7 +172,7 @@ impl Outlet for Server {
 }
 
 impl Server {
-    fn insert(&self, form: Form, token: &str, rows: &Rows) -> HttpCall {
+    fn insert(&self, form: Form, token: &str, rows: &Rows<'_>) -> HttpCall {
         let mut body = Vec::new();
         for row in &rows.rows {
             // Writing JSON into memory cannot fail.

@@ -9,7 +9,7 @@ use domain::connector::{
     Action, Batch, BatchLimits, Call, Category, Connector, Field, FieldKind, Manifest, Means, Outlet, Progress, Reply,
     SettingsError, SqlCall, SqlServer, SqlTls, Step,
 };
-use domain::{Secret, Settings, Verdict};
+use domain::{Secret, Settings};
 
 use self::statement::Dialect;
 use crate::warehouse::identifier::{self, in_double_quotes};
@@ -116,7 +116,7 @@ impl Outlet for Table {
     fn prepare(&self, batch: &Batch<'_>, _: &mut Progress) -> Step {
         let rows = Rows::of(batch, &self.layout);
         if rows.rows.is_empty() {
-            return Step::Settle(rows.verdicts(|_| Verdict::Delivered));
+            return self.layout.delivered(batch);
         }
         let (statement, arrays) = statement::insert(self, rows.rows);
         Step::Send(self.call(statement, arrays))
@@ -124,7 +124,7 @@ impl Outlet for Table {
 
     fn advance(&self, batch: &Batch<'_>, _: &mut Progress, reply: &Reply) -> Step {
         match &reply.code {
-            None if reply.is_success() => Step::Settle(Rows::of(batch, &self.layout).verdicts(|_| Verdict::Delivered)),
+            None if reply.is_success() => self.layout.delivered(batch),
             code => reply::judge(self, batch, code.as_deref().unwrap_or_default(), reply),
         }
     }

@@ -132,7 +132,7 @@ impl Outlet for Table {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
         let rows = Rows::of(batch, &self.layout);
         if rows.rows.is_empty() {
-            return Step::Settle(rows.verdicts(|_| Verdict::Delivered));
+            return self.layout.delivered(batch);
         }
         let rows = rows.rows.into_iter().map(|row| row.into_iter().map(|(name, it)| (name, without_nul(it))).collect());
         let statement = written::insert(&self.quoted(), &self.layout, rows);
@@ -152,9 +152,9 @@ impl Outlet for Table {
         match told {
             Told::Accepted(id) => {
                 progress.stage += 1;
-                sent(batch, self.request("DescribeStatement", json!({"Id": id}), batch.now))
+                sent(batch, self.request("DescribeStatement", &json!({"Id": id}), batch.now))
             }
-            Told::Finished => Step::Settle(Rows::of(batch, &self.layout).verdicts(|_| Verdict::Delivered)),
+            Told::Finished => self.layout.delivered(batch),
             Told::OneOfThem(alone) => Step::Split { alone },
             Told::Unlucky(_) if progress.stage == ASKED_FOR => {
                 progress.stage = HANDED_OVER_AGAIN;
@@ -190,10 +190,10 @@ impl Table {
         let mut body = self.whereabouts.clone();
         body.insert("Sql".to_owned(), statement.into());
         body.extend(token.map(|token| ("ClientToken".to_owned(), token.into())));
-        self.request("ExecuteStatement", body.into(), now)
+        self.request("ExecuteStatement", &body.into(), now)
     }
 
-    fn request(&self, operation: &str, body: Value, now: Timestamp) -> Result<Call, String> {
+    fn request(&self, operation: &str, body: &Value, now: Timestamp) -> Result<Call, String> {
         let call = HttpCall {
             method: "POST",
             url: self.url.clone(),

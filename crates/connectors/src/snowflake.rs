@@ -121,7 +121,7 @@ impl Outlet for Table {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
         let rows = Rows::of(batch, &self.layout);
         if rows.rows.is_empty() {
-            return Step::Settle(rows.verdicts(|_| Verdict::Delivered));
+            return self.layout.delivered(batch);
         }
         let Some(token) = batch.token else {
             return Step::Reauthorize { message: "Snowflake has not said where rows go".to_owned() };
@@ -154,13 +154,11 @@ impl Outlet for Table {
     }
 
     fn authorize(&self, now: Timestamp) -> Option<HttpCall> {
-        Some(match &self.ingest_host {
-            Some(host) => self.scoped_token(host, now),
-            None => {
-                let call = HttpCall { method: "GET", ..HttpCall::post_json(self.url_of("v2/streaming/hostname"), "") };
-                call.header("Authorization", self.signed(now)).header("User-Agent", USER_AGENT)
-            }
-        })
+        if let Some(host) = &self.ingest_host {
+            return Some(self.scoped_token(host, now));
+        }
+        let call = HttpCall { method: "GET", ..HttpCall::post_json(self.url_of("v2/streaming/hostname"), "") };
+        Some(call.header("Authorization", self.signed(now)).header("User-Agent", USER_AGENT))
     }
 
     fn token(&self, reply: &Reply) -> Result<Token, Verdict> {
@@ -203,7 +201,7 @@ impl Table {
         oauth::form(&self.url_of("oauth/token"), &grant).header("Authorization", self.signed(now))
     }
 
-    fn rows(&self, batch: &Batch<'_>, rows: &Rows, host: &str, token: &str) -> Step {
+    fn rows(&self, batch: &Batch<'_>, rows: &Rows<'_>, host: &str, token: &str) -> Step {
         let mut body = Vec::new();
         for row in &rows.rows {
             // Writing JSON into memory cannot fail.

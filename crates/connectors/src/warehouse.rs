@@ -7,7 +7,7 @@ pub(crate) mod identifier;
 mod literal;
 pub(crate) mod written;
 
-use domain::connector::{Batch, Field, FieldKind, Item, SettingsError};
+use domain::connector::{Batch, Field, FieldKind, Item, SettingsError, Step};
 use domain::fields::Fields;
 use domain::mapping::Mapping;
 use domain::verdict::FailureReason;
@@ -127,6 +127,8 @@ pub(crate) fn with_zone(at: Timestamp) -> String {
 pub(crate) struct Layout {
     /// In order.
     pub(crate) names: Vec<String>,
+    /// For each of the names, the column of ours that has it.
+    ours: Vec<Option<&'static Column>>,
     mapping: Mapping,
     manner: Manner,
 }
@@ -158,7 +160,9 @@ impl Layout {
         if names.is_empty() {
             return Err(wrong("leaves no column to fill; name some, or leave `default_columns` on".to_owned()));
         }
-        Ok(Self { names, mapping, manner })
+        let our = |name: &String| COLUMNS.iter().chain([manner.whole]).find(|column| column.name == name);
+        let ours = names.iter().map(our).collect();
+        Ok(Self { names, ours, mapping, manner })
     }
 
     /// Whether a column is filled.
@@ -173,17 +177,17 @@ impl Layout {
 
     /// Our column of this name.
     pub(crate) fn our(&self, name: &str) -> Option<&'static Column> {
-        COLUMNS.iter().chain([self.manner.whole]).find(|column| column.name == name)
+        self.ours.iter().flatten().copied().find(|column| column.name == name)
     }
 
     /// What goes into the columns for an event; one that has nothing is left out.
     pub(crate) fn row(&self, item: &Item<'_>) -> Result<Map<String, Value>, Verdict> {
         let fields = item.fields();
         let mut row = Map::with_capacity(self.names.len());
-        for name in &self.names {
-            let value = self.our(name).map_or(Value::Null, |column| (column.read)(item, &fields, self.manner));
+        for column in self.ours.iter().flatten() {
+            let value = (column.read)(item, &fields, self.manner);
             if !value.is_null() {
-                row.insert(name.clone(), value);
+                row.insert(column.name.to_owned(), value);
             }
         }
         if !self.mapping.is_empty() {
@@ -192,33 +196,34 @@ impl Layout {
         }
         Ok(row)
     }
-}
-
-/// The rows of a batch, and what becomes of the events that have none.
-pub(crate) struct Rows {
-    /// In the order of the items.
-    pub(crate) rows: Vec<Map<String, Value>>,
-    /// One per item; `None` for those that have a row.
-    refused: Vec<Option<Verdict>>,
-}
-
-impl Rows {
-    pub(crate) fn of(batch: &Batch<'_>, layout: &Layout) -> Self {
-        let mut rows = Vec::with_capacity(batch.items.len());
-        let refused = batch.items.iter().map(|item| layout.row(item).map(|row| rows.push(row)).err()).collect();
-        Self { rows, refused }
-    }
-
-    /// The items that have a row, in order.
-    pub(crate) fn of_items<'b>(&'b self, batch: &Batch<'b>) -> impl Iterator<Item = &'b Item<'b>> {
-        batch.items.iter().zip(&self.refused).filter(|(_, refused)| refused.is_none()).map(|(item, _)| item)
-    }
 
     /// One verdict per item: what `verdict` says of the row with that number, or why there was no row.
-    pub(crate) fn verdicts(&self, mut verdict: impl FnMut(usize) -> Verdict) -> Vec<Verdict> {
+    pub(crate) fn verdicts(&self, batch: &Batch<'_>, mut verdict: impl FnMut(usize) -> Verdict) -> Vec<Verdict> {
         let mut rows = 0..;
         let mut of_row = || rows.next().map_or(Verdict::Delivered, &mut verdict);
-        self.refused.iter().map(|refused| refused.clone().unwrap_or_else(&mut of_row)).collect()
+        // Only what a destination has written itself can fail.
+        let refused = |item| if self.mapping.is_empty() { None } else { self.row(item).err() };
+        batch.items.iter().map(|item| refused(item).unwrap_or_else(&mut of_row)).collect()
+    }
+
+    /// Every row is stored.
+    pub(crate) fn delivered(&self, batch: &Batch<'_>) -> Step {
+        Step::Settle(self.verdicts(batch, |_| Verdict::Delivered))
+    }
+}
+
+/// The rows of a batch, without those events that have none.
+pub(crate) struct Rows<'b> {
+    pub(crate) rows: Vec<Map<String, Value>>,
+    /// Whose they are, in the same order.
+    pub(crate) items: Vec<&'b Item<'b>>,
+}
+
+impl<'b> Rows<'b> {
+    pub(crate) fn of(batch: &Batch<'b>, layout: &Layout) -> Self {
+        let with_row = |item: &'b Item<'b>| layout.row(item).ok().map(|row| (row, item));
+        let (rows, items) = batch.items.iter().filter_map(with_row).unzip();
+        Self { rows, items }
     }
 }
 

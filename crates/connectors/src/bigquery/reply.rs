@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::Table;
 use crate::common::{self, on_one_line};
-use crate::warehouse::{PROVISION, Rows};
+use crate::warehouse::PROVISION;
 
 /// Most characters of Google's text that are repeated to a person.
 const TEXT_CHARS_MAX: usize = 300;
@@ -88,7 +88,7 @@ pub(super) fn judge(table: &Table, batch: &Batch<'_>, reply: &Reply) -> Step {
                  `service_account`, then resume the destination"
             ),
         },
-        (403, "rateLimitExceeded") => all(common::wait(reply, RATE_WAIT)),
+        (403, "rateLimitExceeded") | (429, _) => all(common::wait(reply, RATE_WAIT)),
         (403, "quotaExceeded") => all(Verdict::Wait {
             after: common::asked_wait(reply).unwrap_or(QUOTA_WAIT),
             message: Some(format!(
@@ -111,7 +111,6 @@ pub(super) fn judge(table: &Table, batch: &Batch<'_>, reply: &Reply) -> Step {
         (404, _) => Step::Settle(batch.items.iter().map(|item| not_found(table, item.attempt, &text)).collect()),
         (413, _) => Step::Split { alone: Verdict::reject(FailureReason::TooLarge, text) },
         (400, _) => Step::Split { alone: Verdict::reject(FailureReason::Refused, text) },
-        (429, _) => all(common::wait(reply, RATE_WAIT)),
         _ => all(Verdict::Retry {
             after: common::asked_wait(reply),
             reason: FailureReason::of_status(reply.status),
@@ -123,7 +122,7 @@ pub(super) fn judge(table: &Table, batch: &Batch<'_>, reply: &Reply) -> Step {
 /// One verdict per item: rows that are not listed are stored.
 fn of_rows(table: &Table, batch: &Batch<'_>, inserted: &Inserted) -> Vec<Verdict> {
     let refused: BTreeMap<_, _> = inserted.insert_errors.iter().map(|row| (row.index, row)).collect();
-    Rows::of(batch, &table.layout).verdicts(|row| match refused.get(&row) {
+    table.layout.verdicts(batch, |row| match refused.get(&row) {
         Some(row) => of_row(table, row.errors.first().unwrap_or(&Detail::default())),
         None => Verdict::Delivered,
     })

@@ -24,7 +24,7 @@ pub(super) fn survey(table: &Table, means: &Means<'_>) -> Vec<Call> {
     let mut body = table.whereabouts.clone();
     body.insert("Schema".to_owned(), table.schema.as_str().into());
     body.insert("Table".to_owned(), table.name.as_str().into());
-    table.request("DescribeTable", body.into(), means.now).into_iter().collect()
+    table.request("DescribeTable", &body.into(), means.now).into_iter().collect()
 }
 
 pub(super) fn plan(table: &Table, means: &Means<'_>, replies: &[Reply]) -> Result<Vec<Action>, String> {

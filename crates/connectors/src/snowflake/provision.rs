@@ -20,7 +20,7 @@ struct Rows {
 
 /// One question, which takes no warehouse.
 pub(super) fn survey(table: &Table, means: &Means<'_>) -> Vec<Call> {
-    vec![statement(table, means, format!("DESCRIBE TABLE {}", full_name(table)))]
+    vec![statement(table, means, &format!("DESCRIBE TABLE {}", full_name(table)))]
 }
 
 pub(super) fn plan(table: &Table, means: &Means<'_>, replies: &[Reply]) -> Result<Vec<Action>, String> {
@@ -46,7 +46,7 @@ fn create_table(table: &Table, means: &Means<'_>) -> Action {
     let name = full_name(table);
     // A column that comes later makes itself, instead of sending every row to the error table.
     let sql = format!("CREATE TABLE IF NOT EXISTS {name} ({}) ENABLE_SCHEMA_EVOLUTION = TRUE", columns.join(", "));
-    Action { reason: format!("create table {name}, which is not there"), call: statement(table, means, sql) }
+    Action { reason: format!("create table {name}, which is not there"), call: statement(table, means, &sql) }
 }
 
 fn add_columns(table: &Table, means: &Means<'_>, missing: &[&String]) -> Action {
@@ -55,7 +55,7 @@ fn add_columns(table: &Table, means: &Means<'_>, missing: &[&String]) -> Action 
     let name = full_name(table);
     Action {
         reason: format!("add to table {name} what it lacks: {}", quoted.join(", ")),
-        call: statement(table, means, format!("ALTER TABLE {name} ADD COLUMN {}", columns.join(", "))),
+        call: statement(table, means, &format!("ALTER TABLE {name} ADD COLUMN {}", columns.join(", "))),
     }
 }
 
@@ -80,7 +80,7 @@ fn definition(table: &Table, name: &str, is_new_table: bool) -> String {
 }
 
 /// A statement for the SQL API.
-fn statement(table: &Table, means: &Means<'_>, sql: String) -> Call {
+fn statement(table: &Table, means: &Means<'_>, sql: &str) -> Call {
     let body = json!({"statement": sql, "timeout": TIMEOUT_SECS}).to_string();
     let call = HttpCall::post_json(table.url_of("api/v2/statements"), body)
         .header("Accept", "application/json")

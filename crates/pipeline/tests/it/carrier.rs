@@ -49,7 +49,15 @@ impl Carrier {
 
     /// Brings a batch through one exchange; what is split is tried in halves.
     pub(crate) async fn deliver(&self, events: &[Event]) -> Vec<Verdict> {
-        let token = self.token().await;
+        self.try_to_deliver(events, 1).await
+    }
+
+    /// The same as a later attempt.
+    pub(crate) async fn try_to_deliver(&self, events: &[Event], attempt: u32) -> Vec<Verdict> {
+        let token = match self.token().await {
+            Some(Err(refusal)) => return vec![refusal; events.len()],
+            token => token.and_then(Result::ok),
+        };
         let readings: Vec<_> = events.iter().map(|_| Reading::new("tolinku".to_owned())).collect();
         let items: Vec<_> = events
             .iter()
@@ -57,7 +65,7 @@ impl Carrier {
             .map(|(event, reading)| Item {
                 event,
                 delivery: DeliveryId { event: event.id, ordinal: 0 },
-                attempt: 1,
+                attempt,
                 reading,
             })
             .collect();
@@ -83,14 +91,16 @@ impl Carrier {
                     verdicts.extend(Box::pin(self.exchange(right, token)).await);
                     return verdicts;
                 }
-                step => panic!("{step:?}"),
+                // The token of an exchange is always a fresh one here, so that it was refused is final.
+                Step::Reauthorize { message } => return vec![Verdict::unauthorized(message); items.len()],
+                step @ Step::SendOnce { .. } => panic!("{step:?}"),
             }
         }
     }
 
     /// Makes what the destination needs and says what that was.
     pub(crate) async fn provision(&self) -> Result<Vec<String>, String> {
-        let token = self.token().await;
+        let token = self.token().await.and_then(Result::ok);
         let means = Means { now: NOW, token: token.as_ref() };
         let mut replies = Vec::new();
         for call in self.outlet.survey(&means).expect("this connector provisions") {
@@ -104,9 +114,9 @@ impl Carrier {
         Ok(reasons)
     }
 
-    async fn token(&self) -> Option<Token> {
+    async fn token(&self) -> Option<Result<Token, Verdict>> {
         let reply = self.call(Call::Http(self.outlet.authorize(NOW)?)).await;
-        Some(self.outlet.token(&reply).unwrap())
+        Some(self.outlet.token(&reply))
     }
 
     async fn call(&self, call: Call) -> Reply {

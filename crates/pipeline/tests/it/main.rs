@@ -8,6 +8,7 @@ mod bulk;
 mod carrier;
 mod chaos;
 mod clickhouse;
+mod clouds;
 mod delivery;
 mod engine;
 mod house;
