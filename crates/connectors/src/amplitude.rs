@@ -99,7 +99,7 @@ impl Outlet for Project {
         match reply::judge(reply) {
             reply::Judgement::All(verdict) => tracking::settle_sent(batch, progress, &verdict),
             reply::Judgement::Whole(alone) => Step::Split { alone },
-            reply::Judgement::Some(refused) => self.go_on_without(batch, progress, &refused),
+            reply::Judgement::Named(refused) => self.go_on_without(batch, progress, &refused),
         }
     }
 }
@@ -170,13 +170,13 @@ impl Bulk for Project {
         Ok(event.into())
     }
 
-    fn call(&self, events: Vec<Value>, now: Timestamp) -> HttpCall {
+    fn call(&self, events: Vec<Value>, batch: &Batch<'_>) -> HttpCall {
         let body = json!({
             "api_key": self.api_key,
             "events": events,
             // Ids of less than five characters are refused otherwise, and `42` is a fine user id.
             "options": {"min_id_length": 1},
-            "client_upload_time": now,
+            "client_upload_time": batch.now,
         });
         HttpCall::post_json(self.url.as_str(), body.to_string()).header("User-Agent", USER_AGENT)
     }

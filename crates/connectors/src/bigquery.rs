@@ -1,6 +1,5 @@
 //! `BigQuery`: rows by `insertAll`, each judged for itself.
 
-mod account;
 mod provision;
 mod reply;
 
@@ -13,7 +12,7 @@ use domain::{Settings, Timestamp, Verdict};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use self::account::Account;
+use crate::auth::google::Account;
 use crate::auth::oauth;
 use crate::common::{USER_AGENT, url as receivers};
 use crate::warehouse::{
@@ -23,6 +22,8 @@ use crate::warehouse::{
 /// Speaks to `BigQuery`.
 pub(crate) struct BigQuery;
 
+/// What inserting and making tables takes.
+const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
 /// Largest request, in bytes: Google takes ten million.
 const REQUEST_BYTES_MAX: usize = 9_500_000;
 
@@ -72,7 +73,7 @@ impl Connector for BigQuery {
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["bigquery", "v2", "projects", &project, "datasets", &dataset, "tables"]);
         }
-        let account = Account::read(settings.text("service_account").unwrap_or_default())
+        let account = Account::read(settings.text("service_account").unwrap_or_default(), SCOPE)
             .map_err(|message| SettingsError::new("service_account", message))?;
         let layout = Layout::read_for(settings, Manner { time: |at| at.to_string(), whole: &DATA })?;
         Ok(Box::new(Table { url, project, dataset, name, account, layout }))

@@ -176,7 +176,7 @@ impl Bulk for Workspace {
         Ok(event)
     }
 
-    fn call(&self, events: Vec<Value>, _: Timestamp) -> HttpCall {
+    fn call(&self, events: Vec<Value>, _: &Batch<'_>) -> HttpCall {
         HttpCall::post_json(self.url.as_str(), json!({"events": events}).to_string())
             .header("User-Agent", USER_AGENT)
             .header("Authorization", self.authorization.as_str())

@@ -14,7 +14,7 @@ use domain::{Settings, Timestamp, Verdict};
 use serde_json::{Value, json};
 
 use self::names::EVENT_NAMES;
-use crate::common::{USER_AGENT, retry};
+use crate::common::{USER_AGENT, is_page, page, retry};
 use crate::tracking::{self, HOST_HELP, NAMES_HELP, Names, Pseudonyms, SALT_HELP};
 
 /// Speaks to Google Analytics.
@@ -127,6 +127,7 @@ impl Outlet for Stream {
 
     fn advance(&self, batch: &Batch<'_>, _: &mut Progress, reply: &Reply) -> Step {
         let verdict = match reply.status {
+            200..=299 if is_page(reply) => page(reply, "Google Analytics"),
             200..=299 => Verdict::Delivered,
             404 | 405 => Verdict::misconfigured("there is no measurement protocol at `host`; mend it or take it out"),
             413 => Verdict::reject(FailureReason::TooLarge, "the event is larger than Google Analytics takes"),

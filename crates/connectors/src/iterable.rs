@@ -201,7 +201,7 @@ impl Bulk for Project {
         }))
     }
 
-    fn call(&self, events: Vec<Value>, _: Timestamp) -> HttpCall {
+    fn call(&self, events: Vec<Value>, _: &Batch<'_>) -> HttpCall {
         HttpCall::post_json(self.url.as_str(), json!({"events": events}).to_string())
             .header("User-Agent", USER_AGENT)
             .header("Api-Key", self.api_key.as_str())

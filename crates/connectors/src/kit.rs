@@ -51,6 +51,9 @@ pub(crate) struct ReplyCase {
     /// The type of the events.
     #[serde(default = "conversion")]
     event: String,
+    /// Whether the events say all that such an event can say, and who it was.
+    #[serde(default)]
+    full: bool,
     /// The name of a case of settings instead of the default ones.
     #[serde(default)]
     case: Option<String>,
@@ -211,7 +214,12 @@ fn what_is_sent_is_what_was_sent() {
                 insta::assert_snapshot!(format!("{name}-{}", kind.event_type), sent.join("\n\n"));
             }
             for (case, settings) in &fixture.cases {
-                let step = prepare(*connector, &event("link.conversion"), settings);
+                let mut step = prepare(*connector, &event("link.conversion"), settings);
+                if let Step::Settle(verdicts) = &step
+                    && matches!(verdicts[..], [Verdict::Skip { .. }])
+                {
+                    step = prepare(*connector, &event_with("link.conversion", Variant::Full), settings);
+                }
                 insta::assert_snapshot!(format!("{name}-with-{case}"), as_text(&step));
             }
         }
@@ -247,7 +255,8 @@ fn every_reply_is_judged_as_the_fixture_says() {
         assert!(!fixture.replies.is_empty(), "the fixture of `{name}` has no replies");
         for case in &fixture.replies {
             let settings = case.case.as_ref().map_or(&fixture.default, |case| &fixture.cases[case]);
-            let events: Vec<_> = (0..case.items).map(|n| events::numbered(event(&case.event), n as u128 + 1)).collect();
+            let event = if case.full { event_with(&case.event, Variant::Full) } else { event(&case.event) };
+            let events: Vec<_> = (0..case.items).map(|n| events::numbered(event.clone(), n as u128 + 1)).collect();
             let body = case.body.as_str().map_or_else(|| case.body.to_string(), str::to_owned);
             let headers = case.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<Vec<_>>();
             let body = if case.body.is_null() { String::new() } else { body };

@@ -3,6 +3,7 @@
 //! A connector turns events into calls and replies into verdicts; the engine does everything else. Adding one is one file
 //! here, one line in [`ALL`] and one fixture.
 
+mod ads;
 mod amplitude;
 mod auth;
 mod bigquery;
@@ -14,9 +15,11 @@ mod common;
 mod discord;
 mod email;
 mod ga4;
+mod google_ads;
 mod iterable;
-mod kafka;
 mod mixpanel;
+mod kafka;
+mod meta_conversions;
 mod nats;
 mod postgres;
 mod redshift;
@@ -40,6 +43,8 @@ pub static ALL: &[&dyn Connector] = &[
     &segment::Segment,
     &amplitude::Amplitude,
     &mixpanel::Mixpanel,
+    &meta_conversions::MetaConversions,
+    &google_ads::GoogleAds,
     &ga4::Ga4,
     &braze::Braze,
     &iterable::Iterable,

@@ -192,7 +192,7 @@ impl Bulk for Project {
         Ok(event)
     }
 
-    fn call(&self, events: Vec<Value>, _: Timestamp) -> HttpCall {
+    fn call(&self, events: Vec<Value>, _: &Batch<'_>) -> HttpCall {
         HttpCall::post_json(self.url.as_str(), Value::from(events).to_string())
             .header("User-Agent", USER_AGENT)
             .header("Accept", "application/json")

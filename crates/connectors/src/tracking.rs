@@ -26,8 +26,8 @@ pub(crate) trait Bulk {
     /// The object of one event, or why there is none.
     fn write(&self, item: &Item<'_>, now: Timestamp) -> Result<Value, Verdict>;
 
-    /// The request for some objects.
-    fn call(&self, events: Vec<Value>, now: Timestamp) -> HttpCall;
+    /// The request for some objects of a batch.
+    fn call(&self, events: Vec<Value>, batch: &Batch<'_>) -> HttpCall;
 
     /// Largest body that the vendor takes, in bytes.
     fn bytes_max(&self) -> usize;
@@ -45,7 +45,7 @@ pub(crate) fn send(bulk: &impl Bulk, batch: &Batch<'_>, progress: &mut Progress)
     if events.is_empty() {
         return settle(batch, progress, |_| Verdict::Delivered);
     }
-    let call = bulk.call(events, batch.now);
+    let call = bulk.call(events, batch);
     if call.body.len() > bulk.bytes_max() {
         let message = format!("the event is larger than the {} bytes that are taken", bulk.bytes_max());
         return Step::Split { alone: Verdict::reject(FailureReason::TooLarge, message) };

@@ -20,7 +20,7 @@ pub(super) enum Judgement {
     /// It was refused whole, and nobody says for which event.
     Whole(Verdict),
     /// Nothing of it was stored, because of some of its events.
-    Some(Refused),
+    Named(Refused),
 }
 
 /// The events for which a request was refused.
@@ -60,10 +60,10 @@ pub(super) fn judge(reply: &Reply) -> Judgement {
             if by_place.is_empty() {
                 return Judgement::Whole(reject);
             }
-            Judgement::Some(Refused { by_place, throttled: Vec::new(), later: reject.clone(), otherwise: reject })
+            Judgement::Named(Refused { by_place, throttled: Vec::new(), later: reject.clone(), otherwise: reject })
         }
         413 => Judgement::Whole(Verdict::Reject { reason: FailureReason::TooLarge, message: text }),
-        429 => Judgement::Some(throttled(&body, text)),
+        429 => Judgement::Named(throttled(&body, text)),
         _ => Judgement::All(retry(reply)),
     }
 }

@@ -212,7 +212,7 @@ fn nobody_who_looks_at_what_is_remembered_learns_who_was_mailed() {
     let outlet = open(&Email, &settings(None, &json!({"per_recipient_per_day": 1})));
     let event = about(&json!({"email": ADA}));
     let subjects = with_batch(std::slice::from_ref(&event), false, |batch| outlet.subjects(batch));
-    assert_eq!(subjects.iter().map(|it| it.len()).collect::<Vec<_>>(), [71, 72]);
+    assert_eq!(subjects.iter().map(String::len).collect::<Vec<_>>(), [71, 72]);
     assert!(subjects[0].starts_with("mailed:") && subjects[1].starts_with("mailing:"), "{subjects:?}");
     assert!(!subjects.concat().contains("ada"), "{subjects:?}");
 }

@@ -19,7 +19,7 @@ async fn mailer(
     more(&mut settings);
     let mailer = engine
         .destination("welcome", |destination| {
-            destination.connector = "email".to_owned();
+            "email".clone_into(&mut destination.connector);
             destination.events = serde_json::from_value(json!(["deferred_link.claimed"])).unwrap();
             destination.settings = serde_json::from_value(settings).unwrap();
         })

@@ -1,23 +1,23 @@
-//! Google's service accounts: a key file, and the call that turns it into a token.
+//! Google's service accounts: a key file, and the call that turns it into a token for one of Google's APIs.
 
 use domain::Timestamp;
 use domain::connector::HttpCall;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::auth::jwt::Key;
-use crate::auth::oauth;
+use super::jwt::Key;
+use super::oauth;
 
-/// What inserting and making tables takes.
-const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
 /// How long a token is asked for, in seconds: the longest that Google gives.
 const LIFETIME_SECS: i64 = 3_600;
 
 /// A service account that can prove to be itself.
-pub(super) struct Account {
+pub(crate) struct Account {
     email: String,
     key_id: Option<String>,
     token_url: String,
+    /// What its tokens are good for.
+    scope: &'static str,
     key: Key,
 }
 
@@ -31,21 +31,21 @@ struct File {
 
 impl Account {
     /// Reads a key file; the error continues "setting `service_account` …".
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str, scope: &'static str) -> Result<Self, String> {
         let file: File = serde_json::from_str(text).map_err(|_| {
             "is not the key file of a service account; it is a JSON object with `client_email`, `private_key` and \
              `token_uri`, from IAM › Service accounts › Keys"
                 .to_owned()
         })?;
         let key = Key::from_pem(&file.private_key).map_err(|message| format!("has a `private_key` that {message}"))?;
-        Ok(Self { email: file.client_email, key_id: file.private_key_id, token_url: file.token_uri, key })
+        Ok(Self { email: file.client_email, key_id: file.private_key_id, token_url: file.token_uri, scope, key })
     }
 
     /// Asks for a token.
-    pub(super) fn call(&self, now: Timestamp) -> HttpCall {
+    pub(crate) fn call(&self, now: Timestamp) -> HttpCall {
         let claims = json!({
             "iss": self.email,
-            "scope": SCOPE,
+            "scope": self.scope,
             "aud": self.token_url,
             "iat": now.as_secs(),
             "exp": now.as_secs() + LIFETIME_SECS,
