@@ -66,6 +66,11 @@ impl Connector for ClickHouse {
             database: identifier::read(settings, "database", "default")?,
             name: identifier::read(settings, "table", TABLE_DEFAULT)?,
         };
+        for field in ["user", "password"] {
+            if settings.text(field).is_some_and(|text| text.chars().any(char::is_control)) {
+                return Err(SettingsError::new(field, "holds a line break or another control character; take it out"));
+            }
+        }
         let server = Server {
             url,
             user: settings.text("user").unwrap_or("default").to_owned(),

@@ -123,19 +123,18 @@ impl Outlet for Table {
         if rows.rows.is_empty() {
             return self.layout.delivered(batch);
         }
-        let Some(token) = batch.token else {
-            return Step::Reauthorize { message: "Snowflake has not said where rows go".to_owned() };
-        };
-        match (&self.ingest_host, &token.extra) {
-            (Some(host), _) => {
-                progress.stage = ROWS_SENT;
-                self.rows(batch, &rows, host, token.secret.expose())
-            }
-            (None, Some(host)) => {
-                progress.stage = TOKEN_ASKED_FOR;
-                Step::Send(Call::Http(self.scoped_token(host, batch.now)))
-            }
-            (None, None) => Step::Reauthorize { message: "Snowflake has not said where rows go".to_owned() },
+        let unknown = || Step::Reauthorize { message: "Snowflake has not said where rows go".to_owned() };
+        let Some(token) = batch.token else { return unknown() };
+        if let Some(host) = &self.ingest_host {
+            progress.stage = ROWS_SENT;
+            return self.rows(batch, &rows, host, token.secret.expose());
+        }
+        let Some(host) = &token.extra else { return unknown() };
+        progress.stage = TOKEN_ASKED_FOR;
+        // What cannot be sent anyway is found out before there is a reply with a token in it, which nobody is to see.
+        match self.rows(batch, &rows, host, "") {
+            Step::Send(_) => Step::Send(Call::Http(self.scoped_token(host, batch.now))),
+            end => end,
         }
     }
 

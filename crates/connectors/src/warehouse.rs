@@ -24,7 +24,7 @@ pub(crate) const PROVISION: &str = "`afterclick destinations provision NAME`";
 pub(crate) const COLUMNS_FIELD: Field = Field::optional(
     "columns",
     FieldKind::Mapping,
-    "columns to add or to fill differently, by name, with what goes into them; `null` leaves one of ours out",
+    "columns to add or to fill differently, by name, with what goes into them; an empty text leaves one of ours out",
 );
 pub(crate) const DEFAULT_COLUMNS_FIELD: Field = Field::optional(
     "default_columns",
@@ -141,20 +141,21 @@ impl Layout {
 
     /// The same for rows in another manner.
     pub(crate) fn read_for(settings: &Settings, manner: Manner) -> Result<Self, SettingsError> {
-        let nothing = Map::new();
-        let written = settings.object("columns").unwrap_or(&nothing);
         let wrong = |message| SettingsError::new("columns", message);
-        let mapping = Mapping::compile(written).map_err(wrong)?;
+        let mut written = settings.object("columns").cloned().unwrap_or_default();
         for name in written.keys() {
             identifier::check(name).map_err(|message| wrong(format!("holds `{name}`, which {message}")))?;
         }
+        let left_out: Vec<_> = written.iter().filter(|(_, it)| is_nothing(it)).map(|(name, _)| name.clone()).collect();
+        written.retain(|_, value| !is_nothing(value));
+        let mapping = Mapping::compile(&written).map_err(wrong)?;
         let has_ours = settings.0.get("default_columns").and_then(Value::as_bool).unwrap_or(true);
-        let is_left_out = |name: &str| written.get(name).is_some_and(Value::is_null);
+        let is_left_out = |name: &str| left_out.iter().any(|known| known == name);
         let ours = COLUMNS.iter().chain([manner.whole]).map(|column| column.name);
         let mut names: Vec<_> = ours.filter(|name| has_ours && !is_left_out(name)).map(str::to_owned).collect();
-        for (name, value) in written {
-            if !value.is_null() && !names.contains(name) {
-                names.push(name.clone());
+        for name in written.into_iter().map(|(name, _)| name) {
+            if !names.contains(&name) {
+                names.push(name);
             }
         }
         if names.is_empty() {
@@ -212,6 +213,11 @@ impl Layout {
     }
 }
 
+/// What is written for a column that is to be left out; a file cannot say `null`.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value == ""
+}
+
 /// The rows of a batch, without those events that have none.
 pub(crate) struct Rows<'b> {
     pub(crate) rows: Vec<Map<String, Value>>,
@@ -252,9 +258,10 @@ mod tests {
 
     #[test]
     fn a_column_is_added_filled_differently_or_left_out() {
-        let layout = json!({"columns": {"raw": null, "link_id": "x", "tenant": "eu"}});
+        let layout = json!({"columns": {"raw": null, "region": "", "link_id": "x", "tenant": "eu"}});
         let names = Layout::read(&settings(layout.clone())).unwrap().names;
-        assert!(!names.contains(&"raw".to_owned()) && names.ends_with(&["tenant".to_owned()]), "{names:?}");
+        assert!(!names.iter().any(|name| name == "raw" || name == "region"), "{names:?}");
+        assert!(names.ends_with(&["tenant".to_owned()]), "{names:?}");
         let row = row(layout);
         assert_eq!((&row["link_id"], &row["tenant"], row.get("raw")), (&json!("x"), &json!("eu"), None));
     }

@@ -61,8 +61,9 @@ struct Refused {
 /// Reads the answer of a token server. `mend` says what to do about a refusal: it is the end of the message.
 pub(crate) fn token(reply: &Reply, mend: &str) -> Result<Token, Verdict> {
     let granted = serde_json::from_slice::<Granted>(&reply.body);
+    let is_usable = |granted: &Granted| granted.access_token.bytes().all(|byte| byte.is_ascii_graphic());
     match (reply.status, granted) {
-        (200..=299, Ok(granted)) => Ok(Token {
+        (200..=299, Ok(granted)) if is_usable(&granted) => Ok(Token {
             secret: Secret::new(granted.access_token),
             valid_for: granted.expires_in.map(Duration::from_secs),
             extra: None,
@@ -70,6 +71,8 @@ pub(crate) fn token(reply: &Reply, mend: &str) -> Result<Token, Verdict> {
         (408 | 429 | 500..=599, _) => Err(common::retry(reply)),
         (status, _) => {
             let said = match serde_json::from_slice::<Refused>(&reply.body) {
+                // There may be a token in what cannot be read.
+                _ if reply.is_success() => None,
                 Ok(Refused { error, error_description }) => {
                     let text = [Some(error), error_description].into_iter().flatten().collect::<Vec<_>>().join(": ");
                     Some(on_one_line(&text, 200))
@@ -116,6 +119,10 @@ mod tests {
         assert_eq!(refused(400, body), Verdict::unauthorized(message));
         assert_eq!(refused(404, "<html>"), Verdict::unauthorized("no token was given, but 404; mend it"));
         assert!(matches!(refused(503, ""), Verdict::Retry { .. }));
-        assert!(matches!(refused(200, "{}"), Verdict::Pause { .. }));
+        assert_eq!(
+            refused(200, r#"{"access_tok":"t"}"#),
+            Verdict::unauthorized("no token was given, but 200; mend it")
+        );
+        assert!(matches!(refused(200, r#"{"access_token":"a\nb"}"#), Verdict::Pause { .. }));
     }
 }

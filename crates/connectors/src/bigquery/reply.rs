@@ -140,8 +140,8 @@ fn of_row(table: &Table, error: &Detail) -> Verdict {
             again(FailureReason::ServerError, &text)
         }
         _ if message.to_lowercase().starts_with("no such field") => Verdict::misconfigured(format!(
-            "table `{}` lacks a column ({text}); run {PROVISION} to add what is missing, or leave the column out under \
-             `columns`, then resume the destination",
+            "table `{}` lacks a column ({text}); run {PROVISION} to add what is missing, or leave the column \
+             out by `columns.… = \"\"`, then resume the destination",
             table.full_name()
         )),
         _ => Verdict::reject(FailureReason::Refused, text),

@@ -73,8 +73,8 @@ fn of_exception(exception: &Exception, table: &Table) -> Judgement {
              the parameters in `url`"
         ))),
         16 | 47 => misconfigured(format!(
-            "table `{name}` lacks a column ({text}); run {PROVISION} to add what is missing, or leave the column out under \
-             `columns`, then resume the destination"
+            "table `{name}` lacks a column ({text}); run {PROVISION} to add what is missing, or leave the column \
+             out by `columns.… = \"\"`, then resume the destination"
         )),
         60 => misconfigured(format!(
             "there is no table `{name}` ({text}); run {PROVISION} to create it, then resume the destination"

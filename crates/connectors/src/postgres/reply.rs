@@ -44,8 +44,8 @@ fn of_all(table: &Table, code: &str, text: String) -> Verdict {
     let server = &table.server;
     match (code.get(..2).unwrap_or_default(), code) {
         (_, "42703") => Verdict::misconfigured(format!(
-            "table `{name}` lacks a column ({text}); run {PROVISION} to add what is missing, or leave the column out under \
-             `columns`, then resume the destination"
+            "table `{name}` lacks a column ({text}); run {PROVISION} to add what is missing, or leave the column \
+             out by `columns.… = \"\"`, then resume the destination"
         )),
         (_, "42P01" | "3F000" | "42704") => Verdict::misconfigured(format!(
             "there is no table `{name}` ({text}); run {PROVISION} to create it, then resume the destination"

@@ -136,8 +136,8 @@ fn of_failure(table: &Table, text: &str) -> Told {
     let says = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
     if says(&["does not exist"]) && says(&["column"]) {
         return Told::All(Verdict::misconfigured(format!(
-            "table `{name}` lacks a column ({text}); run {PROVISION} to add what is missing, or leave the column out under \
-             `columns`, then resume the destination"
+            "table `{name}` lacks a column ({text}); run {PROVISION} to add what is missing, or leave the column \
+             out by `columns.… = \"\"`, then resume the destination"
         )));
     }
     if says(&["does not exist", "not found"]) {
