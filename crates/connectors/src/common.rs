@@ -1,6 +1,7 @@
 //! What several vendors truly share: who we are, where a URL may lead, and the plain reading of an HTTP reply.
 
 pub(crate) mod headers;
+pub(crate) mod tls;
 pub(crate) mod url;
 
 use std::time::Duration;

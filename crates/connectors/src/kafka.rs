@@ -10,6 +10,7 @@ use domain::connector::{
 
 use self::settings::{KEYS, MECHANISMS, TOPIC_DEFAULT, Topics};
 use crate::bus;
+use crate::common::tls::{CA_CERTIFICATE_FIELD, TLS_FIELD};
 
 /// Speaks to brokers.
 pub(crate) struct Kafka;
@@ -39,12 +40,8 @@ static MANIFEST: Manifest = Manifest {
              but the event itself; an event without one has its own id for a key",
         )
         .or("subject"),
-        Field::optional(
-            "tls",
-            FieldKind::Switch,
-            "whether connections are encrypted; `false` only for brokers on your own network",
-        )
-        .or("true"),
+        TLS_FIELD,
+        CA_CERTIFICATE_FIELD,
         Field::optional("user", FieldKind::Text, "the name of the user or the id of the API key, for a login with SASL"),
         Field::optional("password", FieldKind::Secret, "the password of that user or the secret of the API key"),
         Field::optional("mechanism", FieldKind::Choice { of: MECHANISMS }, "how the password is told").or("PLAIN"),

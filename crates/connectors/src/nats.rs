@@ -12,6 +12,7 @@ use domain::connector::{
 
 use self::subject::Subject;
 use crate::bus;
+use crate::common::tls::{self, CA_CERTIFICATE_FIELD, TLS_FIELD};
 
 /// Speaks to NATS servers.
 pub(crate) struct Nats;
@@ -34,12 +35,8 @@ static MANIFEST: Manifest = Manifest {
             "the subject of each message; it begins with fixed words, and what a subject cannot hold becomes `_`",
         )
         .or(subject::DEFAULT),
-        Field::optional(
-            "tls",
-            FieldKind::Switch,
-            "whether the connection is encrypted; `false` only for servers on your own network",
-        )
-        .or("true"),
+        TLS_FIELD,
+        CA_CERTIFICATE_FIELD,
         Field::optional("user", FieldKind::Text, "the name of the user, for a login with a password"),
         Field::optional("password", FieldKind::Secret, "the password of that user"),
         Field::optional("token", FieldKind::Secret, "the token, for a login with one"),
@@ -64,9 +61,8 @@ impl Connector for Nats {
     }
 
     fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
-        let tls = settings.0.get("tls").and_then(serde_json::Value::as_bool).unwrap_or(true);
         let servers = bus::servers(settings, "servers", 4_222)?;
-        let broker = Broker::Nats { servers, tls, login: login::read(settings)? };
+        let broker = Broker::Nats { servers, tls: tls::read(settings)?, login: login::read(settings)? };
         Ok(Box::new(Streams { broker, subject: Subject::read(settings)? }))
     }
 }

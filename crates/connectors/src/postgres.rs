@@ -7,11 +7,12 @@ mod statement;
 
 use domain::connector::{
     Action, Batch, BatchLimits, Call, Category, Connector, Field, FieldKind, Manifest, Means, Outlet, Progress, Reply,
-    SettingsError, SqlCall, SqlServer, SqlTls, Step,
+    SettingsError, SqlCall, SqlServer, Step,
 };
 use domain::{Secret, Settings};
 
 use self::statement::Dialect;
+use crate::common::tls::{self, CA_CERTIFICATE_FIELD, TLS_FIELD};
 use crate::warehouse::identifier::{self, in_double_quotes};
 use crate::warehouse::{COLUMNS_FIELD, DATA, DEFAULT_COLUMNS_FIELD, Layout, Manner, Rows, TABLE_DEFAULT, with_zone};
 
@@ -30,17 +31,8 @@ static MANIFEST: Manifest = Manifest {
         Field::required("database", FieldKind::Text, "the database"),
         Field::required("user", FieldKind::Text, "the user, who needs `INSERT` and `SELECT` on the table"),
         Field::optional("password", FieldKind::Secret, "the user's password"),
-        Field::optional(
-            "tls",
-            FieldKind::Switch,
-            "whether the connection is encrypted and the certificate checked; `false` only inside your own network",
-        )
-        .or("true"),
-        Field::optional(
-            "ca_certificate",
-            FieldKind::Text,
-            "the certificate of the authority that vouches for the server, in PEM, if it is not one of the usual",
-        ),
+        TLS_FIELD,
+        CA_CERTIFICATE_FIELD,
         Field::optional("schema", FieldKind::Text, "the schema").or("public"),
         Field::optional("table", FieldKind::Text, "the table").or(TABLE_DEFAULT),
         Field::optional(
@@ -77,7 +69,7 @@ impl Connector for Postgres {
             database: text("database"),
             user: text("user"),
             password: Secret::new(text("password")),
-            tls: tls(settings)?,
+            tls: tls::read(settings)?,
         };
         Ok(Box::new(Table {
             server,
@@ -86,20 +78,6 @@ impl Connector for Postgres {
             dialect: Dialect::read(settings),
             layout: Layout::read_for(settings, Manner { time: with_zone, whole: &DATA })?,
         }))
-    }
-}
-
-fn tls(settings: &Settings) -> Result<SqlTls, SettingsError> {
-    let is_on = settings.0.get("tls").and_then(serde_json::Value::as_bool).unwrap_or(true);
-    match settings.text("ca_certificate") {
-        Some(_) if !is_on => Err(SettingsError::new("ca_certificate", "is there although `tls` is off; leave one out")),
-        Some(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(SqlTls::Authority(pem.to_owned())),
-        Some(_) => Err(SettingsError::new(
-            "ca_certificate",
-            "is no certificate in PEM; it begins with `-----BEGIN CERTIFICATE-----`",
-        )),
-        None if is_on => Ok(SqlTls::Public),
-        None => Ok(SqlTls::None),
     }
 }
 

@@ -32,7 +32,16 @@ pub struct KafkaRecord {
 
 impl Kafka {
     pub fn start() -> Option<Self> {
-        crate::start(&NEEDS, Self::try_start)
+        crate::start(&NEEDS, || {
+            let broker = Self::try_start(&[])?;
+            look(broker.port, &["create", "ready", "1"])?;
+            Ok(broker)
+        })
+    }
+
+    /// A broker that wants a login by SCRAM and knows nobody.
+    pub fn start_for_nobody() -> Option<Self> {
+        crate::start(&NEEDS, || Self::try_start(&["--authentication"]))
     }
 
     /// The address to bootstrap from: `127.0.0.1:PORT`.
@@ -55,16 +64,15 @@ impl Kafka {
         look(self.port, &["records", topic])?.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 
-    fn try_start() -> Result<Self> {
+    fn try_start(more: &[&str]) -> Result<Self> {
         let room = Room::new("kafka")?;
         let port = free_port()?;
         let address = format!("tcp://127.0.0.1:{port}");
         let mut command = room.command(&broker(), "KILL");
         command.args(["broker", "--listener-url", &address, "--advertised-listener-url", &address]);
-        command.args(["--storage-engine", "memory://tansu/"]);
+        command.args(["--storage-engine", "memory://tansu/"]).args(more);
         let mut server = room.launch(command)?;
         server.wait_for(|| std::net::TcpStream::connect(("127.0.0.1", port)).ok())?;
-        look(port, &["create", "ready", "1"])?;
         Ok(Self { port, _server: server })
     }
 }

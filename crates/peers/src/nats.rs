@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use crate::certificate::Certificate;
 use crate::needs::{Needs, Package, find_program};
 use crate::process::{Room, Server};
 
@@ -19,9 +20,10 @@ pub(crate) static NEEDS: Needs =
 /// How long the server may take for one answer.
 const ANSWER_S_MAX: u64 = 60;
 
-/// A server with one user.
+/// A server with a user who has a password and one who has a key. It takes plain connections and encrypted ones.
 pub struct Nats {
     port: u16,
+    authority_pem: String,
     _server: Server,
 }
 
@@ -37,6 +39,9 @@ pub struct NatsMessage {
 impl Nats {
     pub const USER: &str = "afterclick";
     pub const PASSWORD: &str = "a pass+word&more";
+    /// The seed of the other user: the one in the documentation of NATS.
+    pub const NKEY_SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
+    const NKEY_PUBLIC: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
 
     pub fn start() -> Option<Self> {
         crate::start(&NEEDS, Self::try_start)
@@ -45,6 +50,11 @@ impl Nats {
     /// `nats://127.0.0.1:PORT`, without the login.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The certificate authority to trust, in PEM.
+    pub fn authority_pem(&self) -> &str {
+        &self.authority_pem
     }
 
     /// Makes a stream that keeps what is published on the subjects and forgets no message id for two minutes.
@@ -80,19 +90,24 @@ impl Nats {
     fn try_start() -> Result<Self> {
         let room = Room::new("nats")?;
         let home = room.path().to_owned();
+        let certificate = Certificate::write(&home)?;
         let config = format!(
             "host: 127.0.0.1\nport: -1\nports_file_dir: \"{0}\"\njetstream {{ store_dir: \"{0}\" }}\n\
-             authorization {{ user: \"{1}\", password: \"{2}\" }}\n",
+             tls {{ cert_file: \"{1}\", key_file: \"{2}\" }}\nallow_non_tls: true\n\
+             authorization {{ users: [ {{ user: \"{3}\", password: \"{4}\" }}, {{ nkey: \"{5}\" }} ] }}\n",
             home.display(),
+            certificate.chain.display(),
+            certificate.key.display(),
             Self::USER,
-            Self::PASSWORD
+            Self::PASSWORD,
+            Self::NKEY_PUBLIC
         );
         std::fs::write(home.join("nats.conf"), config)?;
         let mut command = room.command(&find_program("nats-server").expect("looked for before"), "KILL");
         command.args(["-c", "nats.conf"]);
         let mut server = room.launch(command)?;
         let port = server.wait_for(|| port_from_file(&home))?;
-        let server_with_port = Self { port, _server: server };
+        let server_with_port = Self { port, authority_pem: certificate.authority_pem, _server: server };
         // JetStream is ready once it answers; the port is open before.
         server_with_port.ask("$JS.API.INFO", &json!({}))?;
         Ok(server_with_port)

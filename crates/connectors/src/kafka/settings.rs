@@ -5,6 +5,7 @@ use domain::expression::Template;
 use domain::{Secret, Settings};
 
 use crate::bus;
+use crate::common::tls;
 
 /// The topic, unless the destination says otherwise.
 pub(super) const TOPIC_DEFAULT: &str = "deep_link_events";
@@ -31,7 +32,6 @@ enum Key {
 
 impl Topics {
     pub(super) fn read(settings: &Settings) -> Result<Self, SettingsError> {
-        let tls = settings.0.get("tls").and_then(serde_json::Value::as_bool).unwrap_or(true);
         let servers = bus::servers(settings, "brokers", 9_092)?;
         let key = match settings.text("key") {
             Some("link") => Key::Link,
@@ -44,7 +44,7 @@ impl Topics {
             return Err(SettingsError::new("topic", "must begin with a fixed text, like `events-{{ type }}`"));
         }
         let topic = bus::template(settings, "topic", TOPIC_DEFAULT)?;
-        Ok(Self { broker: Broker::Kafka { servers, tls, login: login(settings)? }, topic, key })
+        Ok(Self { broker: Broker::Kafka { servers, tls: tls::read(settings)?, login: login(settings)? }, topic, key })
     }
 
     /// The topic of an event, or why it has none.

@@ -126,15 +126,15 @@ pub struct SqlServer {
     pub database: String,
     pub user: String,
     pub password: Secret,
-    pub tls: SqlTls,
+    pub tls: ServerTls,
 }
 
-/// How a connection to a database is secured.
+/// How a connection to a server without a URL is secured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SqlTls {
+pub enum ServerTls {
     /// Encrypted, with a certificate for the host from one of the usual authorities.
     Public,
-    /// The same from these authorities only, in PEM: many hosts of databases have one of their own.
+    /// The same from these authorities only, in PEM: many hosts of databases and brokers have one of their own.
     Authority(String),
     /// No encryption: on the operator's own network.
     None,

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::DestinationId;
-use domain::connector::{Record, RecordRefusal, Reply, Sasl, Server};
+use domain::connector::{Record, RecordRefusal, Reply, Sasl, Server, ServerTls};
 use domain::verdict::FailureReason;
 use futures_util::future::join_all;
 use rustls_pki_types::CertificateDer;
@@ -47,7 +47,7 @@ pub(super) struct KafkaTransport {
 pub(super) struct Place {
     /// Those that tell of the others.
     pub(super) servers: Vec<Server>,
-    pub(super) tls: bool,
+    pub(super) tls: ServerTls,
     pub(super) login: Option<Sasl>,
 }
 
@@ -128,12 +128,12 @@ impl KafkaTransport {
 
     async fn connect(&self, errand: &Errand<'_>, server: &Server) -> Result<Connection, End> {
         let Errand { place, until, .. } = errand;
-        let peer = self.guard.check_peer(&server.host, server.port, &PORTS, place.tls)?;
+        let tls = self.tls.for_server(&place.tls)?;
+        let peer = self.guard.check_peer(&server.host, server.port, &PORTS, tls.is_some())?;
         let tcp = self.guard.connect(&peer, *until).await?;
-        let stream: Box<dyn Duplex> = if place.tls {
-            Box::new(self.tls.shake_hands(peer.server_name, tcp, *until).await?)
-        } else {
-            Box::new(tcp)
+        let stream: Box<dyn Duplex> = match tls {
+            Some(tls) => Box::new(tls.shake_hands(peer.server_name, tcp, *until).await?),
+            None => Box::new(tcp),
         };
         Connection::open(stream, place.login.as_ref(), self.clock.random()).await
     }

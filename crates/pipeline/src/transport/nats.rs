@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::DestinationId;
-use domain::connector::{NatsLogin, Record, RecordRefusal, Reply, Server};
+use domain::connector::{NatsLogin, Record, RecordRefusal, Reply, Server, ServerTls};
 use domain::verdict::FailureReason;
 use rustls_pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
@@ -39,7 +39,7 @@ pub(super) struct NatsTransport {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) servers: Vec<Server>,
-    pub(super) tls: bool,
+    pub(super) tls: ServerTls,
     pub(super) login: NatsLogin,
 }
 
@@ -115,9 +115,10 @@ impl NatsTransport {
 
     /// A connection to the first server that answers.
     async fn connect(&self, place: &Place, until: Instant) -> Result<Connection, End> {
+        let tls = self.tls.for_server(&place.tls)?;
         let mut failure = TransportError::new(FailureReason::Connect, "no server is named");
         for server in &place.servers {
-            let peer = self.guard.check_peer(&server.host, server.port, &PORTS, place.tls)?;
+            let peer = self.guard.check_peer(&server.host, server.port, &PORTS, tls.is_some())?;
             let tcp = match self.guard.connect(&peer, until).await {
                 Ok(tcp) => tcp,
                 Err(error) if error.reason == FailureReason::AddressRefused => return Err(error.into()),
@@ -126,7 +127,7 @@ impl NatsTransport {
                     continue;
                 }
             };
-            match Connection::open(tcp, &self.tls, peer.server_name, place, self.clock.random(), until).await {
+            match Connection::open(tcp, tls.as_ref(), peer.server_name, place, self.clock.random(), until).await {
                 Err(End::Failed(error)) => failure = error,
                 done => return done,
             }

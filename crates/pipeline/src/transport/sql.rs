@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use domain::DestinationId;
-use domain::connector::{Reply, SqlCall, SqlServer, SqlTls};
+use domain::connector::{Reply, ServerTls, SqlCall, SqlServer};
 use domain::verdict::FailureReason;
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
@@ -123,13 +123,9 @@ impl SqlTransport {
         server: &SqlServer,
         deadline: Instant,
     ) -> Result<Result<Session, tokio_postgres::Error>, TransportError> {
-        let is_private = server.tls != SqlTls::None;
+        let is_private = server.tls != ServerTls::None;
         let peer = self.guard.check_peer(&server.host, server.port, &SQL_PORTS, is_private)?;
-        let tls = match &server.tls {
-            SqlTls::Authority(pem) => Some(Tls::of_authorities(pem)?),
-            SqlTls::Public => Some(self.tls.clone()),
-            SqlTls::None => None,
-        };
+        let tls = self.tls.for_server(&server.tls)?;
         let stream = self.guard.connect(&peer, deadline).await?;
         let mut config = Config::new();
         config.user(&server.user).password(server.password.expose()).dbname(&server.database);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::connector::ServerTls;
 use domain::verdict::FailureReason;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
@@ -40,6 +41,15 @@ impl Tls {
             roots.add(root.map_err(|_| wrong())?).map_err(|_| wrong())?;
         }
         if roots.is_empty() { Err(wrong()) } else { Self::trusting(roots, &[]).map_err(|_| wrong()) }
+    }
+
+    /// What a server is to be spoken to with: this for one with a public certificate, nothing for plain text.
+    pub(super) fn for_server(&self, wanted: &ServerTls) -> Result<Option<Self>, TransportError> {
+        match wanted {
+            ServerTls::Public => Ok(Some(self.clone())),
+            ServerTls::Authority(pem) => Self::of_authorities(pem).map(Some),
+            ServerTls::None => Ok(None),
+        }
     }
 
     fn trusting(roots: RootCertStore, protocols: &[&[u8]]) -> Result<Self, rustls::Error> {

@@ -75,6 +75,19 @@ async fn a_topic_that_is_not_there_pauses_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_login_that_is_refused_pauses_and_says_so() {
+    let Some(kafka) = Kafka::start_for_nobody() else { return };
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let login = json!({"user": "alice", "password": "wrong", "mechanism": mechanism});
+        let destination = Destination::new("kafka", settings(&kafka.address(), login));
+        let verdicts = destination.verdicts(&[sample("link.clicked", 1)]).await;
+        let (reason, message) = pause(&verdicts);
+        assert_eq!(reason, PauseReason::Unauthorized);
+        assert!(message.contains("unknown-user"), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn a_broker_that_is_away_or_inside_is_no_verdict() {
     let event = [sample("link.clicked", 1)];
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -84,22 +97,29 @@ async fn a_broker_that_is_away_or_inside_is_no_verdict() {
     assert_eq!(strict.deliver(&event).await.unwrap_err().reason, FailureReason::AddressRefused);
 }
 
-/// A broker that answers whatever it is asked with this, after the number of the request.
-fn liar(reply: Vec<u8>) -> String {
+/// A broker that answers requests, given whole, with whatever this makes of them and of its port.
+fn broker(answer: impl Fn(&[u8], u16) -> Vec<u8> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
+    let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut length = [0; 4];
-        while stream.read_exact(&mut length).is_ok() {
-            let mut request = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
-            stream.read_exact(&mut request).unwrap();
-            let answer = [&request[4..8], &reply].concat();
-            stream.write_all(&u32::try_from(answer.len()).unwrap().to_be_bytes()).unwrap();
-            stream.write_all(&answer).unwrap();
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut length = [0; 4];
+            while stream.read_exact(&mut length).is_ok() {
+                let mut request = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+                stream.read_exact(&mut request).unwrap();
+                // After the number of the request.
+                let answer = [&request[4..8], &answer(&request, address.port())].concat();
+                stream.write_all(&u32::try_from(answer.len()).unwrap().to_be_bytes()).unwrap();
+                stream.write_all(&answer).unwrap();
+            }
         }
     });
-    address
+    address.to_string()
+}
+
+/// A broker that answers whatever it is asked with this.
+fn liar(reply: Vec<u8>) -> String {
+    broker(move |_, _| reply.clone())
 }
 
 /// That the topic `events` has one partition, led by a broker at this address.
@@ -139,5 +159,24 @@ async fn a_broker_that_lies_about_lengths_is_only_broken() {
             Err(error) => assert_eq!(error.reason, FailureReason::Broken, "{lie:?}"),
             Ok((verdicts, _)) => assert!(matches!(verdicts[..], [Verdict::Retry { .. }]), "{lie:?}: {verdicts:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn one_record_that_is_too_large_does_not_take_its_neighbours_with_it() {
+    let address = broker(|request, port| {
+        if request[..2] == [0, 3] {
+            return metadata("127.0.0.1", port.into());
+        }
+        let is_too_large = request.windows(6).any(|part| part == b"poison");
+        let produced =
+            [&[0, 0, 0, 1, 0, 6][..], b"events", &[0, 0, 0, 1, 0, 0, 0, 0, 0, if is_too_large { 10 } else { 0 }]];
+        [produced.concat(), vec![0; 8 + 8 + 4]].concat()
+    });
+    let destination = Destination::new("kafka", settings(&address, json!({})));
+    let events: Vec<_> = (0..20).map(|number| click(number, if number == 7 { "poison" } else { "user" })).collect();
+    for (number, verdict) in destination.verdicts(&events).await.into_iter().enumerate() {
+        let is_rejected = matches!(verdict, Verdict::Reject { reason: FailureReason::TooLarge, .. });
+        assert_eq!((is_rejected, verdict == Verdict::Delivered), (number == 7, number != 7), "{number}: {verdict:?}");
     }
 }

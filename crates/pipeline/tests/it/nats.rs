@@ -107,3 +107,24 @@ async fn a_server_that_is_away_or_inside_is_no_verdict() {
     let strict = Destination::behind(Guard::new(false, Vec::new()), "nats", away);
     assert_eq!(strict.deliver(&event).await.unwrap_err().reason, FailureReason::AddressRefused);
 }
+
+#[tokio::test]
+async fn a_connection_is_encrypted_and_a_key_logs_in() {
+    let Some(nats) = Nats::start() else { return };
+    nats.create_stream("EVENTS", &["events.>"]).unwrap();
+    let key = json!({"servers": [nats.url().strip_prefix("nats://").unwrap()], "nkey_seed": Nats::NKEY_SEED});
+    let with = |more: Value| {
+        let mut settings = key.clone();
+        if let (Value::Object(settings), Value::Object(more)) = (&mut settings, more) {
+            settings.extend(more);
+        }
+        Destination::new("nats", settings)
+    };
+    let event = [sample("link.clicked", 1)];
+    for settings in [json!({"ca_certificate": nats.authority_pem()}), json!({"tls": false})] {
+        assert_eq!(with(settings).verdicts(&event).await, [Verdict::Delivered]);
+    }
+    // An authority that nobody has named is not trusted.
+    assert_eq!(with(json!({})).deliver(&event).await.unwrap_err().reason, FailureReason::Tls);
+    assert_eq!(nats.messages("EVENTS").unwrap().len(), 1);
+}

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::connector::{Reply, SqlCall, SqlServer, SqlTls};
+use domain::connector::{Reply, ServerTls, SqlCall, SqlServer};
 use domain::verdict::FailureReason;
 use domain::{DestinationId, Secret, Timestamp};
 use peers::Postgres;
@@ -20,7 +20,7 @@ struct Line {
 }
 
 impl Line {
-    fn to(port: u16, tls: SqlTls) -> Self {
+    fn to(port: u16, tls: ServerTls) -> Self {
         let guard = Guard::new(true, Vec::new());
         Self {
             transport: SqlTransport::start(guard, Arc::new(Clock::system()), &[]).unwrap(),
@@ -63,7 +63,7 @@ async fn postgres() -> Option<Postgres> {
 #[tokio::test]
 async fn rows_come_back_as_texts_with_parameters_and_without() {
     let Some(peer) = postgres().await else { return };
-    let line = Line::to(peer.port(), SqlTls::None);
+    let line = Line::to(peer.port(), ServerTls::None);
     assert_eq!(line.text(1, "SELECT 1, NULL, 'a\"b', true").await, r#"[["1",null,"a\"b","t"]]"#);
     let statement = "SELECT n, length(n)::text FROM unnest($1::text[]) AS n";
     let reply = line.run(1, statement, &[&[Some("it's"), None, Some("ü\\")]], LONG).await.unwrap();
@@ -73,7 +73,7 @@ async fn rows_come_back_as_texts_with_parameters_and_without() {
 #[tokio::test]
 async fn a_refusal_is_a_reply_with_its_state_and_the_connection_goes_on() {
     let Some(peer) = postgres().await else { return };
-    let line = Line::to(peer.port(), SqlTls::None);
+    let line = Line::to(peer.port(), ServerTls::None);
     let process = line.text(1, "SELECT pg_backend_pid()").await;
     let reply = line.ask(1, "SELECT * FROM nope").await.unwrap();
     assert_eq!((reply.code.as_deref(), reply.is_success()), (Some("42P01"), false));
@@ -85,7 +85,7 @@ async fn a_refusal_is_a_reply_with_its_state_and_the_connection_goes_on() {
 #[tokio::test]
 async fn nothing_is_prepared_under_a_name() {
     let Some(peer) = postgres().await else { return };
-    let line = Line::to(peer.port(), SqlTls::None);
+    let line = Line::to(peer.port(), ServerTls::None);
     for _ in 0..2 {
         line.run(1, "SELECT n FROM unnest($1::text[]) AS n", &[&[Some("a")]], LONG).await.unwrap();
     }
@@ -95,7 +95,7 @@ async fn nothing_is_prepared_under_a_name() {
 #[tokio::test]
 async fn a_server_that_ends_a_connection_is_asked_over_another() {
     let Some(peer) = postgres().await else { return };
-    let line = Line::to(peer.port(), SqlTls::None);
+    let line = Line::to(peer.port(), ServerTls::None);
     let process = line.text(1, "SELECT pg_backend_pid()").await;
     let ended = format!("SELECT pg_terminate_backend({}, 10000)", process.trim_matches(['[', ']', '"']));
     assert_eq!(line.text(2, &ended).await, r#"[["t"]]"#);
@@ -111,19 +111,19 @@ async fn a_server_that_ends_a_connection_is_asked_over_another() {
 async fn a_connection_is_encrypted_if_the_certificate_is_good_and_only_then() {
     let Some(peer) = postgres().await else { return };
     let is_encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
-    let trusting = Line::to(peer.port(), SqlTls::Authority(peer.authority_pem().to_owned()));
+    let trusting = Line::to(peer.port(), ServerTls::Authority(peer.authority_pem().to_owned()));
     assert_eq!(trusting.text(1, is_encrypted).await, r#"[["t"]]"#);
-    assert_eq!(Line::to(peer.port(), SqlTls::None).text(1, is_encrypted).await, r#"[["f"]]"#);
-    let error = Line::to(peer.port(), SqlTls::Public).ask(1, is_encrypted).await.unwrap_err();
+    assert_eq!(Line::to(peer.port(), ServerTls::None).text(1, is_encrypted).await, r#"[["f"]]"#);
+    let error = Line::to(peer.port(), ServerTls::Public).ask(1, is_encrypted).await.unwrap_err();
     assert_eq!((error.reason, &*error.message), (FailureReason::Tls, "the certificate is not from a known authority"));
-    let error = Line::to(peer.port(), SqlTls::Authority("nonsense".to_owned())).ask(1, "SELECT 1").await.unwrap_err();
+    let error = Line::to(peer.port(), ServerTls::Authority("nonsense".to_owned())).ask(1, "SELECT 1").await.unwrap_err();
     assert_eq!(error.reason, FailureReason::Unprocessable);
 }
 
 #[tokio::test]
 async fn a_statement_that_takes_too_long_ends_at_the_deadline() {
     let Some(peer) = postgres().await else { return };
-    let line = Line::to(peer.port(), SqlTls::None);
+    let line = Line::to(peer.port(), ServerTls::None);
     let error = line.run(1, "SELECT pg_sleep(60)", &[], SHORT).await.unwrap_err();
     assert_eq!((error.reason, error.may_have_arrived), (FailureReason::Timeout, true));
     assert_eq!(line.text(1, "SELECT 1").await, r#"[["1"]]"#);
@@ -132,7 +132,7 @@ async fn a_statement_that_takes_too_long_ends_at_the_deadline() {
 #[tokio::test]
 async fn an_endless_answer_costs_no_memory() {
     let Some(peer) = postgres().await else { return };
-    let line = Line::to(peer.port(), SqlTls::None);
+    let line = Line::to(peer.port(), ServerTls::None);
     for statement in ["SELECT repeat('x', 20000000)", "SELECT n FROM generate_series(1, 2000000) AS n"] {
         let error = line.ask(1, statement).await.unwrap_err();
         assert_eq!(error.reason, FailureReason::Broken, "{statement}");
@@ -154,11 +154,11 @@ fn stranger(answer: &'static [u8]) -> u16 {
 #[tokio::test]
 async fn what_is_no_database_is_a_failure_like_any_other() {
     for (answer, tls, expect) in [
-        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], SqlTls::None, FailureReason::Broken),
-        (b"", SqlTls::None, FailureReason::Broken),
-        (b"N", SqlTls::Public, FailureReason::Tls),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", SqlTls::Public, FailureReason::Tls),
-        (b"S\x15\x03", SqlTls::Public, FailureReason::Tls),
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], ServerTls::None, FailureReason::Broken),
+        (b"", ServerTls::None, FailureReason::Broken),
+        (b"N", ServerTls::Public, FailureReason::Tls),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ServerTls::Public, FailureReason::Tls),
+        (b"S\x15\x03", ServerTls::Public, FailureReason::Tls),
     ] {
         let error = Line::to(stranger(answer), tls).run(1, "SELECT 1", &[], LONG).await.unwrap_err();
         assert_eq!(error.reason, expect, "{:?}: {error}", String::from_utf8_lossy(answer));
@@ -169,7 +169,7 @@ async fn what_is_no_database_is_a_failure_like_any_other() {
 #[tokio::test]
 async fn a_tenant_reaches_no_private_database() {
     let guard = Guard::new(false, Vec::new());
-    let mut line = Line::to(5_432, SqlTls::Public);
+    let mut line = Line::to(5_432, ServerTls::Public);
     line.transport = SqlTransport::start(guard, Arc::new(Clock::system()), &[]).unwrap();
     for host in ["127.0.0.1", "localhost", "10.0.0.1", "169.254.169.254", "db", "::1"] {
         line.server.host = host.to_owned();

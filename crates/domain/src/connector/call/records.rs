@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Reply, Shown};
+use super::{Reply, ServerTls, Shown};
 use crate::secret::Secret;
 
 /// Records to hand to a broker, each of which it acknowledges. Where the broker was reached, the body of the reply is a list with
@@ -29,9 +29,9 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Broker {
     /// A NATS server with `JetStream`.
-    Nats { servers: Vec<Server>, tls: bool, login: NatsLogin },
+    Nats { servers: Vec<Server>, tls: ServerTls, login: NatsLogin },
     /// Kafka, by the brokers that tell of the others.
-    Kafka { servers: Vec<Server>, tls: bool, login: Option<Sasl> },
+    Kafka { servers: Vec<Server>, tls: ServerTls, login: Option<Sasl> },
 }
 
 /// A server without a URL.
@@ -100,10 +100,12 @@ impl Reply {
 impl RecordsCall {
     pub(super) fn shown(&self) -> Shown {
         let (scheme, servers, login) = match &self.broker {
-            Broker::Nats { servers, tls, login } => (if *tls { "tls" } else { "nats" }, servers, login.in_words()),
-            Broker::Kafka { servers, tls, login } => {
-                (if *tls { "kafka+tls" } else { "kafka" }, servers, login.as_ref().map(Sasl::in_words))
+            Broker::Nats { servers, tls: ServerTls::None, login } => ("nats", servers, login.in_words()),
+            Broker::Nats { servers, login, .. } => ("tls", servers, login.in_words()),
+            Broker::Kafka { servers, tls: ServerTls::None, login } => {
+                ("kafka", servers, login.as_ref().map(Sasl::in_words))
             }
+            Broker::Kafka { servers, login, .. } => ("kafka+tls", servers, login.as_ref().map(Sasl::in_words)),
         };
         let servers: Vec<_> = servers.iter().map(|server| format!("{}:{}", server.host, server.port)).collect();
         Shown {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::End;
 use super::codec::{Reader, Writer};
-use super::login::{Scram, plain};
+use super::login::{Scram, UNPROVEN, plain};
 use super::messages::{Request, SaslAuthenticate, SaslHandshake, error_name};
 use crate::transport::TransportError;
 
@@ -88,13 +88,10 @@ impl Connection {
         }
         let scram = Scram::new(sasl, random);
         let said = self.authenticate(scram.first()).await?;
-        let unproven = || {
-            let failed = "SASL_AUTHENTICATION_FAILED".to_owned();
-            End::TurnedAway(failed, "the broker did not show that it knows the password".to_owned())
-        };
-        let (last, proof) = scram.last(&said).ok_or_else(unproven)?;
+        let unproven = |message: String| End::TurnedAway("SASL_AUTHENTICATION_FAILED".to_owned(), message);
+        let (last, proof) = scram.last(&said).ok_or_else(|| unproven(UNPROVEN.to_owned()))?;
         let said = self.authenticate(last).await?;
-        if proof.is_given_by(&said) { Ok(()) } else { Err(unproven()) }
+        proof.check(&said).map_err(unproven)
     }
 
     async fn authenticate(&mut self, message: Vec<u8>) -> Result<Bytes, End> {
@@ -114,7 +111,9 @@ pub(super) fn replicas_ms(until: Instant) -> i32 {
 fn broken(error: &io::Error) -> End {
     let message = match error.kind() {
         io::ErrorKind::InvalidData => "the answer is not Kafka's",
-        io::ErrorKind::UnexpectedEof => "the broker closed the connection; perhaps it wants a login or encryption",
+        io::ErrorKind::UnexpectedEof => {
+            "the broker closed the connection; perhaps it wants another login, or encryption"
+        }
         _ => "the connection broke",
     };
     End::Failed(TransportError { may_have_arrived: true, ..TransportError::new(FailureReason::Broken, message) })

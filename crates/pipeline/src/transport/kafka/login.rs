@@ -8,6 +8,9 @@ use ring::{digest, hmac, pbkdf2};
 /// How often a broker may ask for the password to be hashed. Usual are 4,096 and 8,192; more would be work for us to do.
 const ITERATIONS: std::ops::RangeInclusive<u32> = 4_096..=65_536;
 
+/// What is to be said of a broker that makes no sense or lies.
+pub(super) const UNPROVEN: &str = "the broker did not show that it knows the password";
+
 /// The whole login, in one message.
 pub(super) fn plain(sasl: &Sasl) -> Vec<u8> {
     format!("\0{}\0{}", sasl.user, sasl.password.expose()).into_bytes()
@@ -74,12 +77,16 @@ impl<'s> Scram<'s> {
 }
 
 impl Proof {
-    /// Whether the broker's last message shows that it knows the password.
-    pub(super) fn is_given_by(&self, said: &[u8]) -> bool {
+    /// Whether the broker's last message shows that it knows the password, or what it has against ours.
+    pub(super) fn check(&self, said: &[u8]) -> Result<(), String> {
         let said = std::str::from_utf8(said).unwrap_or_default();
-        let signature = said.split(',').find_map(|part| part.strip_prefix("v="));
-        let signature = signature.and_then(|text| BASE64_STANDARD.decode(text).ok());
-        signature.is_some_and(|signature| self.0.as_ref() == signature)
+        let part = |name: &str| said.split(',').find_map(|part| part.strip_prefix(name));
+        let signature = part("v=").and_then(|text| BASE64_STANDARD.decode(text).ok());
+        match (part("e="), signature) {
+            (Some(error), _) => Err(error.to_owned()),
+            (None, Some(signature)) if self.0.as_ref() == signature => Ok(()),
+            (None, _) => Err(UNPROVEN.to_owned()),
+        }
     }
 }
 
@@ -103,9 +110,9 @@ mod tests {
         let (last, proof) = scram.last(said).unwrap();
         let expect = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
         assert_eq!(String::from_utf8(last).unwrap(), expect);
-        assert!(proof.is_given_by(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="));
-        assert!(!proof.is_given_by(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G5="));
-        assert!(!proof.is_given_by(b"e=invalid-proof"));
+        assert_eq!(proof.check(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Ok(()));
+        assert_eq!(proof.check(b"v=7rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Err(UNPROVEN.to_owned()));
+        assert_eq!(proof.check(b"e=invalid-proof"), Err("invalid-proof".to_owned()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use domain::connector::{NatsLogin, Record, RecordRefusal};
+use domain::connector::{NatsLogin, Record, RecordRefusal, ServerTls};
 use domain::verdict::FailureReason;
 use rustls_pki_types::ServerName;
 use serde::Deserialize;
@@ -37,7 +37,7 @@ impl Connection {
     /// Greets the server, encrypts, logs in.
     pub(super) async fn open(
         tcp: TcpStream,
-        tls: &Tls,
+        tls: Option<&Tls>,
         name: ServerName<'static>,
         place: &Place,
         random: u128,
@@ -50,11 +50,11 @@ impl Connection {
             Ok(Err(error)) => return Err(broken(&error)),
             Err(_) => return Err(TransportError::new(FailureReason::Timeout, "the server does not greet").into()),
         };
-        check(&info, place)?;
-        let stream: Box<dyn Duplex> = if place.tls {
-            Box::new(tls.shake_hands(name, plain.into_inner(), until).await?)
-        } else {
-            Box::new(plain.into_inner())
+        check(&info, tls.is_some())?;
+        let tcp = plain.into_inner();
+        let stream: Box<dyn Duplex> = match tls {
+            Some(tls) => Box::new(tls.shake_hands(name, tcp, until).await?),
+            None => Box::new(tcp),
         };
         let mut connection = Self {
             stream: BufReader::new(stream),
@@ -129,9 +129,9 @@ impl Connection {
 }
 
 /// Whether we and the server can agree on how to talk.
-fn check(info: &Info, place: &Place) -> Result<(), End> {
+fn check(info: &Info, is_encrypted: bool) -> Result<(), End> {
     let turned_away = |code, message: &str| Err(End::TurnedAway(code, message.to_owned()));
-    match (place.tls, info.tls_required, info.tls_available) {
+    match (is_encrypted, info.tls_required, info.tls_available) {
         (false, true, _) => return turned_away("TLS_REQUIRED", "the server wants an encrypted connection"),
         (true, false, false) => return turned_away("NO_TLS", "the server offers no encryption"),
         _ => {}
@@ -142,7 +142,7 @@ fn check(info: &Info, place: &Place) -> Result<(), End> {
 /// Who we are, and that we want to hear when nobody listens.
 fn hello(info: &Info, place: &Place) -> Result<Value, End> {
     let mut hello = json!({
-        "verbose": false, "pedantic": false, "echo": false, "tls_required": place.tls, "headers": true, "no_responders": true,
+        "verbose": false, "pedantic": false, "echo": false, "tls_required": place.tls != ServerTls::None, "headers": true, "no_responders": true,
         "protocol": 1, "name": "afterclick", "lang": "afterclick", "version": env!("CARGO_PKG_VERSION"),
     });
     let mut login = Map::new();
