@@ -3,6 +3,8 @@
 
 mod failures;
 mod fleet;
+mod guides;
+mod once;
 mod sdk;
 mod storm;
 mod tally;

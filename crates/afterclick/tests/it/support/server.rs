@@ -161,15 +161,17 @@ impl Server {
         published.iter().map(|event| event["id"].as_str().expect("an id").to_owned()).collect()
     }
 
+    /// Somebody who publishes one envelope at a time with a key that may do no more, and is told the id of the event.
+    pub(crate) fn publisher(address: SocketAddr, key: &str) -> impl Fn(&Value) -> String {
+        move |envelope| {
+            let answer = call(address, key, "POST", "/v1/events", envelope.to_string().as_bytes());
+            answer["id"].as_str().expect("an id").to_owned()
+        }
+    }
+
     #[track_caller]
     fn call(&self, method: &str, path: &str, body: &[u8]) -> Value {
-        let headers = vec![
-            ("authorization".to_owned(), format!("Bearer {}", self.key())),
-            ("content-type".to_owned(), "application/json".to_owned()),
-        ];
-        let answer = request(self.address, method, path, &headers, body);
-        assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.json());
-        answer.json()
+        call(self.address, &self.key(), method, path, body)
     }
 
     /// Waits until a delivery of an event has this state, and returns it.
@@ -216,6 +218,17 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[track_caller]
+fn call(address: SocketAddr, key: &str, method: &str, path: &str, body: &[u8]) -> Value {
+    let headers = vec![
+        ("authorization".to_owned(), format!("Bearer {key}")),
+        ("content-type".to_owned(), "application/json".to_owned()),
+    ];
+    let answer = request(address, method, path, &headers, body);
+    assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.json());
+    answer.json()
 }
 
 fn collect(stderr: std::process::ChildStderr, into: &Arc<Mutex<String>>) -> JoinHandle<()> {

@@ -4,13 +4,14 @@ mod mail;
 mod people;
 mod receivers;
 mod relay;
+mod stores;
 mod warehouses;
 mod wire;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use peers::{ClickHouse, Postgres};
+use peers::{Aws, ClickHouse, Kafka, Nats, Postgres};
 use serde_json::json;
 use vendors::{Fault, Faults, Simulator};
 
@@ -70,6 +71,9 @@ pub(super) fn start(seed: u64, events: &mut [Event]) -> Vec<Member> {
     let new = ClickHouse::start_current().map(|peer| warehouses::clickhouse("clickhouse-26", "", peer, seed + 15));
     members.extend(old.into_iter().chain(new).map(|member| member.poisoned(&fortune, "refused")));
     members.extend(Postgres::start().map(|peer| warehouses::postgres(peer, seed + 16)));
+    members.extend(Aws::start().map(|peer| stores::s3(peer, seed + 17)));
+    members.extend(Nats::start().map(|peer| stores::nats(peer, seed + 18)));
+    members.extend(Kafka::start().map(|peer| stores::kafka(peer, seed + 19)));
     members
 }
 
