@@ -224,3 +224,6 @@ fn client_token(batch: &Batch<'_>, stage: u32) -> String {
     let named = format!("{} {while_good} {stage}", batch.fingerprint());
     hex::encode(ring::digest::digest(&ring::digest::SHA256, named.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

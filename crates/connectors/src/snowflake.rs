@@ -254,3 +254,6 @@ fn rows_host(account: &Url, host: &str) -> Result<Url, String> {
         .map_err(|_| "is not the name of one".to_owned())
         .and_then(|url| if url.path() == "/" && url.query().is_none() { Ok(url) } else { Err("is not one".to_owned()) })
 }
+
+#[cfg(test)]
+mod tests;

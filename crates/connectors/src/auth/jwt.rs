@@ -121,7 +121,7 @@ pub(crate) mod tests {
     /// Made for these tests and good for nothing else.
     pub(crate) const RSA_PEM: &str = include_str!("../../fixtures/keys/rsa.pem");
     const RSA_PKCS1_PEM: &str = include_str!("../../fixtures/keys/rsa-pkcs1.pem");
-    const EC_PEM: &str = include_str!("../../fixtures/keys/ec.pem");
+    pub(crate) const EC_PEM: &str = include_str!("../../fixtures/keys/ec.pem");
     const EC_SEC1_PEM: &str = include_str!("../../fixtures/keys/ec-sec1.pem");
     /// `openssl pkey -in rsa.pem -pubout -outform DER | openssl dgst -sha256 -binary | base64`
     const RSA_FINGERPRINT: &str = "1XvGEsYvYZmPNIcyCFCEsDzXL30AEmxJJWUm2+z36Kc=";
