@@ -19,6 +19,7 @@ mod events;
 mod keys;
 mod listing;
 mod output;
+mod prose;
 mod replays;
 mod serve;
 mod sources;

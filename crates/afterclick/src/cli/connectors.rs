@@ -3,10 +3,10 @@
 use clap::{Args, Subcommand};
 use domain::connector::{Field, Manifest};
 use domain::hint::hint;
-use domain::retry::format_wait;
 use serde_json::json;
 
 use super::output::{self, Paint, Table, say};
+use super::prose::{reflowed, wrapped};
 use super::{Failure, Outcome};
 use crate::wire;
 
@@ -81,26 +81,30 @@ fn show(manifest: &Manifest) {
     for (name, text) in facts(manifest) {
         say(&format!("{}  {text}", paint.dim(&format!("{name:8}"))));
     }
-    say("");
-    let mut table = Table::new(&["SETTING", "IS", "DEFAULT", "HELP"]);
     for field in manifest.fields {
-        let (is, default) = (field.kind.describe(), default_of(field));
-        table.row([field.name.to_owned(), is, default, field.help.to_owned()]);
+        say("");
+        let never = if field.kind.is_secret() { ", never shown" } else { "" };
+        let name = paint.bold(&format!("settings.{}", field.name));
+        say(&format!("{name}  {}{never}; {}", field.kind.describe(), default_of(field)));
+        for line in wrapped(field.help) {
+            say(&format!("    {line}"));
+        }
     }
-    table.print("it has no settings");
+    if !manifest.notes.is_empty() {
+        say("");
+    }
+    for line in reflowed(manifest.notes) {
+        say(&line);
+    }
 }
 
 /// What holds for a destination that says nothing else.
 fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
-    let batch = manifest.batch;
-    let portions = if batch.items_max == 1 {
-        "each event by itself".to_owned()
-    } else {
-        let wait = format_wait(batch.linger());
-        format!("up to {} events or {wait}, whichever comes first; at most {}", batch.items, batch.items_max)
-    };
-    let mut facts =
-        vec![("name", manifest.name.to_owned()), ("events", manifest.events.join(", ")), ("batch", portions)];
+    let mut facts = vec![
+        ("name", manifest.name.to_owned()),
+        ("events", manifest.events.join(", ")),
+        ("batch", manifest.portions()),
+    ];
     if let Some(rate) = manifest.rate {
         let per_day = rate.per_day.map(|per_day| format!(", {per_day} a day")).unwrap_or_default();
         facts.push(("rate", format!("{} requests a second{per_day}", rate.per_second)));
@@ -114,7 +118,7 @@ fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
 fn default_of(field: &Field) -> String {
     match field.default {
         _ if field.required => "required".to_owned(),
-        Some(default) => default.to_owned(),
-        None => "none".to_owned(),
+        Some(default) => format!("default {default}"),
+        None => "optional".to_owned(),
     }
 }

@@ -43,7 +43,7 @@ enum Verb {
         /// Only of this event
         #[arg(long)]
         event: Option<String>,
-        /// Only in this state: pending, leased, held, delivered, dead or cancelled
+        /// Only in this state: pending, leased, held, delivered, skipped, dead or cancelled
         #[arg(long)]
         state: Option<String>,
         /// Only of this event type

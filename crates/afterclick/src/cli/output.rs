@@ -162,7 +162,7 @@ impl Paint {
             "delivered" | "done" | "running" | "create" | "matched" => self.good(text),
             "pending" | "held" | "leased" | "update" | "paused" => self.odd(text),
             "dead" | "failed" | "delete" => self.bad(text),
-            "cancelled" | "unchanged" => self.dim(text),
+            "cancelled" | "skipped" | "unchanged" | "planned" | "not tried" => self.dim(text),
             _ => text.to_owned(),
         }
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::hint::hint;
+use crate::retry::format_wait;
 use crate::settings::Settings;
 use crate::subscription::{Pattern, Subscriptions};
 
@@ -101,6 +102,20 @@ impl Manifest {
     /// Whether the connector can make one message of many events: those whose messages people read.
     pub const fn digests(&self) -> bool {
         matches!(self.category, Category::Chat | Category::Email)
+    }
+
+    /// For a person: how many events go into one request.
+    pub fn portions(&self) -> String {
+        let BatchLimits { items, items_max, .. } = self.batch;
+        let wait = format_wait(self.batch.linger());
+        match (items_max, items) {
+            (_, 1) if self.digests() => "each event by itself, or one message about many by `volume.digest`".to_owned(),
+            (1, _) => "each event by itself".to_owned(),
+            (max, 1) => format!("each event by itself; up to {max} if `batch.items` says so"),
+            (max, items) => {
+                format!("{items} events or {wait}, whichever comes first; `batch.items` may be up to {max}")
+            }
+        }
     }
 
     /// Whether the member `name` of the settings must never be shown. Unknown members count as secret, and so do the

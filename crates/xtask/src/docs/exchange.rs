@@ -13,8 +13,7 @@ use super::fixture::{Answer, Fixture};
 const NOW: Timestamp = Timestamp::from_millis(1_772_634_728_441);
 
 /// What people look at first, in this order.
-const TYPES: [&str; 5] =
-    ["link.clicked", "referral.completed", "link.conversion", "install.tracked", "ecommerce.purchase"];
+const TYPES: [&str; 4] = ["link.clicked", "link.deferred_install", "install.tracked", "link.conversion"];
 
 /// The request for a sample event, and the type of that event.
 pub(crate) fn sample(connector: &dyn Connector, settings: &Settings) -> Option<(&'static str, Call)> {

@@ -79,17 +79,7 @@ fn example(manifest: &Manifest, default: &Settings) -> String {
 }
 
 fn facts(manifest: &Manifest) -> String {
-    let batch = manifest.batch;
-    let portions = match (batch.items_max, batch.items) {
-        (1, _) => "each event by itself".to_owned(),
-        (_, 1) if manifest.digests() => "each event by itself, or one message about many by `volume.digest`".to_owned(),
-        (max, 1) => format!("each event by itself; up to {max} if `batch.items` says so"),
-        (max, items) => {
-            let wait = format_wait(batch.linger());
-            format!("{items} events or {wait}, whichever comes first; `batch.items` may be up to {max}")
-        }
-    };
-    let mut rows = vec![("events by default", patterns(manifest)), ("in one request", portions)];
+    let mut rows = vec![("events by default", patterns(manifest)), ("in one request", manifest.portions())];
     if let Some(rate) = manifest.rate {
         let per_day = rate.per_day.map(|per_day| format!(", {per_day} a day")).unwrap_or_default();
         rows.push(("rate", format!("at most {} requests a second{per_day}; `rate` may ask for less", rate.per_second)));
