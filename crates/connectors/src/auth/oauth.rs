@@ -19,7 +19,6 @@ pub(crate) struct Client {
 
 /// Asks for a token for the client itself (RFC 6749, section 4.4), which proves who it is in the header that every server must
 /// understand.
-#[cfg_attr(not(test), expect(dead_code, reason = "the CRMs will ask for it"))]
 pub(crate) fn client_credentials(url: &str, client: &Client, more: &[(&str, &str)]) -> HttpCall {
     // Both halves are written like a form before they are joined, so that a colon in them is none.
     let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
