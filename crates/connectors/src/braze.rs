@@ -1,5 +1,6 @@
 //! Braze's `/users/track`: errors of single events come with a 201, and nothing tells a repetition.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::connector::{
@@ -119,7 +120,10 @@ impl Outlet for Workspace {
         let all = |verdict: &Verdict| tracking::settle_sent(batch, progress, verdict);
         match reply.status {
             200..=299 if is_page(reply) => all(&page(reply, "Braze")),
-            200..=299 => tracking::settle(batch, progress, |place| of_place(&body["errors"], place)),
+            200..=299 => {
+                let refused = refused(&body["errors"]);
+                tracking::settle(batch, progress, |place| refused.get(&place).cloned().unwrap_or(Verdict::Delivered))
+            }
             400 | 422 => Step::Split { alone: Verdict::Reject { reason: FailureReason::Refused, message: text } },
             401 | 403 => all(&Verdict::unauthorized(format!(
                 "Braze refused the API key{}; give a REST API key of this workspace with the permission `users.track`",
@@ -136,16 +140,15 @@ impl Outlet for Workspace {
     }
 }
 
-/// What became of the event at a place of a request that was taken: nearly always it was.
-fn of_place(errors: &Value, place: usize) -> Verdict {
-    let is_about_it = |error: &&Value| error["input_array"] == "events" && error["index"] == place;
-    match errors.as_array().into_iter().flatten().find(is_about_it) {
-        None => Verdict::Delivered,
-        Some(error) => {
-            let text = error["type"].as_str().unwrap_or("the event is refused");
-            Verdict::reject(FailureReason::Refused, on_one_line(text, 200))
-        }
-    }
+/// The events of a request that was taken that were not, by their places.
+fn refused(errors: &Value) -> BTreeMap<usize, Verdict> {
+    let refusal = |error: &Value| {
+        let text = error["type"].as_str().unwrap_or("the event is refused");
+        let place = usize::try_from(error["index"].as_u64()?).ok()?;
+        Some((place, Verdict::reject(FailureReason::Refused, on_one_line(text, 200))))
+    };
+    let of_events = errors.as_array().into_iter().flatten().filter(|error| error["input_array"] == "events");
+    of_events.filter_map(refusal).collect()
 }
 
 /// The limit is told as the second at which it is over.

@@ -13,18 +13,21 @@ mod send_grid;
 mod settings;
 mod smtp;
 mod templates;
+mod tokens;
 
 use domain::connector::{
-    Batch, BatchLimits, Call, Category, Connector, Item, Manifest, Outlet, Progress, Rate, Reply, SettingsError, Step,
+    Batch, BatchLimits, Call, Category, Connector, HttpCall, Item, Manifest, Outlet, Progress, Rate, Reply,
+    SettingsError, Step, Token,
 };
-use domain::verdict::FailureReason;
-use domain::{Settings, Verdict};
+use domain::verdict::{FailureReason, PauseReason};
+use domain::{Settings, Timestamp, Verdict};
 use lettre::Address;
 
 use self::cap::Cap;
 use self::letter::{Letter, Letterhead};
 use self::recipients::Recipients;
 use self::templates::Templates;
+use self::tokens::Tokens;
 
 /// Sends mail.
 pub(crate) struct Email;
@@ -71,7 +74,12 @@ trait Provider: Send + Sync {
     fn templates(&self) -> OwnTemplates;
 
     /// The call that sends a letter, or why it cannot be one.
-    fn call(&self, head: &Letterhead, letter: &Letter) -> Result<Call, Refusal>;
+    fn call(&self, head: &Letterhead, letter: &Letter, token: Option<&Token>) -> Result<Call, Refusal>;
+
+    /// The login that is a token, if that is what the provider wants.
+    fn tokens(&self) -> Option<&Tokens> {
+        None
+    }
 
     /// Whether the provider recognises a call that it has carried out before.
     fn knows_repetitions(&self) -> bool {
@@ -143,7 +151,20 @@ impl Outlet for Mailer {
     }
 
     fn advance(&self, batch: &Batch<'_>, _: &mut Progress, reply: &Reply) -> Step {
-        Step::settle_all(batch, &self.provider.judge(reply, self.recipients.are_fixed()))
+        match self.provider.judge(reply, self.recipients.are_fixed()) {
+            Verdict::Pause { reason: PauseReason::Unauthorized, message } if self.provider.tokens().is_some() => {
+                Step::Reauthorize { message }
+            }
+            verdict => Step::settle_all(batch, &verdict),
+        }
+    }
+
+    fn authorize(&self, _: Timestamp) -> Option<HttpCall> {
+        self.provider.tokens().map(Tokens::call)
+    }
+
+    fn token(&self, reply: &Reply) -> Result<Token, Verdict> {
+        Tokens::read_reply(reply)
     }
 
     fn subjects(&self, batch: &Batch<'_>) -> Vec<String> {
@@ -172,7 +193,7 @@ impl Mailer {
             _ => format!("digest-{}", &batch.fingerprint()[..32]),
         };
         let letter = Letter { name, to, content, unsubscribe, now: batch.now };
-        let call = self.provider.call(&self.head, &letter)?;
+        let call = self.provider.call(&self.head, &letter, batch.token)?;
         if self.cap.is_some() {
             for to in &letter.to {
                 cap::count(to, first.event.id, batch.now, progress);

@@ -1,5 +1,6 @@
 //! Iterable's event tracking in bulk: a 200 counts its failures and names them by who they are about.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::connector::{
@@ -148,13 +149,13 @@ impl Project {
             return tracking::settle_sent(batch, progress, &Verdict::Delivered);
         }
         let sent = tracking::sent(batch, progress);
+        let named = Named::read(body);
         let verdict = |index: &usize| {
             let event = self.write(&batch.items[*index], batch.now).unwrap_or_default();
-            refused(body, &event)
+            named.verdict(&event)
         };
         let verdicts: Vec<_> = sent.iter().map(verdict).collect();
-        let named = verdicts.iter().flatten().count() as u64;
-        if named < failed {
+        if (verdicts.iter().flatten().count() as u64) < failed {
             // Somebody failed and nobody says who. Repetitions replace what is there, so each is tried for itself.
             let alone = Verdict::reject(FailureReason::Refused, "Iterable did not take the event and does not say why");
             return Step::Split { alone };
@@ -163,20 +164,38 @@ impl Project {
     }
 }
 
-/// Why an event was not taken, if it is one of those that are named.
-fn refused(body: &Value, event: &Value) -> Option<Verdict> {
-    let holds =
-        |list: &Value, value: &Value| list.as_array().is_some_and(|list| !value.is_null() && list.contains(value));
-    if holds(&body["disallowedEventNames"], &event["eventName"]) {
-        let message =
-            "its name is not allowed in this Iterable project; allow it there, or set another one under `names`";
-        return Some(Verdict::reject(FailureReason::Refused, message));
+/// Whom and what an answer names as refused.
+struct Named<'b> {
+    emails: BTreeMap<&'b str, &'static str>,
+    users: BTreeMap<&'b str, &'static str>,
+    event_names: BTreeSet<&'b str>,
+}
+
+impl<'b> Named<'b> {
+    fn read(body: &'b Value) -> Self {
+        let texts = |list: &'b Value| list.as_array().into_iter().flatten().filter_map(Value::as_str);
+        let event_names = texts(&body["disallowedEventNames"]).collect();
+        let mut named = Self { emails: BTreeMap::new(), users: BTreeMap::new(), event_names };
+        for (list, what) in LISTS {
+            let people = if list.ends_with("Emails") { &mut named.emails } else { &mut named.users };
+            for who in texts(&body[*list]).chain(texts(&body["failedUpdates"][*list])) {
+                people.entry(who).or_insert(what);
+            }
+        }
+        named
     }
-    LISTS.iter().find_map(|(list, what)| {
-        let who = if list.ends_with("Emails") { &event["email"] } else { &event["userId"] };
-        let is_named = holds(&body[*list], who) || holds(&body["failedUpdates"][*list], who);
-        is_named.then(|| Verdict::reject(FailureReason::Refused, format!("the user of the event {what}")))
-    })
+
+    /// Why an event was not taken, if it is one of those that are named.
+    fn verdict(&self, event: &Value) -> Option<Verdict> {
+        let text = |name: &str| event[name].as_str().unwrap_or_default();
+        if self.event_names.contains(text("eventName")) {
+            let message =
+                "its name is not allowed in this Iterable project; allow it there, or set another one under `names`";
+            return Some(Verdict::reject(FailureReason::Refused, message));
+        }
+        let what = self.emails.get(text("email")).or_else(|| self.users.get(text("userId")))?;
+        Some(Verdict::reject(FailureReason::Refused, format!("the user of the event {what}")))
+    }
 }
 
 impl Bulk for Project {

@@ -1,5 +1,6 @@
 //! Mixpanel's import: strict, so that what it does not take is told and named.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::connector::{
@@ -107,7 +108,12 @@ impl Outlet for Project {
             200..=299 if is_page(reply) => all(&page(reply, "Mixpanel")),
             200..=299 => all(&Verdict::Delivered),
             400 => match body["failed_records"].as_array().filter(|failed| !failed.is_empty()) {
-                Some(failed) => tracking::settle(batch, progress, |place| of_place(failed, place)),
+                Some(failed) => {
+                    let refused = refused(failed);
+                    tracking::settle(batch, progress, |place| {
+                        refused.get(&place).cloned().unwrap_or(Verdict::Delivered)
+                    })
+                }
                 None => Step::Split { alone: Verdict::Reject { reason: FailureReason::Refused, message: text } },
             },
             401 | 403 => all(&Verdict::unauthorized(format!(
@@ -125,15 +131,14 @@ impl Outlet for Project {
     }
 }
 
-/// What became of the event at a place of a request of which some failed: the others were stored.
-fn of_place(failed: &[Value], place: usize) -> Verdict {
-    match failed.iter().find(|record| record["index"] == place) {
-        None => Verdict::Delivered,
-        Some(record) => {
-            let message = record["message"].as_str().or(record["field"].as_str()).unwrap_or("the event is refused");
-            Verdict::reject(FailureReason::Refused, on_one_line(message, 200))
-        }
-    }
+/// The events of a request that were refused, by their places; the others were stored.
+fn refused(failed: &[Value]) -> BTreeMap<usize, Verdict> {
+    let refusal = |record: &Value| {
+        let message = record["message"].as_str().or(record["field"].as_str()).unwrap_or("the event is refused");
+        let place = usize::try_from(record["index"].as_u64()?).ok()?;
+        Some((place, Verdict::reject(FailureReason::Refused, on_one_line(message, 200))))
+    };
+    failed.iter().filter_map(refusal).collect()
 }
 
 impl Bulk for Project {

@@ -21,9 +21,9 @@ use crate::verdict::Verdict;
 
 pub use batch::{Batch, Item};
 pub use call::{
-    Broker, Bucket, Call, HttpCall, MailCall, MailServer, MailTls, NatsLogin, ObjectCall, REPLY_BYTES_DEFAULT,
-    REPLY_BYTES_MAX, Record, RecordRefusal, RecordsCall, Reply, Sasl, SaslMechanism, Server, Shown, SqlCall, SqlServer,
-    ServerTls,
+    Broker, Bucket, Call, HttpCall, MailCall, MailLogin, MailServer, MailTls, NatsLogin, ObjectCall,
+    REPLY_BYTES_DEFAULT, REPLY_BYTES_MAX, Record, RecordRefusal, RecordsCall, Reply, Sasl, SaslMechanism, Server,
+    ServerTls, Shown, SqlCall, SqlServer,
 };
 pub(crate) use manifest::check_fields;
 pub use manifest::{BatchLimits, Category, Field, FieldKind, Manifest, Rate, SettingsError};

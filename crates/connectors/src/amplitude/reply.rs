@@ -8,7 +8,7 @@ use domain::connector::Reply;
 use domain::verdict::FailureReason;
 use serde_json::Value;
 
-use crate::common::{in_brackets, is_page, page, retry, said};
+use crate::common::{in_brackets, is_page, on_one_line, page, retry, said};
 
 /// How long a user or device that sent too much is to be left alone; as long as Amplitude's own libraries do.
 const THROTTLED_FOR: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ impl Refused {
 
 pub(super) fn judge(reply: &Reply) -> Judgement {
     let body = reply.json().unwrap_or_default();
-    let text = body["error"].as_str().map(str::to_owned).or_else(|| said(reply));
+    let text = body["error"].as_str().map(|text| on_one_line(text, 200)).or_else(|| said(reply));
     match reply.status {
         200..=299 if is_page(reply) => Judgement::All(page(reply, "Amplitude")),
         200..=299 => Judgement::All(Verdict::Delivered),
@@ -90,7 +90,7 @@ fn named(body: &Value) -> BTreeMap<u64, Verdict> {
     let mut named = BTreeMap::new();
     for (list, what) in lists {
         for (field, places) in body[list].as_object().into_iter().flatten() {
-            let field = crate::common::on_one_line(field, 60);
+            let field = on_one_line(field, 60);
             for place in places.as_array().into_iter().flatten().filter_map(Value::as_u64) {
                 named.insert(place, Verdict::reject(FailureReason::Refused, format!("field `{field}` {what}")));
             }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use domain::connector::{Call, HttpCall, Reply, SettingsError};
+use domain::connector::{Call, HttpCall, Reply, SettingsError, Token};
 use domain::verdict::{FailureReason, PauseReason};
 use domain::{Settings, Verdict};
 use serde_json::json;
 
 use super::letter::{Content, Letter, Letterhead};
 use super::{OwnTemplates, Provider, Refusal, settings};
-use crate::common::{USER_AGENT, in_brackets, is_page, retry, said, wait};
+use crate::common::{USER_AGENT, in_brackets, is_page, on_one_line, retry, said, wait};
 
 /// A server, as Postmark calls it.
 pub(super) struct Postmark {
@@ -33,7 +33,7 @@ impl Provider for Postmark {
         OwnTemplates::Known
     }
 
-    fn call(&self, head: &Letterhead, letter: &Letter) -> Result<Call, Refusal> {
+    fn call(&self, head: &Letterhead, letter: &Letter, _: Option<&Token>) -> Result<Call, Refusal> {
         let mut body = json!({
             "From": head.from.to_string(),
             "To": letter.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
@@ -80,7 +80,7 @@ impl Provider for Postmark {
         let body = reply.json().unwrap_or_default();
         // A batch, which a relay in front of Postmark may make of a mail, is answered with a list.
         let outcome = body.get(0).unwrap_or(&body);
-        let said_so = outcome["Message"].as_str().map(str::to_owned).or_else(|| said(reply));
+        let said_so = outcome["Message"].as_str().map(|text| on_one_line(text, 200)).or_else(|| said(reply));
         match outcome["ErrorCode"].as_u64() {
             Some(code) => by_code(code, reply, said_so.unwrap_or_default(), is_for_a_team),
             None => by_status(reply),

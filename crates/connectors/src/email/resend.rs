@@ -1,6 +1,6 @@
 //! Resend: `POST /emails`. It knows a mail by its idempotency key for a day, so a mail may be tried again.
 
-use domain::connector::{Call, HttpCall, Reply, SettingsError};
+use domain::connector::{Call, HttpCall, Reply, SettingsError, Token};
 use domain::verdict::{FailureReason, PauseReason};
 use domain::{Settings, Verdict};
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::letter::{Content, Letter, Letterhead};
 use super::{OwnTemplates, Provider, Refusal, lower, settings};
-use crate::common::{USER_AGENT, in_brackets, is_page, page, retry, said, wait};
+use crate::common::{USER_AGENT, in_brackets, is_page, on_one_line, page, retry, said, wait};
 
 /// Longest text of a template's variable, in characters.
 const VARIABLE_CHARS_MAX: usize = 2_000;
@@ -35,7 +35,7 @@ impl Provider for Resend {
         true
     }
 
-    fn call(&self, head: &Letterhead, letter: &Letter) -> Result<Call, Refusal> {
+    fn call(&self, head: &Letterhead, letter: &Letter, _: Option<&Token>) -> Result<Call, Refusal> {
         // Whatever is tried again must be the same to the letter, so no time stands in it.
         let mut body = json!({
             "from": head.from.to_string(),
@@ -76,7 +76,7 @@ impl Provider for Resend {
 
     fn judge(&self, reply: &Reply, _: bool) -> Verdict {
         let body = reply.json().unwrap_or_default();
-        let text = body["message"].as_str().map(str::to_owned).or_else(|| said(reply));
+        let text = body["message"].as_str().map(|text| on_one_line(text, 200)).or_else(|| said(reply));
         let why = in_brackets(text.clone());
         let reject = |reason| Verdict::Reject { reason, message: text.clone() };
         let quota = |what: &str| Verdict::Pause {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::connector::{Call, HttpCall, Reply, SettingsError};
+use domain::connector::{Call, HttpCall, Reply, SettingsError, Token};
 use domain::verdict::{FailureReason, PauseReason};
 use domain::{Settings, Timestamp, Verdict};
 use lettre::message::Mailbox;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::letter::{Content, Letter, Letterhead};
 use super::{OwnTemplates, Provider, Refusal, settings};
-use crate::common::{USER_AGENT, asked_wait, in_brackets, is_page, retry, said, wait};
+use crate::common::{USER_AGENT, asked_wait, in_brackets, is_page, on_one_line, retry, said, wait};
 
 /// An account.
 pub(super) struct SendGrid {
@@ -34,7 +34,7 @@ impl Provider for SendGrid {
         OwnTemplates::Known
     }
 
-    fn call(&self, head: &Letterhead, letter: &Letter) -> Result<Call, Refusal> {
+    fn call(&self, head: &Letterhead, letter: &Letter, _: Option<&Token>) -> Result<Call, Refusal> {
         let to: Vec<_> = letter.to.iter().map(|to| json!({"email": to.to_string()})).collect();
         let mut personalization = json!({"to": to});
         let mut body = json!({
@@ -78,7 +78,8 @@ impl Provider for SendGrid {
     fn judge(&self, reply: &Reply, _: bool) -> Verdict {
         let body = reply.json().unwrap_or_default();
         let first = &body["errors"][0];
-        let text = first["message"].as_str().map(str::to_owned).or_else(|| said(reply)).unwrap_or_default();
+        let text =
+            first["message"].as_str().map(|text| on_one_line(text, 200)).or_else(|| said(reply)).unwrap_or_default();
         let field = first["field"].as_str().unwrap_or_default();
         let why = in_brackets(Some(text.clone()).filter(|text| !text.is_empty()));
         match reply.status {

@@ -84,6 +84,19 @@ pub(super) const FIELDS: &[Field] = &[
     .or("starttls"),
     Field::optional("user", FieldKind::Text, "the user name for the mail server, if it wants one"),
     Field::optional("password", FieldKind::Secret, "the password of that user"),
+    Field::optional(
+        "token_url",
+        FieldKind::Url,
+        "where tokens are to be had, for a server that takes them (XOAUTH2) in place of a password",
+    ),
+    Field::optional("client_id", FieldKind::Text, "the client that asks for tokens"),
+    Field::optional("client_secret", FieldKind::Secret, "its secret"),
+    Field::optional("scope", FieldKind::Text, "what the tokens are for, like `https://outlook.office365.com/.default`"),
+    Field::optional(
+        "ca_certificate",
+        FieldKind::Text,
+        "the certificate of the authority that vouches for the mail server, in PEM, if it is not one of the usual",
+    ),
 ];
 
 /// Settings that only some providers have.
@@ -99,6 +112,11 @@ const BELONGING: &[(&str, &[&str])] = &[
     ("tls", &["smtp"]),
     ("user", &["smtp"]),
     ("password", &["smtp"]),
+    ("token_url", &["smtp"]),
+    ("client_id", &["smtp"]),
+    ("client_secret", &["smtp"]),
+    ("scope", &["smtp"]),
+    ("ca_certificate", &["smtp"]),
 ];
 
 /// Refuses settings that would have no effect: whoever wrote them expects one.

@@ -2,18 +2,20 @@
 //! says who must act.
 
 use bytes::Bytes;
-use domain::connector::{Call, MailCall, MailServer, MailTls, Reply, SettingsError};
+use domain::connector::{Call, MailCall, MailLogin, MailServer, MailTls, Reply, SettingsError, Token};
 use domain::verdict::FailureReason;
 use domain::{Secret, Settings, Verdict};
 
 use super::letter::{Letter, Letterhead};
 use super::settings::needed;
+use super::tokens::Tokens;
 use super::{OwnTemplates, Provider, Refusal, message};
 use crate::common::{in_brackets, said};
 
 /// A server that takes mail from us.
 pub(super) struct Smtp {
     server: MailServer,
+    login: Login,
 }
 
 impl Smtp {
@@ -28,13 +30,41 @@ impl Smtp {
             _ => (MailTls::StartTls, 587),
         };
         let port = settings.integer("port").and_then(|port| u16::try_from(port).ok()).unwrap_or(port);
-        let credentials = match (settings.text("user"), settings.text("password")) {
-            (None, None) => None,
-            (Some(user), Some(password)) => Some((user.to_owned(), Secret::from(password))),
-            (Some(_), None) => return Err(SettingsError::new("password", "is missing; a user needs one")),
-            (None, Some(_)) => return Err(SettingsError::new("user", "is missing; a password belongs to a user")),
-        };
-        Ok(Self { server: MailServer { host, port, tls, credentials } })
+        let authority = settings.text("ca_certificate").map(str::to_owned);
+        if authority.as_ref().is_some_and(|pem| tls == MailTls::None || !pem.contains("-----BEGIN CERTIFICATE-----")) {
+            let message = "is no certificate in PEM, or `tls` is `none`; it begins with `-----BEGIN CERTIFICATE-----`";
+            return Err(SettingsError::new("ca_certificate", message));
+        }
+        let server = MailServer { host, port, tls, authority, login: None };
+        Ok(Self { server, login: Login::read(settings)? })
+    }
+}
+
+/// How we prove who we are.
+enum Login {
+    None,
+    Password { user: String, password: Secret },
+    Token { user: String, tokens: Tokens },
+}
+
+impl Login {
+    fn read(settings: &Settings) -> Result<Self, SettingsError> {
+        let user = settings.text("user").map(str::to_owned);
+        if user.as_ref().is_some_and(|user| user.chars().any(char::is_control)) {
+            return Err(SettingsError::new("user", "holds a control character; copy it again"));
+        }
+        match (user, settings.text("password"), Tokens::read(settings)?) {
+            (None, None, None) => Ok(Self::None),
+            (Some(user), Some(password), None) => Ok(Self::Password { user, password: Secret::from(password) }),
+            (Some(user), None, Some(tokens)) => Ok(Self::Token { user, tokens }),
+            (Some(_), None, None) => {
+                Err(SettingsError::new("password", "is missing; a user needs one, or `token_url`"))
+            }
+            (None, ..) => Err(SettingsError::new("user", "is missing; a login belongs to a user")),
+            (Some(_), Some(_), Some(_)) => {
+                Err(SettingsError::new("password", "stands beside `token_url`; keep one of the two"))
+            }
+        }
     }
 }
 
@@ -43,13 +73,31 @@ impl Provider for Smtp {
         OwnTemplates::None
     }
 
-    fn call(&self, head: &Letterhead, letter: &Letter) -> Result<Call, Refusal> {
+    fn call(&self, head: &Letterhead, letter: &Letter, token: Option<&Token>) -> Result<Call, Refusal> {
+        let login = match &self.login {
+            Login::None => None,
+            Login::Password { user, password } => {
+                Some(MailLogin::Password { user: user.clone(), password: password.clone() })
+            }
+            Login::Token { user, .. } => {
+                // The engine fetches a token before it asks for a call; a preview may have none.
+                let token = token.map_or_else(|| Secret::from(""), |token| token.secret.clone());
+                Some(MailLogin::Token { user: user.clone(), token })
+            }
+        };
         Ok(Call::Mail(MailCall {
-            server: self.server.clone(),
+            server: MailServer { login, ..self.server.clone() },
             from: head.from.email.to_string(),
             to: letter.to.iter().map(ToString::to_string).collect(),
             message: Bytes::from(message::write(head, letter)?),
         }))
+    }
+
+    fn tokens(&self) -> Option<&Tokens> {
+        match &self.login {
+            Login::Token { tokens, .. } => Some(tokens),
+            Login::None | Login::Password { .. } => None,
+        }
     }
 
     fn judge(&self, reply: &Reply, is_for_a_team: bool) -> Verdict {
@@ -81,7 +129,7 @@ fn refused(reply: &Reply, command: &str, text: &str, is_for_a_team: bool) -> Ver
     let is_about_relaying = text.to_lowercase().contains("relay");
     match (command, reply.status) {
         ("AUTH", _) | (_, 530) => Verdict::unauthorized(format!(
-            "the mail server refused the login{said}; put the right `user` and `password` into the settings"
+            "the mail server refused the login{said}; put the right `user` and `password` into the settings, or the right client for its token"
         )),
         ("CONNECT" | "EHLO" | "STARTTLS", _) => Verdict::misconfigured(format!(
             "the mail server refused to talk to this machine{said}; ask its operator to let it in, or use another one"

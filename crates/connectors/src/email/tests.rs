@@ -50,6 +50,12 @@ fn settings_that_cannot_work_or_would_have_no_effect_are_refused() {
     refused(None, &json!({"host": null}), "`host` is missing");
     refused(None, &json!({"host": "smtp.acme.example/x"}), "`host` is no name of a server");
     refused(None, &json!({"password": null}), "`password` is missing");
+    refused(None, &json!({"user": null}), "`user` is missing");
+    refused(None, &json!({"user": "a\u{1}b"}), "`user` holds a control character");
+    refused(None, &json!({"token_url": "https://x.example/token"}), "`client_id` is missing");
+    refused(None, &json!({"ca_certificate": "x"}), "`ca_certificate` is no certificate in PEM");
+    let client = json!({"token_url": "https://x.example/token", "client_id": "a", "client_secret": "b"});
+    refused(None, &client, "`password` stands beside `token_url`");
     refused(None, &json!({"api_key": "x"}), "`api_key` belongs to the provider `resend`, `postmark`, `sendgrid`");
     refused(postmark, &json!({"host": "x"}), "`host` belongs to the provider `smtp`, not to `postmark`");
     refused(postmark, &json!({"api_key": null}), "`api_key` is missing");
@@ -215,6 +221,29 @@ fn nobody_who_looks_at_what_is_remembered_learns_who_was_mailed() {
     assert_eq!(subjects.iter().map(String::len).collect::<Vec<_>>(), [71, 72]);
     assert!(subjects[0].starts_with("mailed:") && subjects[1].starts_with("mailing:"), "{subjects:?}");
     assert!(!subjects.concat().contains("ada"), "{subjects:?}");
+}
+
+#[test]
+fn a_server_that_takes_tokens_gets_one_and_a_refused_one_is_renewed() {
+    let settings = settings(Some("a-token"), &json!({"to": ADA}));
+    let outlet = open(&Email, &settings);
+    let call = outlet.authorize(kit::NOW).unwrap();
+    assert_eq!((call.url.as_str(), call.method), ("https://login.example.com/token", "POST"));
+    let event = about(&json!({}));
+    with_batch(std::slice::from_ref(&event), false, |batch| {
+        let mut progress = Progress::default();
+        let Step::SendOnce { call: Call::Mail(call), .. } = outlet.prepare(batch, &mut progress) else {
+            panic!("a mail")
+        };
+        let login = domain::connector::MailLogin::Token {
+            user: "mailer@acme.example".to_owned(),
+            token: "token-of-the-test".into(),
+        };
+        assert_eq!(call.server.login, Some(login));
+        let refusal = kit::reply(535, &[("command", "AUTH")], "5.7.3 Authentication unsuccessful");
+        assert!(matches!(outlet.advance(batch, &mut progress, &refusal), Step::Reauthorize { .. }));
+    });
+    assert!(open(&Email, &fixture("email").default).authorize(kit::NOW).is_none());
 }
 
 #[test]

@@ -91,8 +91,24 @@ pub struct MailServer {
     pub host: String,
     pub port: u16,
     pub tls: MailTls,
-    /// User name and password; none for a server that asks for none.
-    pub credentials: Option<(String, Secret)>,
+    /// The authorities that may vouch for it, in PEM, in place of the usual ones.
+    pub authority: Option<String>,
+    /// None for a server that asks for none.
+    pub login: Option<MailLogin>,
+}
+
+/// How one proves to a mail server who one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailLogin {
+    Password {
+        user: String,
+        password: Secret,
+    },
+    /// `XOAUTH2`: what the large providers of mailboxes want in place of a password.
+    Token {
+        user: String,
+        token: Secret,
+    },
 }
 
 /// How a connection to a mail server is secured.

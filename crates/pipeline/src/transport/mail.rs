@@ -15,8 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use domain::connector::{MailCall, MailTls, Reply};
+use domain::Secret;
+use domain::connector::{MailCall, MailLogin, MailTls, Reply};
 use domain::verdict::FailureReason;
 use lettre::Address;
 use lettre::transport::smtp;
@@ -47,7 +50,7 @@ const RECIPIENTS_MAX: usize = 100;
 /// Longest wait for the answer to `QUIT`, which nobody needs.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
 /// In this order: both tell the server the same thing.
-const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
+const PASSWORD_MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
 
 /// The mail transport.
 pub struct MailTransport {
@@ -116,16 +119,16 @@ impl MailTransport {
         let server = &call.server;
         let is_private = server.tls != MailTls::None;
         let peer = self.guard.check_peer(&server.host, server.port, &MAIL_PORTS, is_private)?;
+        let tls = server.authority.as_deref().map(Tls::of_authorities).transpose()?;
+        let tls = tls.as_ref().unwrap_or(&self.tls);
         let mut tcp = self.guard.connect(&peer, deadline).await?;
         let name = envelope.hello();
         let line = match server.tls {
             MailTls::None => Line::over(tcp, Arc::clone(dot)),
-            MailTls::Implicit => {
-                Line::over(self.tls.shake_hands(peer.server_name, tcp, deadline).await?, Arc::clone(dot))
-            }
+            MailTls::Implicit => Line::over(tls.shake_hands(peer.server_name, tcp, deadline).await?, Arc::clone(dot)),
             MailTls::StartTls => {
                 opening::ask_for_tls(&mut tcp, &name).await.map_err(|end| self.opened(end))?;
-                let stream = self.tls.shake_hands(peer.server_name, tcp, deadline).await?;
+                let stream = tls.shake_hands(peer.server_name, tcp, deadline).await?;
                 Line::greeted(stream, Arc::clone(dot))
             }
         };
@@ -134,14 +137,24 @@ impl MailTransport {
     }
 
     async fn log_in(&self, connection: &mut AsyncSmtpConnection, call: &MailCall) -> Result<(), End> {
-        let Some((user, password)) = &call.server.credentials else { return Ok(()) };
-        if connection.server_info().get_auth_mechanism(&MECHANISMS).is_none() {
-            let text = "the server offers no login with user name and password on this connection";
+        let Some(login) = &call.server.login else { return Ok(()) };
+        let offers = |known: &[Mechanism]| connection.server_info().get_auth_mechanism(known).is_some();
+        let (is_offered, what) = match login {
+            MailLogin::Password { .. } => (offers(&PASSWORD_MECHANISMS), "user name and password"),
+            MailLogin::Token { .. } => (offers(&[Mechanism::Xoauth2]), "a token (XOAUTH2)"),
+        };
+        if !is_offered {
+            let text = format!("the server offers no login with {what} on this connection");
             return Err(End::Answered(self.reply("AUTH", 0, Some(NO_LOGIN), text)));
         }
-        let credentials = Credentials::new(user.clone(), password.expose().to_owned());
-        connection.auth(&MECHANISMS, &credentials).await.map_err(|error| self.end("AUTH", &error))?;
-        Ok(())
+        let answered = match login {
+            MailLogin::Password { user, password } => {
+                let credentials = Credentials::new(user.clone(), password.expose().to_owned());
+                connection.auth(&PASSWORD_MECHANISMS, &credentials).await
+            }
+            MailLogin::Token { user, token } => with_token(connection, user, token).await,
+        };
+        answered.map(drop).map_err(|error| self.end("AUTH", &error))
     }
 
     fn options(
@@ -243,6 +256,14 @@ impl Envelope {
         let domain = self.from.domain();
         if domain.is_ascii() { domain.to_owned() } else { "[127.0.0.1]".to_owned() }
     }
+}
+
+/// Logs in with a token. It is not left to the library, which takes no refusal: a server says in a challenge why it refuses,
+/// and its `535` comes only after an answer to that.
+async fn with_token(connection: &mut AsyncSmtpConnection, user: &str, token: &Secret) -> Result<Response, smtp::Error> {
+    let proof = STANDARD.encode(format!("user={user}\x01auth=Bearer {}\x01\x01", token.expose()));
+    let response = connection.command(format!("AUTH XOAUTH2 {proof}\r\n")).await?;
+    if response.has_code(334) { connection.command("\r\n").await } else { Ok(response) }
 }
 
 fn joined(response: &Response) -> String {

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Secret;
-use domain::connector::{MailCall, MailServer, MailTls, Reply};
+use domain::connector::{MailCall, MailLogin, MailServer, MailTls, Reply};
 use domain::verdict::FailureReason;
 use peers::{Smtp, SmtpOptions, SmtpTls};
 use pipeline::Clock;
 use pipeline::transport::mail::{NO_LOGIN, NO_STARTTLS, NO_UTF8};
 use pipeline::transport::{Guard, MailTransport, TransportError};
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 
 use crate::post_office::{CLOSE, FLOOD, PostOffice, SILENCE, Script};
 
@@ -25,11 +24,15 @@ fn transport(roots: &[CertificateDer<'static>]) -> MailTransport {
 fn mail(port: u16, tls: MailTls) -> MailCall {
     let host = "127.0.0.1".to_owned();
     MailCall {
-        server: MailServer { host, port, tls, credentials: None },
+        server: MailServer { host, port, tls, authority: None, login: None },
         from: "hello@acme.example".to_owned(),
         to: vec!["ada@example.org".to_owned()],
         message: "Subject: Hi\r\n\r\nHello\r\n".into(),
     }
+}
+
+fn password(password: &str) -> MailLogin {
+    MailLogin::Password { user: Smtp::USER.to_owned(), password: Secret::from(password) }
 }
 
 async fn send(office: &PostOffice, call: MailCall, deadline: Duration) -> Result<Reply, TransportError> {
@@ -126,14 +129,14 @@ async fn a_server_that_never_stops_talking_is_left() {
 
 #[tokio::test]
 async fn with_encryption_nothing_but_the_hello_goes_in_the_open() {
-    let credentials = || Some(("mailer".to_owned(), Secret::from("secret")));
+    let login = || Some(password("secret"));
     for tls in [MailTls::StartTls, MailTls::Implicit] {
         let office = match tls {
             MailTls::Implicit => PostOffice::encrypted(&[]).await,
             _ => PostOffice::new(&[]).await,
         };
         let mut call = mail(office.address.port(), tls);
-        call.server.credentials = credentials();
+        call.server.login = login();
         assert_eq!(send(&office, call, LONG).await.unwrap().status, 250, "{tls:?}");
         let open: Vec<_> =
             office.heard().into_iter().filter(|heard| !heard.was_encrypted).map(|heard| heard.text).collect();
@@ -168,7 +171,7 @@ async fn what_a_server_lacks_is_told_before_the_mail_is_begun() {
     let office = PostOffice::new(&[("EHLO", "250 office.test")]).await;
     let port = office.address.port();
     let mut with_login = mail(port, MailTls::None);
-    with_login.server.credentials = Some(("mailer".to_owned(), Secret::from("secret")));
+    with_login.server.login = Some(password("secret"));
     let with_umlaut = MailCall { to: vec!["jürgen@example.org".to_owned()], ..mail(port, MailTls::None) };
     let with_eight_bits = MailCall { message: "Grüße".into(), ..mail(port, MailTls::None) };
     for (call, code) in [(with_login, NO_LOGIN), (with_umlaut, NO_UTF8), (with_eight_bits, NO_UTF8)] {
@@ -209,14 +212,15 @@ async fn the_guard_judges_mail_servers_too() {
 async fn a_real_server_takes_mail_with_login_and_encryption() {
     for (tls, ours) in [(SmtpTls::Required, MailTls::StartTls), (SmtpTls::Implicit, MailTls::Implicit)] {
         let Some(server) = Smtp::start_with(SmtpOptions { login: true, tls, answers: &[] }) else { return };
-        let root = CertificateDer::from_pem_slice(server.authority_pem().as_bytes()).unwrap();
-        let transport = transport(&[root]);
+        let transport = transport(&[]);
         let mut call = mail(server.port(), ours);
-        call.server.credentials = Some((Smtp::USER.to_owned(), Secret::from("wrong")));
+        assert_eq!(transport.exchange(call.clone(), LONG).await.unwrap_err().reason, FailureReason::Tls);
+        call.server.authority = Some(server.authority_pem().to_owned());
+        call.server.login = Some(password("wrong"));
         let reply = transport.exchange(call.clone(), LONG).await.unwrap();
         assert_eq!((reply.status, reply.header("command")), (535, Some("AUTH")));
 
-        call.server.credentials = Some((Smtp::USER.to_owned(), Secret::from(Smtp::PASSWORD)));
+        call.server.login = Some(password(Smtp::PASSWORD));
         call.message = "Subject: Hi\r\n\r\n.one\n..two\n.\nthree\r\n".into();
         assert_eq!(transport.exchange(call, LONG).await.unwrap().status, 250);
         let mails = server.mails();
@@ -224,4 +228,36 @@ async fn a_real_server_takes_mail_with_login_and_encryption() {
         assert_eq!(mails[0].data, "Subject: Hi\r\n\r\n.one\r\n..two\r\n.\r\nthree\r\n");
         assert_eq!((mails[0].to.as_slice(), mails[0].tls), (&["ada@example.org".to_owned()][..], true));
     }
+}
+
+#[tokio::test]
+async fn a_token_is_shown_in_place_of_a_password_and_its_refusal_is_heard_to_the_end() {
+    let hello = ("EHLO", "250-office.test\r\n250 AUTH XOAUTH2");
+    let token = || MailLogin::Token { user: "a@acme.example".to_owned(), token: Secret::from("t0ken") };
+    for (script, status) in [
+        (&[("EHLO", "250-office.test\r\n250 AUTH XOAUTH2")] as Script, 250),
+        (
+            &[
+                ("EHLO", "250-office.test\r\n250 AUTH XOAUTH2"),
+                ("AUTH", "334 eyJzdGF0dXMiOiI0MDAifQ=="),
+                ("", "535 5.7.3 no"),
+            ],
+            535,
+        ),
+        (&[("EHLO", "250-office.test\r\n250 AUTH XOAUTH2"), ("AUTH", "454 4.7.0 later")], 454),
+    ] {
+        assert_eq!(script[0], hello);
+        let office = PostOffice::new(script).await;
+        let mut call = mail(office.address.port(), MailTls::None);
+        call.server.login = Some(token());
+        let reply = send(&office, call, LONG).await.unwrap();
+        assert_eq!(reply.status, status);
+        // user=a@acme.example^Aauth=Bearer t0ken^A^A
+        assert_eq!(office.lines()[1], "AUTH XOAUTH2 dXNlcj1hQGFjbWUuZXhhbXBsZQFhdXRoPUJlYXJlciB0MGtlbgEB\r\n");
+    }
+    let office = PostOffice::new(&[]).await;
+    let mut call = mail(office.address.port(), MailTls::None);
+    call.server.login = Some(token());
+    let reply = send(&office, call, LONG).await.unwrap();
+    assert_eq!((reply.code.as_deref(), office.lines().len()), (Some(NO_LOGIN), 1));
 }
