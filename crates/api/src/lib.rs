@@ -12,7 +12,6 @@ mod masked;
 mod openapi;
 mod problem;
 mod routes;
-mod scrub;
 mod shell;
 mod state;
 mod wire;

@@ -43,6 +43,20 @@ impl Verdict {
         Self::Pause { reason: PauseReason::Unauthorized, message: message.into() }
     }
 
+    /// The same, with what it says to a person rewritten.
+    #[must_use]
+    pub fn reworded(self, reword: impl Fn(&str) -> String) -> Self {
+        let reworded = |message: Option<String>| message.map(|text| reword(&text));
+        match self {
+            Self::Delivered => Self::Delivered,
+            Self::Retry { after, reason, message } => Self::Retry { after, reason, message: reworded(message) },
+            Self::Wait { after, message } => Self::Wait { after, message: reworded(message) },
+            Self::Reject { reason, message } => Self::Reject { reason, message: reworded(message) },
+            Self::Skip { message } => Self::Skip { message: reword(&message) },
+            Self::Pause { reason, message } => Self::Pause { reason, message: reword(&message) },
+        }
+    }
+
     /// Account or settings are broken for every event.
     pub fn misconfigured(message: impl Into<String>) -> Self {
         Self::Pause { reason: PauseReason::Misconfigured, message: message.into() }

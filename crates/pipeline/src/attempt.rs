@@ -2,6 +2,7 @@
 //!
 //! Whatever happens in here ends as an outcome. A connector that panics makes a failed attempt, never a dead lane.
 
+use std::cell::OnceCell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +20,13 @@ use crate::exchange::{End, Exchange};
 use crate::firsts;
 use crate::lane::LaneState;
 use crate::registry::LiveDestination;
+use crate::scrub::Scrubber;
 
 /// Longest time of one attempt, all its calls together.
 pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(30);
+
+/// Longest message that is kept, in characters.
+const MESSAGE_CHARS_MAX: usize = 1_000;
 
 /// What trying a batch came to.
 #[derive(Debug)]
@@ -96,6 +101,7 @@ pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestin
         deadline,
         calls: 0,
         reply: None,
+        tokens: Vec::new(),
         pause: None,
     };
     let end = if items_sent.is_empty() {
@@ -106,14 +112,23 @@ pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestin
             End::failed_inside()
         })
     };
-    let Exchange { started_at, reply, pause, .. } = exchange;
+    let Exchange { started_at, reply, tokens, pause, .. } = exchange;
     let (verdicts, error) = match end {
         End::Untried => return Tried::Nothing,
         End::Split => return Tried::Refused,
         End::Each(verdicts) => (verdicts, None),
         End::All(verdict, error) => (vec![verdict; items_sent.len()], error),
     };
-    let record = Record { started_at, took: began.elapsed(), reply, error, is_alone: batch.len() == 1 };
+    let of_tokens: Vec<Scrubber> = tokens.iter().map(|token| Scrubber::of_token(token)).collect();
+    let record = Record {
+        started_at,
+        took: began.elapsed(),
+        reply,
+        excerpt: OnceCell::new(),
+        error,
+        is_alone: batch.len() == 1,
+        scrubbers: std::iter::once(&live.scrubber).chain(&of_tokens).collect(),
+    };
     Tried::Judged(Outcome {
         judgements: record.judgements(&items, skipped.unwrap_or_default(), verdicts),
         answered: record.reply.is_some(),
@@ -134,16 +149,20 @@ fn item<'a>(owned: &'a Owned, reading: &'a Reading) -> Item<'a> {
 }
 
 /// What is the same for all deliveries of a batch.
-struct Record {
+struct Record<'a> {
     started_at: Timestamp,
     took: Duration,
     reply: Option<Reply>,
+    /// What is kept of the reply.
+    excerpt: OnceCell<Option<String>>,
     /// What went wrong, if no verdict says it.
     error: Option<String>,
     is_alone: bool,
+    /// For what vendors repeat of what they were sent.
+    scrubbers: Vec<&'a Scrubber>,
 }
 
-impl Record {
+impl Record<'_> {
     /// What each item got: its own verdict if it was skipped, or else the next one of `verdicts`.
     fn judgements(&self, items: &[Item<'_>], skipped: Vec<Option<Verdict>>, verdicts: Vec<Verdict>) -> Vec<Judgement> {
         let skipped = skipped.into_iter().chain(std::iter::repeat(None));
@@ -161,14 +180,45 @@ impl Record {
     }
 
     fn judgement(&self, number: u32, verdict: Verdict, reply: Option<&Reply>) -> Judgement {
+        let verdict = verdict.reworded(|message| self.worded(message));
         let status = reply.map(|reply| reply.status).filter(|&status| status != 0);
         let reason = failure(&verdict, status);
-        let error = self.error.clone().or_else(|| message(&verdict, reason, status));
+        let error = match &self.error {
+            Some(error) => Some(self.worded(error)),
+            None => message(&verdict, reason, status),
+        };
         // What was said to a whole batch is worth keeping where something went wrong.
-        let reply = reply.filter(|_| self.is_alone || reason.is_some()).and_then(excerpt);
+        let reply = reply.filter(|_| self.is_alone || reason.is_some());
+        let reply = reply.and_then(|reply| self.excerpt.get_or_init(|| self.excerpt(reply)).clone());
         let duration_ms = u32::try_from(self.took.as_millis()).unwrap_or(u32::MAX);
         let attempt = Attempt { number, started_at: self.started_at, duration_ms, status, reason, error, reply };
         Judgement { verdict, attempt }
+    }
+
+    /// The beginning of a reply, to be kept with the attempts.
+    fn excerpt(&self, reply: &Reply) -> Option<String> {
+        if reply.body.is_empty() {
+            return None;
+        }
+        let beginning = &reply.body[..reply.body.len().min(REPLY_KEPT_BYTES_MAX)];
+        let mut text = self.scrubbed(&String::from_utf8_lossy(beginning));
+        // A replacement character or a mask may be longer than what it replaces.
+        text.truncate(text.floor_char_boundary(REPLY_KEPT_BYTES_MAX));
+        Some(text)
+    }
+
+    /// What a person is told.
+    fn worded(&self, message: &str) -> String {
+        let mut text = self.scrubbed(message);
+        if let Some((end, _)) = text.char_indices().nth(MESSAGE_CHARS_MAX) {
+            text.truncate(end);
+            text.push('…');
+        }
+        text
+    }
+
+    fn scrubbed(&self, text: &str) -> String {
+        self.scrubbers.iter().fold(text.to_owned(), |text, scrubber| scrubber.text(&text))
     }
 }
 
@@ -202,15 +252,4 @@ fn message(verdict: &Verdict, reason: Option<FailureReason>, status: Option<u16>
         (_, Some(status)) => format!("it answered {status}"),
         (reason, None) => format!("it was not sent: {}", reason.code()),
     })
-}
-
-/// The beginning of a reply, to be kept with the attempt.
-fn excerpt(reply: &Reply) -> Option<String> {
-    if reply.body.is_empty() {
-        return None;
-    }
-    let mut text = String::from_utf8_lossy(&reply.body[..reply.body.len().min(REPLY_KEPT_BYTES_MAX)]).into_owned();
-    // A replacement character may be longer than what it replaces.
-    text.truncate(text.floor_char_boundary(REPLY_KEPT_BYTES_MAX));
-    Some(text)
 }

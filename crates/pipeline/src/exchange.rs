@@ -42,6 +42,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) calls: u32,
     /// The newest reply.
     pub(crate) reply: Option<Reply>,
+    /// The tokens that were used, for whoever writes down what was said.
+    pub(crate) tokens: Vec<Arc<Token>>,
     /// For how long the vendor's headers ask to be left alone.
     pub(crate) pause: Option<Duration>,
 }
@@ -92,14 +94,16 @@ impl Exchange<'_> {
     /// The token, if the vendor wants one.
     async fn token(&mut self) -> Result<Option<Arc<Token>>, End> {
         let (lane, live) = (self.lane, self.live);
-        if let Some(token) = lane.tokens.good(live) {
-            return Ok(Some(token));
-        }
-        match contained(|| live.outlet.authorize(self.started_at)) {
-            Some(None) => Ok(None),
-            Some(Some(call)) => lane.tokens.get(live, self.fetch_token(call)).await.map(Some),
-            None => Err(End::failed_inside()),
-        }
+        let token = match lane.tokens.good(live) {
+            Some(token) => token,
+            None => match contained(|| live.outlet.authorize(self.started_at)) {
+                Some(None) => return Ok(None),
+                Some(Some(call)) => lane.tokens.get(live, self.fetch_token(call)).await?,
+                None => return Err(End::failed_inside()),
+            },
+        };
+        self.tokens.push(Arc::clone(&token));
+        Ok(Some(token))
     }
 
     async fn fetch_token(&mut self, call: HttpCall) -> Result<Token, End> {
@@ -107,7 +111,9 @@ impl Exchange<'_> {
             Ok(reply) => match contained(|| self.live.outlet.token(&reply)) {
                 Some(Ok(token)) => Ok(token),
                 Some(Err(verdict)) => {
-                    self.reply = Some(reply);
+                    // A success that cannot be read may well hold a token, and a reply is kept where people see it.
+                    let body = if reply.is_success() { Bytes::new() } else { reply.body.clone() };
+                    self.reply = Some(Reply { body, ..reply });
                     Err(End::all(verdict))
                 }
                 None => Err(End::failed_inside()),

@@ -33,6 +33,7 @@ pub mod reconcile;
 pub mod registry;
 pub mod replay;
 pub mod route;
+pub mod scrub;
 mod seals;
 mod tokens;
 pub mod transport;

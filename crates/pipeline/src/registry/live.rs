@@ -10,6 +10,7 @@ use domain::source::{Dialect, SOURCE_SECRETS_MAX};
 use domain::{Connector, Destination, Outlet, Source, Timestamp};
 
 use super::{Plugins, RegistryError};
+use crate::scrub::Scrubber;
 
 /// A destination ready to be routed to and sent to.
 pub struct LiveDestination {
@@ -18,6 +19,8 @@ pub struct LiveDestination {
     /// The connector with the settings of this destination.
     pub outlet: Box<dyn Outlet>,
     pub filter: Option<Filter>,
+    /// For what is shown or kept of what was said to it and what it answered.
+    pub scrubber: Scrubber,
 }
 
 /// A source ready to verify and read.
@@ -52,7 +55,8 @@ impl LiveDestination {
         destination.batch.check(connector.manifest().batch).map_err(RegistryError::Batch)?;
         destination.volume.check(connector.manifest()).map_err(RegistryError::Volume)?;
         let filter = destination.when.as_deref().map(Filter::compile).transpose()?;
-        Ok(Self { destination, connector, outlet, filter })
+        let scrubber = Scrubber::new(connector.manifest().fields, &destination.settings);
+        Ok(Self { destination, connector, outlet, filter, scrubber })
     }
 }
 

@@ -7,6 +7,7 @@ use domain::delivery::State;
 use domain::verdict::{FailureReason, PauseReason};
 use domain::{Settings, Timestamp};
 use pipeline::Plugins;
+use serde_json::json;
 use std::sync::Arc;
 use storage::memory::MemoryStore;
 
@@ -261,4 +262,41 @@ async fn a_connector_that_panics_or_never_ends_harms_only_its_own_event() {
         assert_eq!(summary.delivery.standing.attempts, 2);
     }
     assert_eq!(engine.wires.to(moody).len(), 17 + 2 + 2 * 8, "eight calls are the most of one attempt");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_receiver_repeats_of_a_secret_is_neither_kept_nor_told() {
+    let engine = Engine::new(|sent| {
+        let said = format!("no such hook: {} with {}", sent.url, sent.authorization.as_deref().unwrap_or_default());
+        Answer::Refuses(500, json!({ "ok": false, "error": said }))
+    })
+    .await;
+    let hook = engine
+        .destination("hook", |hook| {
+            let settings = json!({
+                "url": "https://example.com/h?key=canary-in-the-query",
+                "secret": "canary-that-signs",
+                "headers": { "Authorization": "Bearer canary-in-a-header" },
+            });
+            hook.settings = serde_json::from_value(settings).unwrap();
+        })
+        .await;
+    let chat = engine
+        .destination("chat", |chat| {
+            chat.connector = "zapier".to_owned();
+            chat.settings =
+                serde_json::from_value(json!({ "url": "https://hooks.zapier.com/hooks/catch/1/canary/" })).unwrap();
+        })
+        .await;
+    engine.clicks(0..1).await;
+    engine.pass(100_000 * SECOND).await;
+
+    for destination in [hook, chat] {
+        let (_, attempts) = engine.only(destination).await;
+        assert!(attempts.iter().any(|attempt| attempt.reply.is_some()), "{attempts:?}");
+        assert!(!format!("{attempts:?}").contains("canary"), "{attempts:?}");
+    }
+    for event in engine.house.events().await {
+        assert!(!String::from_utf8_lossy(&event.body).contains("canary"), "{event:?}");
+    }
 }

@@ -8,7 +8,7 @@ use crate::batches::bulk;
 use crate::engine::{Answer, Engine, SECOND, Sent};
 
 fn wants_token(destination: &mut domain::Destination) {
-    destination.connector = "single".to_owned();
+    destination.connector = String::from("single");
     destination.settings = serde_json::from_value(json!({ "token": true })).unwrap();
 }
 
@@ -63,9 +63,12 @@ async fn a_refused_token_is_renewed_once_and_the_exchange_begins_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_refused_again_pauses_the_destination() {
-    let script = |sent: &Sent| match sent.is_for_token() {
-        true => token(sent, 36_000),
-        false => Answer::Refuses(401, json!({ "reauthorize": "the key was revoked; make a new one" })),
+    let script = |sent: &Sent| {
+        if sent.is_for_token() {
+            token(sent, 36_000)
+        } else {
+            Answer::Refuses(401, json!({ "reauthorize": "the key was revoked; make a new one" }))
+        }
     };
     let (engine, shop) = bulk(script, |destination| {
         wants_token(destination);
@@ -83,9 +86,12 @@ async fn a_token_that_is_refused_again_pauses_the_destination() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fetch_that_is_refused_is_one_call_and_one_clear_message() {
-    let script = |sent: &Sent| match sent.is_for_token() {
-        true => Answer::SlowlySays(SECOND, json!({ "error": "invalid_client" })),
-        false => Answer::Status(200),
+    let script = |sent: &Sent| {
+        if sent.is_for_token() {
+            Answer::SlowlySays(SECOND, json!({ "error": "invalid_client" }))
+        } else {
+            Answer::Status(200)
+        }
     };
     let (engine, shop) = bulk(script, wants_token).await;
     engine.clicks(0..8).await;
@@ -123,4 +129,23 @@ async fn a_change_of_the_destination_drops_its_token() {
     engine.clicks(1..2).await;
     engine.pass(SECOND).await;
     assert_eq!(fetches(&engine, shop), [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_a_vendor_repeats_is_not_kept() {
+    let script = |sent: &Sent| {
+        if sent.is_for_token() {
+            Answer::Says(json!({ "token": "canary-token", "valid_s": 600 }))
+        } else {
+            {
+                let said = format!("bad token {}", sent.authorization.as_deref().unwrap_or_default());
+                Answer::Refuses(500, json!({ "message": said }))
+            }
+        }
+    };
+    let (engine, shop) = bulk(script, wants_token).await;
+    engine.clicks(0..1).await;
+    engine.pass(100_000 * SECOND).await;
+    let (_, attempts) = engine.only(shop).await;
+    assert!(attempts.iter().all(|attempt| attempt.reply.as_deref() == Some(r#"{"message":"bad token ••••"}"#)));
 }

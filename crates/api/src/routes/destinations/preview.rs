@@ -19,7 +19,6 @@ use crate::extract::{Json as Body, Path};
 use crate::problem::Problem;
 use crate::routes::events;
 use crate::routes::events::explain::unwanted;
-use crate::scrub::Scrubber;
 use crate::state::ApiState;
 
 /// The type that is shown if the destination gets it and nobody asks for another.
@@ -158,7 +157,6 @@ fn look(state: &ApiState, live: &LiveDestination, events: &[Arc<Event>]) -> Prev
         Step::Split { alone } => (None, Some(in_words(&alone))),
         Step::Reauthorize { message } => (None, Some(message)),
     };
-    let scrubber = Scrubber::new(live.connector.manifest().fields, &live.destination.settings);
     Preview {
         event: first.id.to_string(),
         r#type: first.event_type.to_string(),
@@ -166,8 +164,8 @@ fn look(state: &ApiState, live: &LiveDestination, events: &[Arc<Event>]) -> Prev
         matches: why_not.is_none(),
         why_not,
         digest: digest.is_some(),
-        request: request.map(|call| Request::from(scrubber.shown(call))),
-        verdict: verdict.map(|verdict| scrubber.text(&verdict)),
+        request: request.map(|call| Request::from(live.scrubber.shown(call))),
+        verdict: verdict.map(|verdict| live.scrubber.text(&verdict)),
     }
 }
 

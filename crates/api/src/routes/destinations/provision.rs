@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use pipeline::provision::{Made, ProvisionError, State as Progress, Wish};
+use pipeline::scrub::Scrubber;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,7 +13,6 @@ use super::preview::Request;
 use crate::auth::Owner;
 use crate::extract::{Json as Body, Path};
 use crate::problem::Problem;
-use crate::scrub::Scrubber;
 use crate::state::ApiState;
 
 /// How to provision.
@@ -72,9 +72,9 @@ pub(crate) async fn provision(
 ) -> Result<Json<Provisioned>, Problem> {
     let live = find(&state, &caller, &destination)?;
     let wish = if wanted.dry_run { Wish::Plan } else { Wish::Make };
-    let scrubber = Scrubber::new(live.connector.manifest().fields, &live.destination.settings);
-    let made = state.provisioner.provision(&live, wish).await.map_err(|error| problem(&error, &scrubber))?;
-    let plan = made.into_iter().map(|made| show(made, &scrubber)).collect();
+    let scrubber = &live.scrubber;
+    let made = state.provisioner.provision(&live, wish).await.map_err(|error| problem(&error, scrubber))?;
+    let plan = made.into_iter().map(|made| show(made, scrubber)).collect();
     Ok(Json(Provisioned { applied: !wanted.dry_run, plan }))
 }
 
