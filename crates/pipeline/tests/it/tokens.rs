@@ -137,10 +137,8 @@ async fn a_token_that_a_vendor_repeats_is_not_kept() {
         if sent.is_for_token() {
             Answer::Says(json!({ "token": "canary-token", "valid_s": 600 }))
         } else {
-            {
-                let said = format!("bad token {}", sent.authorization.as_deref().unwrap_or_default());
-                Answer::Refuses(500, json!({ "message": said }))
-            }
+            let said = format!("bad token {}", sent.authorization.as_deref().unwrap_or_default());
+            Answer::Refuses(500, json!({ "message": said }))
         }
     };
     let (engine, shop) = bulk(script, wants_token).await;
