@@ -31,7 +31,7 @@ pub(crate) async fn bulk_over(
     let engine = Engine::over(store, with_bulk(), script).await;
     let bulk = engine
         .destination("bulk", |destination| {
-            destination.connector = "bulk".to_owned();
+            destination.connector = String::from("bulk");
             destination.settings = Settings::default();
             change(destination);
         })
@@ -137,9 +137,12 @@ async fn each_item_is_judged_for_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn one_poison_item_among_a_hundred_is_one_dead_letter() {
-    let script = |sent: &Sent| match sent.tokens().iter().any(|token| token == "t37") {
-        true => Answer::Refuses(400, json!({ "split": true })),
-        false => Answer::Status(200),
+    let script = |sent: &Sent| {
+        if sent.tokens().iter().any(|token| token == "t37") {
+            Answer::Refuses(400, json!({ "split": true }))
+        } else {
+            Answer::Status(200)
+        }
     };
     let (engine, bulk) = bulk(script, |destination| {
         destination.batch = BatchWish { items: Some(100), linger_ms: None };
@@ -163,9 +166,12 @@ async fn one_poison_item_among_a_hundred_is_one_dead_letter() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_narrowed_down_however_slow_its_vendor_is() {
-    let script = |sent: &Sent| match sent.tokens().iter().any(|token| token == "t3" || token == "t97") {
-        true => Answer::SlowlySays(9 * SECOND, json!({ "split": true })),
-        false => Answer::Slowly(200, 9 * SECOND),
+    let script = |sent: &Sent| {
+        if sent.tokens().iter().any(|token| token == "t3" || token == "t97") {
+            Answer::SlowlySays(9 * SECOND, json!({ "split": true }))
+        } else {
+            Answer::Slowly(200, 9 * SECOND)
+        }
     };
     let (engine, bulk) = bulk(script, |destination| {
         destination.batch = BatchWish { items: Some(100), linger_ms: None };

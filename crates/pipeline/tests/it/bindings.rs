@@ -9,7 +9,7 @@ use crate::batches::bulk;
 use crate::engine::{Answer, Engine, SECOND, Sent};
 
 fn binds(destination: &mut domain::Destination) {
-    destination.connector = "single".to_owned();
+    destination.connector = String::from("single");
     destination.settings = serde_json::from_value(json!({ "binds": true })).unwrap();
 }
 
@@ -23,9 +23,12 @@ fn creates(engine: &Engine, lane: DestinationId) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_subject_is_created_once_however_many_exchanges_need_it_at_once() {
-    let script = |sent: &Sent| match is_create(sent) {
-        true => Answer::SlowlySays(SECOND, json!({ "created": format!("id at {}", sent.at.as_secs()) })),
-        false => Answer::Status(200),
+    let script = |sent: &Sent| {
+        if is_create(sent) {
+            Answer::SlowlySays(SECOND, json!({ "created": format!("id at {}", sent.at.as_secs()) }))
+        } else {
+            Answer::Status(200)
+        }
     };
     let (mut engine, shop) = bulk(script, binds).await;
     engine.clicks(0..8).await;

@@ -15,7 +15,7 @@ use crate::engine::{Answer, Engine, SECOND, Sent, after_start, per_second};
 const TO_MIDNIGHT_S: u32 = 34_072;
 
 fn thrifty(destination: &mut domain::Destination) {
-    destination.connector = "thrifty".to_owned();
+    destination.connector = String::from("thrifty");
 }
 
 fn closed_because(engine: &Engine, lane: DestinationId) -> Option<ClosedBecause> {
@@ -104,7 +104,7 @@ async fn a_day_has_so_many_calls_and_the_rest_waits_for_midnight() {
 async fn a_long_wait_survives_a_restart_and_not_a_change() {
     for is_changed in [false, true] {
         let script = |sent: &Sent| Answer::Status(if sent.at < SECOND { 429 } else { 200 });
-        let (mut engine, lane) = bulk(script, |destination| destination.connector = "single".to_owned()).await;
+        let (mut engine, lane) = bulk(script, |destination| destination.connector = String::from("single")).await;
         engine.clicks(0..1).await;
         engine.pass(10 * SECOND).await;
         engine.restart(DispatcherOptions::default()).await;

@@ -89,9 +89,10 @@ impl Shop {
         if let Some(token) = batch.token {
             call = call.header("authorization", token.secret.expose());
         }
-        match self.once {
-            true => Step::SendOnce { key: "welcome".to_owned(), call: Call::Http(call) },
-            false => Step::Send(Call::Http(call)),
+        if self.once {
+            Step::SendOnce { key: "welcome".to_owned(), call: Call::Http(call) }
+        } else {
+            Step::Send(Call::Http(call))
         }
     }
 }

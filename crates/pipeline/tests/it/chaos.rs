@@ -165,7 +165,7 @@ async fn lanes(engine: &Engine) -> Vec<(DestinationId, Kind)> {
     ] {
         let lane = engine
             .destination(name, |destination| {
-                destination.connector = connector.to_owned();
+                destination.connector = String::from(connector);
                 destination.settings = serde_json::from_value(json!({ "once": once })).unwrap();
                 destination.concurrency = CONCURRENCY;
                 // So long that nothing dies of it.

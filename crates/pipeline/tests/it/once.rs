@@ -23,7 +23,7 @@ async fn letters(
     let engine = Engine::over(store, with_bulk(), script).await;
     let letters = engine
         .destination("letters", |destination| {
-            destination.connector = "single".to_owned();
+            destination.connector = String::from("single");
             destination.settings = serde_json::from_value(json!({ "once": true })).unwrap();
         })
         .await;

@@ -14,7 +14,7 @@ use crate::engine::{Answer, Engine, SECOND, Sent};
 use crate::sulky::Sulky;
 
 fn sealed(destination: &mut domain::Destination) {
-    destination.connector = "sealed".to_owned();
+    destination.connector = String::from("sealed");
     destination.breaker = false;
 }
 

@@ -16,7 +16,7 @@ fn click_of(user: &str, token: &str) -> String {
 
 /// Wants one message a minute.
 fn chatty(destination: &mut domain::Destination) {
-    destination.connector = "chatty".to_owned();
+    destination.connector = String::from("chatty");
     destination.volume.digest_ms = Some(60_000);
 }
 
@@ -56,7 +56,7 @@ async fn what_is_not_in_the_sample_or_below_the_threshold_is_not_owed() {
 async fn only_the_first_of_a_subject_on_a_day_is_sent() {
     let script = |sent: &Sent| Answer::Status(if sent.at < SECOND { 503 } else { 200 });
     let (mut engine, lane) = bulk(script, |destination| {
-        destination.connector = "single".to_owned();
+        destination.connector = String::from("single");
         destination.volume.first_per_subject_per_day = true;
     })
     .await;
