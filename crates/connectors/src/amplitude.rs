@@ -27,6 +27,7 @@ static MANIFEST: Manifest = Manifest {
             for none. All of the event's fields become event properties.\n\n\
             Amplitude refuses a whole request for one bad event and says which; that one is rejected, and the rest is sent again at once. Users or \
             devices that send too much are tried again after half a minute, the others at once.\n\n\
+            This connector was held against a simulator of the API and its documentation, not against Amplitude's own.\n\n\
             [HTTP V2 API](https://amplitude.com/docs/apis/analytics/http-v2)",
     fields: &[
         Field::required("api_key", FieldKind::Secret, "the API key of the project, in Amplitude under its settings"),

@@ -28,6 +28,7 @@ static MANIFEST: Manifest = Manifest {
             The event's id goes along as `id`, so that a repetition replaces the event in place of doubling it. A bulk request is answered with counts \
             and with the users and names that were refused; events about those are rejected with that reason. If more failed than was named, each \
             event is tried for itself.\n\n\
+            This connector was held against a simulator of the API and its documentation, not against Iterable's own.\n\n\
             [Bulk track events](https://api.iterable.com/api/docs#events_trackBulk)",
     fields: &[
         Field::required("api_key", FieldKind::Secret, "a server-side API key of the project"),

@@ -28,6 +28,7 @@ static MANIFEST: Manifest = Manifest {
             of what the event says about the device; a hash never stands next to a user id. Mixpanel tells a repetition by name, \
             time, person and `$insert_id` together, and all four are the same on every try.\n\n\
             Log in with a service account (`project_id`, `user`, `secret`) or with the project's `token`.\n\n\
+            This connector was held against a simulator of the API and its documentation, not against Mixpanel's own.\n\n\
             [Import events](https://developer.mixpanel.com/reference/import-events)",
     fields: &[
         Field::optional("project_id", FieldKind::Text, "the number of the project, in Mixpanel under its settings"),
