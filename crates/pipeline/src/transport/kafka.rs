@@ -19,7 +19,7 @@ use bytes::Bytes;
 use domain::DestinationId;
 use domain::connector::{Record, RecordRefusal, Reply, Sasl, Server, ServerTls};
 use domain::verdict::FailureReason;
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
 use rustls_pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 
@@ -33,6 +33,11 @@ use crate::clock::Clock;
 
 /// The port of Kafka.
 const PORTS: [u16; 1] = [9_092];
+
+/// Most brokers that one exchange goes to, and at once: a cluster must not send us around the world. The records of further
+/// leaders are tried again, when those of the first are settled.
+const LEADERS_MAX: usize = 128;
+const LEADERS_AT_ONCE: usize = 8;
 
 /// The Kafka transport.
 pub(super) struct KafkaTransport {
@@ -86,9 +91,13 @@ impl KafkaTransport {
             Err(_) => return Err(late()),
         };
         let by_leader = errand.by_leader(&cluster.topics);
-        let sent = by_leader.iter().map(|(leader, placed)| self.produce_to(&errand, &cluster, *leader, placed));
+        let mut sent = Vec::new();
+        for (leader, placed) in by_leader.iter().take(LEADERS_MAX) {
+            sent.push(self.produce_to(&errand, &cluster, *leader, placed));
+        }
         // A leader that does not answer keeps nobody from knowing what the others said.
-        let _ = timeout_at(until, join_all(sent)).await;
+        let all = futures_util::stream::iter(sent).buffer_unordered(LEADERS_AT_ONCE).collect::<()>();
+        let _ = timeout_at(until, all).await;
         // A list of texts and nothings is always JSON.
         Ok(self.reply(None, serde_json::to_vec(&errand.outcomes()).unwrap_or_default()))
     }

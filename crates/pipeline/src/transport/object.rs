@@ -25,6 +25,9 @@ use tokio::time::Instant;
 
 use super::{HttpTransport, TransportError};
 
+/// Who we are to a store. It is not signed.
+const USER_AGENT: &str = concat!("Afterclick/", env!("CARGO_PKG_VERSION"));
+
 /// The object transport.
 pub struct ObjectTransport {
     http: Arc<HttpTransport>,
@@ -111,17 +114,13 @@ impl Carrier {
     async fn carry(&self, request: HttpRequest) -> Result<Reply, TransportError> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| unusable("the body of the object"))?.to_bytes();
-        let headers = head
-            .headers
-            .iter()
-            .filter_map(|(name, value)| value.to_str().ok().map(|value| (name.as_str().to_owned(), value.to_owned())));
-        let call = HttpCall {
-            method: "PUT",
-            url: head.uri.to_string(),
-            headers: headers.collect(),
-            body,
-            reply_bytes_max: REPLY_BYTES_DEFAULT,
-        };
+        let mut headers = vec![("user-agent".to_owned(), USER_AGENT.to_owned())];
+        for (name, value) in &head.headers {
+            let value = value.to_str().map_err(|_| unusable("a header of the object"))?;
+            headers.push((name.as_str().to_owned(), value.to_owned()));
+        }
+        let call =
+            HttpCall { method: "PUT", url: head.uri.to_string(), headers, body, reply_bytes_max: REPLY_BYTES_DEFAULT };
         self.http.exchange(self.lane, call, self.until.saturating_duration_since(Instant::now())).await
     }
 }

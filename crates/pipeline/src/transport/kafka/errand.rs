@@ -71,7 +71,9 @@ impl<'e> Errand<'e> {
 fn leader(record: &Record, number: usize, topics: &[Topic]) -> Result<(i32, i32), i16> {
     const NO_TOPIC: i16 = 3;
     const NO_LEADER: i16 = 5;
-    let topic = topics.iter().find(|topic| topic.name == record.topic).ok_or(NO_TOPIC)?;
+    // Searched and not walked through, because a broker may name a hundred thousand for each of our records.
+    let topic = topics.binary_search_by(|topic| topic.name.cmp(&record.topic)).map_err(|_| NO_TOPIC)?;
+    let topic = &topics[topic];
     if topic.error != 0 {
         return Err(topic.error);
     }
@@ -80,7 +82,9 @@ fn leader(record: &Record, number: usize, topics: &[Topic]) -> Result<(i32, i32)
         return Err(NO_TOPIC);
     }
     let wanted = record.key.as_ref().map_or(number % count, |key| batch::partition(key.as_bytes(), count));
-    let found = topic.partitions.iter().find(|it| usize::try_from(it.number) == Ok(wanted)).ok_or(NO_LEADER)?;
+    let wanted = i32::try_from(wanted).map_err(|_| NO_LEADER)?;
+    let found = topic.partitions.binary_search_by_key(&wanted, |it| it.number).map_err(|_| NO_LEADER)?;
+    let found = &topic.partitions[found];
     // A replica that is away is no concern of ours as long as somebody leads.
     match (found.leader, found.error) {
         (0.., _) => Ok((found.leader, found.number)),

@@ -19,6 +19,7 @@ pub(super) struct Metadata<'t>(pub(super) &'t [&'t str]);
 
 pub(super) struct Cluster {
     pub(super) brokers: Vec<Node>,
+    /// In the order of their names.
     pub(super) topics: Vec<Topic>,
 }
 
@@ -32,6 +33,7 @@ pub(super) struct Node {
 pub(super) struct Topic {
     pub(super) error: i16,
     pub(super) name: String,
+    /// In the order of their numbers.
     pub(super) partitions: Vec<Partition>,
 }
 
@@ -64,10 +66,13 @@ impl Request for Metadata<'_> {
         })?;
         from.text_or_nothing()?;
         let _controller = from.i32()?;
-        let topics = from.list(|from| {
+        let mut topics = from.list(|from| {
             let (error, name, _is_internal) = (from.i16()?, from.text()?, from.flag()?);
-            Ok(Topic { error, name, partitions: from.list(partition)? })
+            let mut partitions = from.list(partition)?;
+            partitions.sort_unstable_by_key(|it| it.number);
+            Ok(Topic { error, name, partitions })
         })?;
+        topics.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         Ok(Cluster { brokers, topics })
     }
 }
