@@ -77,6 +77,10 @@ impl Client {
         self.call(Method::PUT, path, query, Some(body)).await
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, CallError> {
+        self.call(Method::PATCH, path, &[], Some(body)).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, CallError> {
         self.call(Method::DELETE, path, &[], None).await
     }

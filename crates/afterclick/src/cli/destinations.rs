@@ -3,6 +3,7 @@
 mod preview;
 mod provision;
 mod settings;
+mod wishes;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use domain::retry::parse_wait;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use self::wishes::Wishes;
 use super::connection::Connection;
 use super::listing::{How, Listing};
 use super::output::{self, cell, say};
@@ -82,15 +84,20 @@ enum Verb {
         /// The connector
         #[arg(long, default_value = "webhook")]
         connector: String,
-        /// An event type, `prefix.*` or `*`; may be repeated [default: what suits the connector]
-        #[arg(long = "event", value_name = "PATTERN")]
-        events: Vec<String>,
-        /// Only events for which this expression is true
-        #[arg(long, value_name = "EXPRESSION")]
-        when: Option<String>,
-        /// A setting of the connector; may be repeated. `headers.X-Team=growth` sets a member of one that is a table
-        #[arg(long = "set", value_name = "NAME=VALUE")]
-        settings: Vec<String>,
+        #[command(flatten)]
+        wishes: Wishes,
+    },
+    /// Change a destination; what is not named stays, and the next attempt uses what is new
+    #[command(after_help = "Examples:\n  afterclick destinations change cdp --batch items=50 --batch wait=2s\n  \
+                            afterclick destinations change alerts --volume digest=30m --unset blocks")]
+    Change {
+        /// Name or id
+        name: String,
+        #[command(flatten)]
+        wishes: Wishes,
+        /// Take a setting away; may be repeated
+        #[arg(long, value_name = "NAME")]
+        unset: Vec<String>,
     },
     /// Send it a test event and wait for the answer
     Test { name: String },
@@ -133,17 +140,13 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 }
                 Ok(())
             }
-            Verb::Create { name, connector, events, when, settings } => {
-                let mut body =
-                    json!({ "name": name, "connector": connector, "settings": settings::read(connector, settings)? });
-                if !events.is_empty() {
-                    body["events"] = events.clone().into();
-                }
-                if let Some(when) = when {
-                    body["when"] = when.clone().into();
-                }
-                create(&client, &body).await
+            Verb::Create { name, connector, wishes } => {
+                let mut body = wishes.body(connector, &Value::Null)?;
+                body.insert("name".to_owned(), name.clone().into());
+                body.insert("connector".to_owned(), connector.clone().into());
+                create(&client, &body.into()).await
             }
+            Verb::Change { name, wishes, unset } => change(&client, name, wishes, unset).await,
             Verb::Test { name } => test(&client, name).await,
             Verb::Preview(arguments) => preview::run(&client, arguments).await,
             Verb::Provision(arguments) => provision::run(&client, arguments).await,
@@ -174,6 +177,22 @@ async fn create(client: &Client, body: &Value) -> Outcome {
     if !created["secret"].is_null() {
         eprintln!("this is the only time the secret is shown; give it to the receiver now");
     }
+    Ok(())
+}
+
+async fn change(client: &Client, name: &str, wishes: &Wishes, unset: &[String]) -> Outcome {
+    let current = client.get(&path(name), &[]).await?;
+    let mut body = wishes.body(&cell(&current, "connector"), &current)?;
+    if !unset.is_empty() {
+        let settings = body.entry("settings").or_insert_with(|| json!({}));
+        for name in unset {
+            settings[name] = Value::Null;
+        }
+    }
+    if body.is_empty() {
+        return Err(Failure::misused("nothing to change; name something, for example `--event 'link.*'`"));
+    }
+    output::print_members(&client.patch(&path(name), &body.into()).await?);
     Ok(())
 }
 

@@ -77,6 +77,16 @@ fn a_destination_can_be_made_tested_previewed_and_deleted() {
     let server = Setup::new().start();
     let url = format!("url={}", receiver.url("/hooks"));
     server.run(&["destinations", "create", "mine", "--event", "link.*", "--set", &url]).ended(0).prints("whsec_");
+    let change = ["destinations", "change", "mine", "--batch", "wait=2s", "--volume", "sample=1", "--rate", "5"];
+    server.run(&change).ended(0).prints("volume.sample").prints("2s");
+    server.run(&["destinations", "change", "mine", "--set", "headers.X-Team=growth"]).ended(0).prints("X-Team");
+    server.run(&["destinations", "change", "mine", "--set", "headers.X-Two=2", "--batch", "wait="]).ended(0);
+    let changed = server.get("/v1/destinations/mine");
+    assert_eq!(changed["settings"]["headers"].as_object().map(serde_json::Map::len), Some(2), "{changed}");
+    assert_eq!((&changed["batch"], &changed["rate"]), (&serde_json::json!({}), &serde_json::json!(5.0)));
+    server.run(&["destinations", "change", "mine", "--unset", "headers"]).ended(0);
+    server.run(&["destinations", "change", "mine"]).ended(2).says("nothing to change");
+    server.run(&["destinations", "change", "mine", "--volume", "digest=30s"]).ended(1).says("volume_invalid");
     server.run(&["destinations", "test", "mine"]).ended(0).prints("delivered");
     assert_eq!(receiver.next().header("x-webhook-event"), "test");
     server.run(&["destinations", "preview", "mine", "--type", "link.clicked"]).ended(0).prints("X-Webhook-Signature");

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 use super::Failure;
 use crate::wire;
 
-/// Reads `--set` options. What this program does not know the server may, so it goes there as a text.
-pub(super) fn read(connector: &str, settings: &[String]) -> Result<Value, Failure> {
+/// Reads `--set` options. What this program does not know the server may, so it goes there as a text. A member is put
+/// into the table that `current` shows; what is masked there stays as it is.
+pub(super) fn read(connector: &str, settings: &[String], current: &Value) -> Result<Map<String, Value>, Failure> {
     let manifest = wire::plugins().connector(connector).map(domain::Connector::manifest);
     let mut object = Map::new();
     for setting in settings {
@@ -17,7 +18,8 @@ pub(super) fn read(connector: &str, settings: &[String]) -> Result<Value, Failur
         let kind = |name: &str| manifest.and_then(|manifest| manifest.field(name)).map(|field| field.kind);
         match name.split_once('.') {
             Some((table, member)) if kind(table).is_none_or(is_table) => {
-                let table = object.entry(table).or_insert_with(|| Value::Object(Map::new()));
+                let known = || current.get(table).filter(|known| known.is_object()).cloned();
+                let table = object.entry(table).or_insert_with(|| known().unwrap_or_else(|| Value::Object(Map::new())));
                 let Value::Object(table) = table else {
                     return Err(Failure::misused(format!("`{setting}` contradicts a setting before it")));
                 };
@@ -28,7 +30,7 @@ pub(super) fn read(connector: &str, settings: &[String]) -> Result<Value, Failur
             }
         }
     }
-    Ok(Value::Object(object))
+    Ok(object)
 }
 
 const fn is_table(kind: FieldKind) -> bool {
@@ -58,7 +60,8 @@ mod tests {
 
     fn check(connector: &str, settings: &[&str], expect: &Value) {
         let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        assert_eq!(read(connector, &settings).ok().as_ref(), Some(expect), "{settings:?}");
+        let read = read(connector, &settings, &json!({ "headers": { "X-Old": "••••" } })).ok().map(Value::Object);
+        assert_eq!(read.as_ref(), Some(expect), "{settings:?}");
     }
 
     #[test]
@@ -74,7 +77,7 @@ mod tests {
             "webhook",
             &["headers.X-Team=growth", "headers.X-Number=5"],
             &json!({
-                "headers": { "X-Team": "growth", "X-Number": "5" },
+                "headers": { "X-Old": "••••", "X-Team": "growth", "X-Number": "5" },
             }),
         );
         check("webhook", &[r#"headers={"a": "b"}"#], &json!({ "headers": { "a": "b" } }));
@@ -85,7 +88,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_told() {
         for setting in ["identify=maybe", "properties=[1]", "properties"] {
-            assert!(read("segment", &[setting.to_owned()]).is_err(), "{setting}");
+            assert!(read("segment", &[setting.to_owned()], &Value::Null).is_err(), "{setting}");
         }
     }
 }
