@@ -31,7 +31,7 @@ use crate::clock::Clock;
 /// The ports of databases and their poolers: `PostgreSQL`, its second, `PgBouncer`, Redshift.
 const SQL_PORTS: [u16; 4] = [5_432, 5_433, 6_432, 5_439];
 /// How long a connection is kept for the next statement.
-const IDLE_MAX: Duration = Duration::from_secs(60);
+const IDLE_MAX: Duration = Duration::from_mins(1);
 /// Most idle connections of one lane.
 const IDLE_SESSIONS_MAX: usize = 4;
 /// How often idle connections are looked through.
@@ -130,15 +130,11 @@ impl SqlTransport {
         let mut config = Config::new();
         config.user(&server.user).password(server.password.expose()).dbname(&server.database);
         config.application_name("afterclick");
-        Ok(match tls {
-            Some(tls) => {
-                config.ssl_mode(SslMode::Require);
-                Session::begin(server, &config, stream, Encrypt::new(tls, peer.server_name, deadline)).await
-            }
-            None => {
-                config.ssl_mode(SslMode::Disable);
-                Session::begin(server, &config, stream, NoTls).await
-            }
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        Ok(if let Some(tls) = tls {
+            Session::begin(server, &config, stream, Encrypt::new(tls, peer.server_name, deadline)).await
+        } else {
+            Session::begin(server, &config, stream, NoTls).await
         })
     }
 

@@ -34,8 +34,7 @@ impl Tls {
 
     /// Trusts these authorities, in PEM, and nobody else.
     pub(super) fn of_authorities(pem: &str) -> Result<Self, TransportError> {
-        let wrong =
-            || TransportError::new(FailureReason::Unprocessable, "the certificate of the authority cannot be read");
+        let wrong = || TransportError::new(FailureReason::Tls, "the certificate of the authority cannot be read");
         let mut roots = RootCertStore::empty();
         for root in CertificateDer::pem_slice_iter(pem.as_bytes()) {
             roots.add(root.map_err(|_| wrong())?).map_err(|_| wrong())?;

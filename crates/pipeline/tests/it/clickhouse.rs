@@ -5,47 +5,47 @@ use peers::ClickHouse;
 use serde_json::json;
 
 use crate::carrier::{Carrier, all_delivered, conversions, event, in_words, samples};
+use crate::databases::clickhouses;
 
-/// Both servers, each for every test of its own: databases differ.
+/// A server and a destination with a table of its own there.
 struct House {
-    peer: ClickHouse,
+    peer: &'static ClickHouse,
     carrier: Carrier,
+    table: &'static str,
     is_old: bool,
 }
 
-async fn houses() -> Vec<House> {
-    let started = tokio::task::spawn_blocking(|| [ClickHouse::start(), ClickHouse::start_current()]).await.unwrap();
-    let house = |(peer, is_old): (Option<ClickHouse>, bool)| {
-        let peer = peer?;
-        let carrier = Carrier::new(
-            "clickhouse",
-            &json!({
-                "url": peer.url(),
-                "user": ClickHouse::USER,
-                "password": ClickHouse::PASSWORD,
-                "database": ClickHouse::DATABASE,
-            }),
-        );
-        Some(House { peer, carrier, is_old })
+async fn houses(table: &'static str) -> Vec<House> {
+    let house = |(peer, is_old): (&'static ClickHouse, bool)| {
+        let settings = json!({
+            "url": peer.url(),
+            "user": ClickHouse::USER,
+            "password": ClickHouse::PASSWORD,
+            "database": ClickHouse::DATABASE,
+            "table": table,
+        });
+        House { peer, carrier: Carrier::new("clickhouse", &settings), table, is_old }
     };
-    started.into_iter().zip([true, false]).filter_map(house).collect()
+    clickhouses().await.into_iter().map(house).collect()
 }
 
 impl House {
+    /// Asks for something; `FROM TABLE` means the table.
     fn query(&self, sql: &str) -> String {
-        self.peer.query(sql).unwrap().trim_end().to_owned()
+        let sql = sql.replace("FROM TABLE", &format!("FROM {}", self.table));
+        self.peer.query(&sql).unwrap().trim_end().to_owned()
     }
 
     fn count(&self) -> String {
-        self.query("SELECT count() FROM deep_link_events")
+        self.query("SELECT count() FROM TABLE")
     }
 }
 
 #[tokio::test]
 async fn a_table_is_made_once_and_takes_every_event_as_it_is() {
-    for house in houses().await {
+    for house in houses("made").await {
         let made = house.carrier.provision().await.unwrap();
-        assert_eq!(made, ["create table `events`.`deep_link_events`, which is not there"]);
+        assert_eq!(made, ["create table `events`.`made`, which is not there"]);
         assert_eq!(house.carrier.provision().await, Ok(Vec::new()), "everything is there");
 
         let events = samples();
@@ -55,13 +55,12 @@ async fn a_table_is_made_once_and_takes_every_event_as_it_is() {
         let hostile = event(99, &json!({"campaign": "<!channel> '); DROP TABLE x; -- \" \\ \t\r\n\u{0}\u{202e}🔗"}));
         all_delivered(&house.carrier.deliver(std::slice::from_ref(&hostile)).await);
         let hex = |text: &[u8]| text.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
-        let raw = house.query("SELECT hex(raw) FROM deep_link_events WHERE campaign LIKE '<!channel>%'");
+        let raw = house.query("SELECT hex(raw) FROM TABLE WHERE campaign LIKE '<!channel>%'");
         assert_eq!(raw, hex(&hostile.body));
 
         let columns = "toString(occurred_at), link_id, campaign, toFloat64(revenue), currency, match_confidence";
-        let row = house.query(&format!(
-            "SELECT {columns} FROM deep_link_events WHERE event_type = 'link.conversion' AND link_id != ''"
-        ));
+        let row =
+            house.query(&format!("SELECT {columns} FROM TABLE WHERE event_type = 'link.conversion' AND link_id != ''"));
         let fraction = if house.is_old { "" } else { ".441" };
         assert!(
             row.starts_with(&format!("2026-03-04 14:32:08{fraction}\tlnk_8xKp2mVq\tspring-sale\t49.99\tUSD\t\\N")),
@@ -72,7 +71,7 @@ async fn a_table_is_made_once_and_takes_every_event_as_it_is() {
 
 #[tokio::test]
 async fn a_batch_that_is_sent_again_is_stored_once() {
-    for house in houses().await {
+    for house in houses("again").await {
         house.carrier.provision().await.unwrap();
         let events = conversions(&[json!(1), json!(2), json!(3)]);
         for _ in 0..3 {
@@ -80,13 +79,13 @@ async fn a_batch_that_is_sent_again_is_stored_once() {
         }
         // Servers that know no token merge the copies, or leave them out when asked to.
         let of = if house.is_old { " FINAL" } else { "" };
-        assert_eq!(house.query(&format!("SELECT count(), uniq(event_id) FROM deep_link_events{of}")), "3\t3");
+        assert_eq!(house.query(&format!("SELECT count(), uniq(event_id) FROM TABLE{of}")), "3\t3");
     }
 }
 
 #[tokio::test]
 async fn one_bad_row_does_not_take_its_neighbours_along() {
-    for house in houses().await {
+    for house in houses("neighbours").await {
         house.carrier.provision().await.unwrap();
         let mut revenues = vec![json!(1); 9];
         revenues[4] = json!(1e30);
@@ -100,30 +99,29 @@ async fn one_bad_row_does_not_take_its_neighbours_along() {
 
 #[tokio::test]
 async fn a_missing_table_or_column_holds_the_events_until_it_is_provisioned() {
-    for house in houses().await {
+    for house in houses("missing").await {
         let events = conversions(&[json!(1)]);
         let missing = in_words(&house.carrier.deliver(&events).await[0]);
-        assert!(missing.starts_with("pause misconfigured: there is no table `events.deep_link_events` ("), "{missing}");
+        assert!(missing.starts_with("pause misconfigured: there is no table `events.missing` ("), "{missing}");
 
         house.carrier.provision().await.unwrap();
         let wider = house.carrier.with(&json!({"columns": {"tenant": "eu", "score": "{{ '7' }}"}}));
         let lacking = in_words(&wider.deliver(&events).await[0]);
-        let expect =
-            "pause misconfigured: table `events.deep_link_events` lacks a column (No such column tenant in table ";
+        let expect = "pause misconfigured: table `events.missing` lacks a column (No such column tenant in table ";
         assert!(lacking.starts_with(expect), "{lacking}");
         assert!(lacking.contains("; run `afterclick destinations provision NAME` to add what is missing"), "{lacking}");
 
         let made = wider.provision().await.unwrap();
-        assert_eq!(made, ["add to table `events`.`deep_link_events` what it lacks: `tenant`, `score`"]);
+        assert_eq!(made, ["add to table `events`.`missing` what it lacks: `tenant`, `score`"]);
         assert_eq!(wider.provision().await, Ok(Vec::new()));
         all_delivered(&wider.deliver(&events).await);
-        assert_eq!(house.query("SELECT tenant, score FROM deep_link_events"), "eu\t7");
+        assert_eq!(house.query("SELECT tenant, score FROM TABLE"), "eu\t7");
     }
 }
 
 #[tokio::test]
 async fn a_missing_database_is_named_and_created() {
-    for house in houses().await {
+    for house in houses("elsewhere").await {
         let elsewhere = house.carrier.with(&json!({"database": "not-there"}));
         let missing = in_words(&elsewhere.deliver(&conversions(&[json!(1)])).await[0]);
         assert!(missing.starts_with("pause misconfigured: there is no database `not-there` ("), "{missing}");
@@ -136,7 +134,7 @@ async fn a_missing_database_is_named_and_created() {
 
 #[tokio::test]
 async fn a_wrong_password_is_said_to_be_one() {
-    for house in houses().await {
+    for house in houses("password").await {
         let stranger = house.carrier.with(&json!({"password": "nope"}));
         let verdict = in_words(&stranger.deliver(&conversions(&[json!(1)])).await[0]);
         assert!(verdict.starts_with("pause unauthorized: ClickHouse refuses the login ("), "{verdict}");
@@ -147,19 +145,19 @@ async fn a_wrong_password_is_said_to_be_one() {
 
 #[tokio::test]
 async fn a_table_of_the_users_own_is_filled_by_its_own_names() {
-    for house in houses().await {
+    for house in houses("clicks").await {
         house.query("CREATE TABLE clicks (at DateTime('UTC'), kind String, campaign String) ENGINE = Log");
         let columns = json!({"at": "{{ timestamp }}", "kind": "{{ type }}", "campaign": "{{ data.campaign }}"});
-        let carrier = house.carrier.with(&json!({"table": "clicks", "default_columns": false, "columns": columns}));
+        let carrier = house.carrier.with(&json!({"default_columns": false, "columns": columns}));
         assert_eq!(carrier.provision().await, Ok(Vec::new()));
         all_delivered(&carrier.deliver(&conversions(&[json!(1)])).await);
-        assert_eq!(house.query("SELECT * FROM clicks"), "2026-03-04 14:32:08\tlink.conversion\ta");
+        assert_eq!(house.query("SELECT * FROM TABLE"), "2026-03-04 14:32:08\tlink.conversion\ta");
     }
 }
 
 #[tokio::test]
 async fn each_dialect_does_alone_what_the_server_knows() {
-    for house in houses().await {
+    for house in houses("dialects").await {
         house.carrier.provision().await.unwrap();
         let events: Vec<Event> = conversions(&[json!(1)]);
         all_delivered(&house.carrier.with(&json!({"dialect": "legacy"})).deliver(&events).await);
@@ -173,7 +171,7 @@ async fn each_dialect_does_alone_what_the_server_knows() {
 
 #[tokio::test]
 async fn a_large_batch_gets_through_whatever_the_server_is() {
-    for house in houses().await {
+    for house in houses("large").await {
         house.carrier.provision().await.unwrap();
         let note = "x".repeat(2_000);
         let events: Vec<_> = (1..=2_000).map(|n| event(n, &json!({"campaign": "large", "note": note}))).collect();

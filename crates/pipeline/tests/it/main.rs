@@ -9,6 +9,7 @@ mod carrier;
 mod chaos;
 mod clickhouse;
 mod clouds;
+mod databases;
 mod delivery;
 mod engine;
 mod house;

@@ -4,31 +4,35 @@ use peers::Postgres;
 use serde_json::json;
 
 use crate::carrier::{Carrier, all_delivered, conversions, event, in_words, samples};
+use crate::databases::postgres;
 
+/// A server and a destination with a schema of its own there.
 struct House {
-    peer: Postgres,
+    peer: &'static Postgres,
     carrier: Carrier,
+    schema: &'static str,
 }
 
-async fn house() -> Option<House> {
-    let peer = tokio::task::spawn_blocking(Postgres::start).await.unwrap()?;
-    let carrier = Carrier::new(
-        "postgres",
-        &json!({
-            "host": "127.0.0.1",
-            "port": peer.port(),
-            "database": Postgres::DATABASE,
-            "user": Postgres::USER,
-            "password": Postgres::PASSWORD,
-            "ca_certificate": peer.authority_pem(),
-        }),
-    );
-    Some(House { peer, carrier })
+async fn house(schema: &'static str) -> Option<House> {
+    let peer = postgres().await?;
+    let settings = json!({
+        "host": "127.0.0.1",
+        "port": peer.port(),
+        "database": Postgres::DATABASE,
+        "user": Postgres::USER,
+        "password": Postgres::PASSWORD,
+        "ca_certificate": peer.authority_pem(),
+        "schema": schema,
+    });
+    let house = House { peer, carrier: Carrier::new("postgres", &settings), schema };
+    house.query(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"));
+    Some(house)
 }
 
 impl House {
     fn query(&self, sql: &str) -> String {
-        self.peer.query(sql).unwrap().trim_end().to_owned()
+        let sql = format!("SET search_path TO {}; {sql}", self.schema);
+        self.peer.query(&sql).unwrap().trim_end().to_owned()
     }
 
     fn count(&self) -> String {
@@ -38,8 +42,8 @@ impl House {
 
 #[tokio::test]
 async fn a_table_is_made_once_and_takes_every_event_as_it_is() {
-    let Some(house) = house().await else { return };
-    for (dialect, schema) in [("postgres", "public"), ("redshift", "like redshift")] {
+    let Some(house) = house("made").await else { return };
+    for (dialect, schema) in [("postgres", "made"), ("redshift", "like redshift")] {
         let carrier = house.carrier.with(&json!({"dialect": dialect, "schema": schema}));
         let made = carrier.provision().await.unwrap();
         assert_eq!(made.last(), Some(&format!("create table \"{schema}\".\"deep_link_events\", which is not there")));
@@ -69,7 +73,7 @@ async fn a_table_is_made_once_and_takes_every_event_as_it_is() {
 
 #[tokio::test]
 async fn one_bad_row_does_not_take_its_neighbours_along() {
-    let Some(house) = house().await else { return };
+    let Some(house) = house("neighbours").await else { return };
     house.carrier.provision().await.unwrap();
     house.query("ALTER TABLE deep_link_events ADD CONSTRAINT sane CHECK (revenue < 1000)");
     let mut revenues = vec![json!(1); 9];
@@ -83,13 +87,13 @@ async fn one_bad_row_does_not_take_its_neighbours_along() {
 
 #[tokio::test]
 async fn a_missing_table_or_column_holds_the_events_until_it_is_provisioned() {
-    let Some(house) = house().await else { return };
+    let Some(house) = house("missing").await else { return };
     for dialect in ["postgres", "redshift"] {
         let carrier = house.carrier.with(&json!({"dialect": dialect, "table": dialect}));
         let events = conversions(&[json!(1)]);
         let missing = in_words(&carrier.deliver(&events).await[0]);
         let expect =
-            format!("pause misconfigured: there is no table `public.{dialect}` (relation \"public.{dialect}\" does");
+            format!("pause misconfigured: there is no table `missing.{dialect}` (relation \"missing.{dialect}\" does");
         assert!(missing.starts_with(&expect), "{missing}");
 
         carrier.provision().await.unwrap();
@@ -97,14 +101,14 @@ async fn a_missing_table_or_column_holds_the_events_until_it_is_provisioned() {
         let lacking = in_words(&wider.deliver(&events).await[0]);
         assert!(
             lacking.starts_with(&format!(
-                "pause misconfigured: table `public.{dialect}` lacks a column (column \"tenant\" of relation"
+                "pause misconfigured: table `missing.{dialect}` lacks a column (column \"tenant\" of relation"
             )),
             "{lacking}"
         );
         assert!(lacking.contains("; run `afterclick destinations provision NAME` to add what is missing"), "{lacking}");
 
         let made = wider.provision().await.unwrap();
-        assert_eq!(made[0], format!("add column \"tenant\" to table \"public\".\"{dialect}\", which lacks it"));
+        assert_eq!(made[0], format!("add column \"tenant\" to table \"missing\".\"{dialect}\", which lacks it"));
         assert_eq!((made.len(), wider.provision().await), (2, Ok(Vec::new())));
         all_delivered(&wider.deliver(&events).await);
         assert_eq!(house.query(&format!("SELECT tenant, score FROM {dialect}")), "eu|42");
@@ -113,7 +117,7 @@ async fn a_missing_table_or_column_holds_the_events_until_it_is_provisioned() {
 
 #[tokio::test]
 async fn a_table_of_the_users_own_gets_values_of_its_own_types() {
-    let Some(house) = house().await else { return };
+    let Some(house) = house("own").await else { return };
     house.query("CREATE TABLE clicks (id text UNIQUE, at timestamptz, n int, tags jsonb, kind varchar(40))");
     let carrier = house.carrier.with(&json!({"table": "clicks", "default_columns": false, "columns": {
         "id": "{{ id }}", "at": "{{ timestamp }}", "n": "{{ 40 + 2 }}", "tags": {"a": [1]}, "kind": "{{ type }}",
@@ -128,7 +132,7 @@ async fn a_table_of_the_users_own_gets_values_of_its_own_types() {
 
 #[tokio::test]
 async fn whoever_is_not_let_in_is_told_why() {
-    let Some(house) = house().await else { return };
+    let Some(house) = house("letting_in").await else { return };
     let events = conversions(&[json!(1)]);
     let told = async |changed| in_words(&house.carrier.with(&changed).deliver(&events).await[0]);
 
@@ -140,10 +144,10 @@ async fn whoever_is_not_let_in_is_told_why() {
     assert!(database.starts_with("pause misconfigured: there is no database `nope` ("), "{database}");
 
     house.carrier.provision().await.unwrap();
-    house.query("CREATE USER reader PASSWORD 'r'; GRANT SELECT ON deep_link_events TO reader");
+    house.query("CREATE USER reader PASSWORD 'r'; GRANT USAGE ON SCHEMA letting_in TO reader; GRANT SELECT ON deep_link_events TO reader");
     let reader = told(json!({"user": "reader", "password": "r"})).await;
     let expect =
-        "pause unauthorized: user `reader` may not write to `public.deep_link_events` (permission denied for table";
+        "pause unauthorized: user `reader` may not write to `letting_in.deep_link_events` (permission denied for table";
     assert!(reader.starts_with(expect), "{reader}");
     let refusal = house.carrier.with(&json!({"password": "nope"})).provision().await.unwrap_err();
     assert!(refusal.starts_with("PostgreSQL says: password authentication failed"), "{refusal}");
@@ -151,7 +155,7 @@ async fn whoever_is_not_let_in_is_told_why() {
 
 #[tokio::test]
 async fn a_large_batch_gets_through() {
-    let Some(house) = house().await else { return };
+    let Some(house) = house("large").await else { return };
     house.carrier.provision().await.unwrap();
     let note = "x".repeat(1_000);
     let events: Vec<_> = (1..=3_000).map(|n| event(n, &json!({"campaign": "large", "note": note}))).collect();

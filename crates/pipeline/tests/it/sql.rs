@@ -11,6 +11,8 @@ use peers::Postgres;
 use pipeline::Clock;
 use pipeline::transport::{Guard, SqlTransport, TransportError};
 
+use crate::databases::postgres;
+
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(500);
 
@@ -54,10 +56,6 @@ impl Line {
     async fn text(&self, lane: u128, statement: &str) -> String {
         self.ask(lane, statement).await.unwrap().text().into_owned()
     }
-}
-
-async fn postgres() -> Option<Postgres> {
-    tokio::task::spawn_blocking(Postgres::start).await.unwrap()
 }
 
 #[tokio::test]
@@ -116,8 +114,12 @@ async fn a_connection_is_encrypted_if_the_certificate_is_good_and_only_then() {
     assert_eq!(Line::to(peer.port(), ServerTls::None).text(1, is_encrypted).await, r#"[["f"]]"#);
     let error = Line::to(peer.port(), ServerTls::Public).ask(1, is_encrypted).await.unwrap_err();
     assert_eq!((error.reason, &*error.message), (FailureReason::Tls, "the certificate is not from a known authority"));
-    let error = Line::to(peer.port(), ServerTls::Authority("nonsense".to_owned())).ask(1, "SELECT 1").await.unwrap_err();
-    assert_eq!(error.reason, FailureReason::Unprocessable);
+    let error =
+        Line::to(peer.port(), ServerTls::Authority("nonsense".to_owned())).ask(1, "SELECT 1").await.unwrap_err();
+    assert_eq!(
+        (error.reason, &*error.message),
+        (FailureReason::Tls, "the certificate of the authority cannot be read")
+    );
 }
 
 #[tokio::test]
