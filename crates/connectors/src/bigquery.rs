@@ -162,3 +162,6 @@ impl Table {
         Call::Http(call.header("User-Agent", USER_AGENT))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,7 @@ impl Connector for Postgres {
 
     fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
         let text = |name| settings.text(name).unwrap_or_default().to_owned();
+        check_host(&text("host"))?;
         let server = SqlServer {
             host: text("host"),
             port: settings.integer("port").and_then(|port| u16::try_from(port).ok()).unwrap_or(5_432),
@@ -78,6 +79,18 @@ impl Connector for Postgres {
             dialect: Dialect::read(settings),
             layout: Layout::read_for(settings, Manner { time: with_zone, whole: &DATA })?,
         }))
+    }
+}
+
+fn check_host(host: &str) -> Result<(), SettingsError> {
+    let wrong = |message| Err(SettingsError::new("host", message));
+    let is_of_a_host = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | ':' | '[' | ']');
+    if host.contains("://") {
+        wrong("is a whole connection string; write `host`, `port`, `database`, `user` and `password` each for itself")
+    } else if host.is_empty() || !host.chars().all(is_of_a_host) {
+        wrong("is not the name or address of a server; write it like `db.example.com`")
+    } else {
+        Ok(())
     }
 }
 
@@ -128,5 +141,26 @@ impl Table {
 
     fn call(&self, statement: String, arrays: Vec<Vec<Option<String>>>) -> Call {
         Call::Sql(SqlCall { server: self.server.clone(), statement, arrays })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::{fixture, refusal};
+
+    #[test]
+    fn settings_that_lead_nowhere_are_refused() {
+        let with = |name: &str, value: &str| {
+            let mut settings = fixture("postgres").default;
+            settings.0.insert(name.to_owned(), value.into());
+            refusal(&Postgres, &settings)
+        };
+        assert!(with("host", "postgres://u:p@db/x").starts_with("setting `host` is a whole connection string"));
+        assert!(
+            with("host", "/var/run/postgresql").starts_with("setting `host` is not the name or address of a server")
+        );
+        assert!(with("table", "x\"; DROP TABLE y; --").starts_with("setting `table` is no name"));
+        assert!(with("ca_certificate", "nonsense").starts_with("setting `ca_certificate` is no certificate in PEM"));
     }
 }
