@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::registry::LiveDestination;
+use crate::scrub::Scrubber;
 use crate::transport::Transport;
 
 /// Most calls of one survey.
@@ -46,7 +47,7 @@ pub enum Wish {
 pub struct Made {
     /// For a person: what is made and why.
     pub reason: String,
-    /// How. Nothing is masked here.
+    /// How, without what is secret.
     pub call: Shown,
     pub state: State,
 }
@@ -94,7 +95,10 @@ impl Provisioner {
             return Err(ProvisionError::UnderWay);
         }
         let _turn = Turn { provisioner: self, id };
-        self.run(id, &live.destination.connector, live.outlet.as_ref(), wish).await
+        let mut token = None;
+        let outcome = self.run(id, &live.destination.connector, live.outlet.as_ref(), wish, &mut token).await;
+        let of_token = token.as_ref().map(Scrubber::of_token).unwrap_or_default();
+        scrubbed(outcome, &[&live.scrubber, &of_token])
     }
 
     async fn run(
@@ -103,9 +107,10 @@ impl Provisioner {
         connector: &str,
         outlet: &dyn Outlet,
         wish: Wish,
+        token: &mut Option<Token>,
     ) -> Result<Vec<Made>, ProvisionError> {
         let deadline = Instant::now() + PROVISION_MAX;
-        let token = self.token(lane, outlet, deadline).await?;
+        *token = self.token(lane, outlet, deadline).await?;
         let means = Means { now: self.clock.now(), token: token.as_ref() };
         let Some(survey) = outlet.survey(&means) else {
             return Err(ProvisionError::NothingToMake(connector.to_owned()));
@@ -191,6 +196,26 @@ impl Drop for Turn<'_> {
 impl Made {
     fn of(action: &Action, state: State) -> Self {
         Self { reason: action.reason.clone(), call: action.call.shown(), state }
+    }
+}
+
+/// What came of it, as it may be shown.
+fn scrubbed(outcome: Result<Vec<Made>, ProvisionError>, scrubbers: &[&Scrubber]) -> Result<Vec<Made>, ProvisionError> {
+    let text = |text: String| scrubbers.iter().fold(text, |text, scrubber| scrubber.text(&text));
+    let made = |made: Made| Made {
+        reason: text(made.reason),
+        call: scrubbers.iter().fold(made.call, |call, scrubber| scrubber.shown(call)),
+        state: match made.state {
+            State::Failed(message) => State::Failed(text(message)),
+            state => state,
+        },
+    };
+    match outcome {
+        Ok(all) => Ok(all.into_iter().map(made).collect()),
+        Err(ProvisionError::NoToken(message)) => Err(ProvisionError::NoToken(text(message))),
+        Err(ProvisionError::NoReply(message)) => Err(ProvisionError::NoReply(text(message))),
+        Err(ProvisionError::NoPlan(message)) => Err(ProvisionError::NoPlan(text(message))),
+        Err(error) => Err(error),
     }
 }
 
@@ -293,7 +318,7 @@ mod tests {
         let transport = Arc::clone(vendor) as Arc<dyn Transport>;
         let provisioner = Provisioner::new(transport, Arc::new(Clock::simulated(Timestamp::from_secs(1), 1)));
         let lane = DestinationId::mint(Timestamp::from_secs(1), 1);
-        let made = provisioner.run(lane, "test", wants, wish).await.map_err(|error| error.to_string())?;
+        let made = provisioner.run(lane, "test", wants, wish, &mut None).await.map_err(|error| error.to_string())?;
         Ok(made.into_iter().map(|made| format!("{}: {:?}", made.reason, made.state)).collect())
     }
 
@@ -340,5 +365,19 @@ mod tests {
         let error = run(&vendor, &wants, Wish::Make).await.unwrap_err();
         assert_eq!(error, "there is something else of this name; choose another");
         assert_eq!(*vendor.there.lock().unwrap(), ["other"]);
+    }
+
+    #[test]
+    fn what_is_told_holds_no_token() {
+        let token = Token { secret: Secret::from("t0ken-of-the-test"), valid_for: None, extra: None };
+        let call = HttpCall::post_json("https://make/?key=t0ken-of-the-test", "table");
+        let action = Action { reason: "make a table".to_owned(), call: Call::Http(call) };
+        let failed = State::Failed("`t0ken-of-the-test` may not do this".to_owned());
+        let made = scrubbed(Ok(vec![Made::of(&action, failed)]), &[&Scrubber::of_token(&token)]).unwrap();
+        assert_eq!(made[0].state, State::Failed("`••••` may not do this".to_owned()));
+        assert_eq!(made[0].call.url, "https://make/?key=••••");
+        let error = ProvisionError::NoPlan("no plan with t0ken-of-the-test".to_owned());
+        let error = scrubbed(Err(error), &[&Scrubber::of_token(&token)]).unwrap_err();
+        assert_eq!(error.to_string(), "no plan with ••••");
     }
 }

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use pipeline::provision::{Made, ProvisionError, State as Progress, Wish};
-use pipeline::scrub::Scrubber;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -72,23 +71,21 @@ pub(crate) async fn provision(
 ) -> Result<Json<Provisioned>, Problem> {
     let live = find(&state, &caller, &destination)?;
     let wish = if wanted.dry_run { Wish::Plan } else { Wish::Make };
-    let scrubber = &live.scrubber;
-    let made = state.provisioner.provision(&live, wish).await.map_err(|error| problem(&error, scrubber))?;
-    let plan = made.into_iter().map(|made| show(made, scrubber)).collect();
-    Ok(Json(Provisioned { applied: !wanted.dry_run, plan }))
+    let made = state.provisioner.provision(&live, wish).await.map_err(|error| problem(&error))?;
+    Ok(Json(Provisioned { applied: !wanted.dry_run, plan: made.into_iter().map(show).collect() }))
 }
 
-fn show(made: Made, scrubber: &Scrubber) -> Provision {
+fn show(made: Made) -> Provision {
     let (state, error) = match made.state {
         Progress::Planned => ("planned", None),
         Progress::Done => ("done", None),
-        Progress::Failed(message) => ("failed", Some(scrubber.text(&message))),
+        Progress::Failed(message) => ("failed", Some(message)),
         Progress::NotTried => ("not_tried", None),
     };
-    Provision { reason: scrubber.text(&made.reason), request: scrubber.shown(made.call).into(), state, error }
+    Provision { reason: made.reason, request: made.call.into(), state, error }
 }
 
-fn problem(error: &ProvisionError, scrubber: &Scrubber) -> Problem {
+fn problem(error: &ProvisionError) -> Problem {
     let (status, code) = match error {
         ProvisionError::NothingToMake(_) => (StatusCode::UNPROCESSABLE_ENTITY, "provisioning_unsupported"),
         ProvisionError::UnderWay => (StatusCode::CONFLICT, "provisioning_under_way"),
@@ -97,5 +94,5 @@ fn problem(error: &ProvisionError, scrubber: &Scrubber) -> Problem {
         ProvisionError::NoPlan(_) => (StatusCode::UNPROCESSABLE_ENTITY, "provisioning_impossible"),
         ProvisionError::TooMuch(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     };
-    Problem::new(status, code, scrubber.text(&error.to_string()))
+    Problem::new(status, code, error.to_string())
 }
