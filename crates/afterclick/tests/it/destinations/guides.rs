@@ -224,6 +224,6 @@ fn welcome_mail_by_campaign() {
     assert_eq!(server.get(&format!("/v1/deliveries?event={click}"))["data"], json!([]));
     assert_eq!(stored(&api, 0).len(), 3);
     api.book(|book| {
-        assert!(book.refused.is_empty() && book.flagged.is_empty(), "{:?} {:?}", book.refused, book.flagged)
+        assert!(book.refused.is_empty() && book.flagged.is_empty(), "{:?} {:?}", book.refused, book.flagged);
     });
 }

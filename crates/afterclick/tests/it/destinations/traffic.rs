@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 /// Events of one call.
 const PER_CALL: usize = 50;
 
-/// One in so many is told to people, and means no good.
-const LOUD_EVERY: usize = 60;
+/// One in so many is told to people, and means no good. Slack takes one a second.
+const LOUD_EVERY: usize = 150;
 
 /// What a mark begins with; six digits follow.
 pub(super) const MARK: &str = "mark";

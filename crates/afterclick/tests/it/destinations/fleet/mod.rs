@@ -67,14 +67,25 @@ pub(super) fn start(seed: u64, events: &mut [Event]) -> Vec<Member> {
         mail::smtp(seed + 12, &nobody),
         warehouses::clickhouse_look_alike(seed + 13),
     ];
-    let old = ClickHouse::start().map(|peer| warehouses::clickhouse("clickhouse-18", " FINAL", peer, seed + 14));
-    let new = ClickHouse::start_current().map(|peer| warehouses::clickhouse("clickhouse-26", "", peer, seed + 15));
-    members.extend(old.into_iter().chain(new).map(|member| member.poisoned(&fortune, "refused")));
-    members.extend(Postgres::start().map(|peer| warehouses::postgres(peer, seed + 16)));
-    members.extend(Aws::start().map(|peer| stores::s3(peer, seed + 17)));
-    members.extend(Nats::start().map(|peer| stores::nats(peer, seed + 18)));
-    members.extend(Kafka::start().map(|peer| stores::kafka(peer, seed + 19)));
+    members.extend(real_servers(seed, &fortune));
     members
+}
+
+/// Those of which there are real servers, started side by side because each takes its time.
+fn real_servers(seed: u64, fortune: &str) -> Vec<Member> {
+    std::thread::scope(|scope| {
+        let (old, new) = (scope.spawn(ClickHouse::start), scope.spawn(ClickHouse::start_current));
+        let (postgres, aws) = (scope.spawn(Postgres::start), scope.spawn(Aws::start));
+        let (nats, kafka) = (scope.spawn(Nats::start), scope.spawn(Kafka::start));
+        let old = old.join().unwrap().map(|peer| warehouses::clickhouse("clickhouse-18", " FINAL", peer, seed + 14));
+        let new = new.join().unwrap().map(|peer| warehouses::clickhouse("clickhouse-26", "", peer, seed + 15));
+        let mut members: Vec<_> = [old, new].into_iter().flatten().map(|it| it.poisoned(fortune, "refused")).collect();
+        members.extend(postgres.join().unwrap().map(|peer| warehouses::postgres(peer, seed + 16)));
+        members.extend(aws.join().unwrap().map(|peer| stores::s3(peer, seed + 17)));
+        members.extend(nats.join().unwrap().map(|peer| stores::nats(peer, seed + 18)));
+        members.extend(kafka.join().unwrap().map(|peer| stores::kafka(peer, seed + 19)));
+        members
+    })
 }
 
 impl Member {

@@ -4,7 +4,7 @@ use vendors::catch_hook::{CatchHook, Tool};
 use vendors::discord::Discord;
 use vendors::slack::Slack;
 use vendors::teams::Teams;
-use vendors::{Fault, Vendor as _};
+use vendors::{Fault, Faults, Vendor as _};
 
 use super::super::traffic::Event;
 use super::{FEW, Member, Promise, section, seldom, with_pages};
@@ -12,28 +12,33 @@ use super::{FEW, Member, Promise, section, seldom, with_pages};
 const MESSAGE: &str = "*{{ type }}* {{ data.campaign }} {{ data.mark }}";
 
 pub(super) fn slack(seed: u64) -> Member {
-    let simulator = Slack::without_limit().start(with_pages(seldom(seed)));
+    let simulator = Slack::without_limit().start(with_pages(rude(seed)));
     let settings = [("url", &*simulator.hook_url()), ("host_check", "false"), ("text", MESSAGE)];
     let config = section("slack", "slack", FEW, &settings);
     Member::simulated("slack", config, simulator).gets(Event::is_loud).promises(Promise::AtLeastOnce)
 }
 
 pub(super) fn discord(seed: u64) -> Member {
-    let simulator = Discord::without_limit().start(with_pages(seldom(seed)).with(Fault::PartialFailure, 20));
+    let simulator = Discord::without_limit().start(with_pages(rude(seed)).with(Fault::PartialFailure, 20));
     let settings = [("url", &*simulator.hook_url()), ("host_check", "false"), ("text", MESSAGE)];
     let config = section("discord", "discord", FEW, &settings);
     Member::simulated("discord", config, simulator).gets(Event::is_loud).promises(Promise::AtLeastOnce)
 }
 
 pub(super) fn teams(seed: u64) -> Member {
-    let simulator = Teams::without_limit().start(seldom(seed));
+    let simulator = Teams::without_limit().start(rude(seed));
     let settings = [("url", &*simulator.hook_url()), ("host_check", "false"), ("text", MESSAGE)];
     let config = section("teams", "teams", FEW, &settings);
     Member::simulated("teams", config, simulator).gets(Event::is_loud).promises(Promise::AtLeastOnce)
 }
 
 pub(super) fn zapier(seed: u64) -> Member {
-    let simulator = CatchHook::new(Tool::Zapier).start(seldom(seed));
+    let simulator = CatchHook::new(Tool::Zapier).start(rude(seed));
     let config = section("zapier", "zapier", FEW, &[("url", &simulator.hook_url())]);
     Member::simulated("zapier", config, simulator).gets(Event::is_loud).promises(Promise::AtLeastOnce)
+}
+
+/// So few messages must meet more faults than others to meet any.
+fn rude(seed: u64) -> Faults {
+    seldom(seed).with(Fault::ServerError(502), 200)
 }
