@@ -1,12 +1,13 @@
 //! Mail: one message, handed to an SMTP server under one deadline.
 //!
 //! The dialogue is lettre's; the connection under it is dialled by the guard, and TLS is that of every other transport.
-//! Each message has a connection of its own: mail is rare, and a server that has just refused something may close.
+//! A connection over which a message was taken is kept for the next one of its lane; one that has heard a refusal is not.
 //!
 //! A reply of the server, whatever its code, comes back as a [`Reply`] with the header `command`, which names what it
 //! answers: `CONNECT`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`, `DATA` or `MESSAGE`. What the server lacks for this mail is told
 //! in the same way, with the status 0 and a [`Reply::code`]: [`NO_STARTTLS`], [`NO_LOGIN`], [`NO_UTF8`].
 
+mod envelope;
 mod line;
 mod lines;
 mod opening;
@@ -18,10 +19,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use domain::Secret;
-use domain::connector::{MailCall, MailLogin, MailTls, Reply};
+use domain::connector::{MailCall, MailLogin, MailServer, MailTls, Reply};
 use domain::verdict::FailureReason;
-use lettre::Address;
+use domain::{DestinationId, Secret};
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
@@ -31,7 +31,9 @@ use lettre::transport::smtp::response::Response;
 use rustls_pki_types::CertificateDer;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use self::line::Line;
+use self::envelope::Envelope;
+use self::line::{Stream, Watch};
+use super::kept::Kept;
 use super::tls::Tls;
 use super::{Guard, TransportError};
 use crate::clock::Clock;
@@ -45,10 +47,10 @@ pub const NO_UTF8: &str = "no-utf8";
 
 /// The ports of mail that are below 1024, and the one that providers offer where those are closed.
 const MAIL_PORTS: [u16; 4] = [25, 465, 587, 2_525];
-/// Most recipients of one message.
-const RECIPIENTS_MAX: usize = 100;
-/// Longest wait for the answer to `QUIT`, which nobody needs.
-const GOODBYE_MAX: Duration = Duration::from_secs(1);
+/// Longest wait for the first answer over a kept connection: a server that has gone does not say so.
+const AWAKE_MAX: Duration = Duration::from_secs(5);
+/// Most messages over one connection; many servers count too.
+const MESSAGES_MAX: u32 = 50;
 /// In this order: both tell the server the same thing.
 const PASSWORD_MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
 
@@ -57,6 +59,14 @@ pub struct MailTransport {
     guard: Guard,
     tls: Tls,
     clock: Arc<Clock>,
+    kept: Arc<Kept<MailServer, Line>>,
+}
+
+/// A connection on which the server has said hello and knows who we are.
+struct Line {
+    connection: AsyncSmtpConnection,
+    watch: Arc<Watch>,
+    messages: u32,
 }
 
 /// How a dialogue ended before its message was taken.
@@ -67,20 +77,26 @@ enum End {
 }
 
 impl MailTransport {
-    /// A transport that trusts the usual certificate authorities and `extra_roots`.
-    pub fn new(
+    /// A transport that trusts the usual certificate authorities and `extra_roots`. Must be made inside the runtime: it
+    /// closes idle connections from a task that ends with it.
+    pub fn start(
         guard: Guard,
         clock: Arc<Clock>,
         extra_roots: &[CertificateDer<'static>],
     ) -> Result<Self, rustls::Error> {
-        Ok(Self { guard, tls: Tls::new(extra_roots, &[])?, clock })
+        Ok(Self { guard, tls: Tls::new(extra_roots, &[])?, clock, kept: Kept::start() })
     }
 
-    /// Hands one message over and returns the server's last word on it.
-    pub async fn exchange(&self, call: MailCall, deadline: Duration) -> Result<Reply, TransportError> {
+    /// Hands one message over for a lane and returns the server's last word on it.
+    pub async fn exchange(
+        &self,
+        lane: DestinationId,
+        call: MailCall,
+        deadline: Duration,
+    ) -> Result<Reply, TransportError> {
         let deadline = Instant::now() + deadline;
         let dot = Arc::new(AtomicBool::new(false));
-        let done = match timeout_at(deadline, self.hand_over(call, &dot, deadline)).await {
+        let done = match timeout_at(deadline, self.hand_over(lane, &call, &dot, deadline)).await {
             Ok(done) => done,
             Err(_) => Err(End::Failed(TransportError::new(FailureReason::Timeout, "the mail was not taken in time"))),
         };
@@ -90,50 +106,74 @@ impl MailTransport {
         }
     }
 
-    async fn hand_over(&self, call: MailCall, dot: &Arc<AtomicBool>, deadline: Instant) -> Result<Reply, End> {
-        let envelope = Envelope::of(&call)?;
-        let mut connection = self.connect(&call, &envelope, dot, deadline).await?;
-        self.log_in(&mut connection, &call).await?;
-        let options = self.options(&connection, &envelope, &call)?;
+    async fn hand_over(
+        &self,
+        lane: DestinationId,
+        call: &MailCall,
+        dot: &Arc<AtomicBool>,
+        deadline: Instant,
+    ) -> Result<Reply, End> {
+        let envelope = Envelope::of(call)?;
+        let awake = self.awake(lane, call, &envelope).await;
+        let mut line = if let Some(line) = awake { line } else { self.begun(call, &envelope, deadline).await? };
         let told = |command| move |error| self.end(command, &error);
-        connection.command(Mail::new(Some(envelope.from), options)).await.map_err(told("MAIL"))?;
         for to in envelope.to {
-            connection.command(Rcpt::new(to, Vec::new())).await.map_err(told("RCPT"))?;
+            line.connection.command(Rcpt::new(to, Vec::new())).await.map_err(told("RCPT"))?;
         }
-        connection.command(Data).await.map_err(told("DATA"))?;
+        line.connection.command(Data).await.map_err(told("DATA"))?;
         let message = lines::normalised(&call.message);
-        let response = connection.message(&message).await.map_err(told("MESSAGE"))?;
+        line.watch.begin(dot);
+        let response = line.connection.message(&message).await.map_err(told("MESSAGE"))?;
         let reply = self.reply("MESSAGE", response.code().into(), None, joined(&response));
-        // The message is taken, and nothing that happens to the farewell changes that.
-        tokio::spawn(async move { timeout(GOODBYE_MAX, connection.quit()).await });
+        line.messages += 1;
+        if line.messages < MESSAGES_MAX {
+            self.kept.lay_down(lane, call.server.clone(), line);
+        }
         Ok(reply)
     }
 
-    async fn connect(
-        &self,
-        call: &MailCall,
-        envelope: &Envelope,
-        dot: &Arc<AtomicBool>,
-        deadline: Instant,
-    ) -> Result<AsyncSmtpConnection, End> {
+    /// A kept connection whose server is still there and begins with this mail; nothing of it has been said before.
+    async fn awake(&self, lane: DestinationId, call: &MailCall, envelope: &Envelope) -> Option<Line> {
+        loop {
+            let mut line = self.kept.take(lane, &call.server)?;
+            line.watch.begin(&Arc::default());
+            let Ok(options) = self.options(&line.connection, envelope, call) else { return None };
+            let begin = line.connection.command(Mail::new(Some(envelope.from.clone()), options));
+            if let Ok(Ok(_)) = timeout(AWAKE_MAX, begin).await {
+                return Some(line);
+            }
+        }
+    }
+
+    /// A new connection on which this mail has begun.
+    async fn begun(&self, call: &MailCall, envelope: &Envelope, deadline: Instant) -> Result<Line, End> {
+        let mut line = self.connect(call, envelope, deadline).await?;
+        self.log_in(&mut line.connection, call).await?;
+        let options = self.options(&line.connection, envelope, call)?;
+        let begun = line.connection.command(Mail::new(Some(envelope.from.clone()), options)).await;
+        begun.map_err(|error| self.end("MAIL", &error))?;
+        Ok(line)
+    }
+
+    async fn connect(&self, call: &MailCall, envelope: &Envelope, deadline: Instant) -> Result<Line, End> {
         let server = &call.server;
         let is_private = server.tls != MailTls::None;
         let peer = self.guard.check_peer(&server.host, server.port, &MAIL_PORTS, is_private)?;
         let tls = server.authority.as_deref().map(Tls::of_authorities).transpose()?;
         let tls = tls.as_ref().unwrap_or(&self.tls);
         let mut tcp = self.guard.connect(&peer, deadline).await?;
-        let name = envelope.hello();
-        let line = match server.tls {
-            MailTls::None => Line::over(tcp, Arc::clone(dot)),
-            MailTls::Implicit => Line::over(tls.shake_hands(peer.server_name, tcp, deadline).await?, Arc::clone(dot)),
+        let (name, watch) = (envelope.hello(), Arc::new(Watch::default()));
+        let stream = match server.tls {
+            MailTls::None => Stream::over(tcp, &watch),
+            MailTls::Implicit => Stream::over(tls.shake_hands(peer.server_name, tcp, deadline).await?, &watch),
             MailTls::StartTls => {
                 opening::ask_for_tls(&mut tcp, &name).await.map_err(|end| self.opened(end))?;
-                let stream = tls.shake_hands(peer.server_name, tcp, deadline).await?;
-                Line::greeted(stream, Arc::clone(dot))
+                Stream::greeted(tls.shake_hands(peer.server_name, tcp, deadline).await?, &watch)
             }
         };
-        let connected = AsyncSmtpConnection::connect_with_transport(Box::new(line), &ClientId::Domain(name)).await;
-        connected.map_err(|error| self.end("CONNECT", &error))
+        let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &ClientId::Domain(name)).await;
+        let connection = connected.map_err(|error| self.end("CONNECT", &error))?;
+        Ok(Line { connection, watch, messages: 0 })
     }
 
     async fn log_in(&self, connection: &mut AsyncSmtpConnection, call: &MailCall) -> Result<(), End> {
@@ -221,40 +261,6 @@ impl MailTransport {
 impl<E: Into<TransportError>> From<E> for End {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
-    }
-}
-
-/// The addresses of a call, read.
-struct Envelope {
-    from: Address,
-    to: Vec<Address>,
-}
-
-impl Envelope {
-    fn of(call: &MailCall) -> Result<Self, TransportError> {
-        let unusable = |what: &str| TransportError::new(FailureReason::Unprocessable, what.to_owned());
-        if call.to.is_empty() || call.to.len() > RECIPIENTS_MAX {
-            return Err(unusable(&format!("a mail has 1 to {RECIPIENTS_MAX} recipients")));
-        }
-        let address = |text: &String| {
-            // What is an address inside quotes may hold a line break all the same, and a line break ends a command.
-            let is_one_word = !text.chars().any(|c| c.is_control() || c.is_whitespace());
-            text.parse()
-                .ok()
-                .filter(|_| is_one_word)
-                .ok_or_else(|| unusable("this is not an address to mail to or from"))
-        };
-        Ok(Self { from: address(&call.from)?, to: call.to.iter().map(address).collect::<Result<_, _>>()? })
-    }
-
-    fn is_ascii(&self) -> bool {
-        std::iter::once(&self.from).chain(&self.to).all(|address| AsRef::<str>::as_ref(address).is_ascii())
-    }
-
-    /// The name to say hello with: the sender's domain, since the name of this machine is nobody's business.
-    fn hello(&self) -> String {
-        let domain = self.from.domain();
-        if domain.is_ascii() { domain.to_owned() } else { "[127.0.0.1]".to_owned() }
     }
 }
 

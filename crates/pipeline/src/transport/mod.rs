@@ -65,7 +65,7 @@ impl Transports {
         let http = HttpTransport::start(guard.clone(), Arc::clone(&clock), extra_roots)?;
         Ok(Arc::new(Self {
             sql: SqlTransport::start(guard.clone(), Arc::clone(&clock), extra_roots)?,
-            mail: MailTransport::new(guard.clone(), Arc::clone(&clock), extra_roots)?,
+            mail: MailTransport::start(guard.clone(), Arc::clone(&clock), extra_roots)?,
             records: RecordTransport::start(guard, clock, extra_roots)?,
             object: ObjectTransport::new(Arc::clone(&http)),
             http,
@@ -78,7 +78,7 @@ impl Transport for Transports {
     async fn exchange(&self, lane: DestinationId, call: Call, deadline: Duration) -> Result<Reply, TransportError> {
         match call {
             Call::Http(call) => self.http.exchange(lane, call, deadline).await,
-            Call::Mail(call) => self.mail.exchange(call, deadline).await,
+            Call::Mail(call) => self.mail.exchange(lane, call, deadline).await,
             Call::Sql(call) => self.sql.exchange(lane, call, deadline).await,
             Call::Object(call) => self.object.exchange(lane, call, deadline).await,
             Call::Records(call) => self.records.exchange(lane, call, deadline).await,

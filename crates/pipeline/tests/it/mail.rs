@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::Secret;
 use domain::connector::{MailCall, MailLogin, MailServer, MailTls, Reply};
 use domain::verdict::FailureReason;
+use domain::{DestinationId, Secret, Timestamp};
 use peers::{Smtp, SmtpOptions, SmtpTls};
 use pipeline::Clock;
 use pipeline::transport::mail::{NO_LOGIN, NO_STARTTLS, NO_UTF8};
 use pipeline::transport::{Guard, MailTransport, TransportError};
 use rustls_pki_types::CertificateDer;
 
-use crate::post_office::{CLOSE, FLOOD, PostOffice, SILENCE, Script};
+use crate::post_office::{CLOSE, FLOOD, Habit, PostOffice, SILENCE, Script};
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(300);
 
+fn lane() -> DestinationId {
+    DestinationId::mint(Timestamp::from_secs(1), 1)
+}
+
 fn transport(roots: &[CertificateDer<'static>]) -> MailTransport {
-    MailTransport::new(Guard::new(true, Vec::new()), Arc::new(Clock::system()), roots).unwrap()
+    MailTransport::start(Guard::new(true, Vec::new()), Arc::new(Clock::system()), roots).unwrap()
 }
 
 fn mail(port: u16, tls: MailTls) -> MailCall {
@@ -36,7 +40,7 @@ fn password(password: &str) -> MailLogin {
 }
 
 async fn send(office: &PostOffice, call: MailCall, deadline: Duration) -> Result<Reply, TransportError> {
-    transport(std::slice::from_ref(&office.certificate)).exchange(call, deadline).await
+    transport(std::slice::from_ref(&office.certificate)).exchange(lane(), call, deadline).await
 }
 
 /// What comes of one mail in the open to a server that follows a script.
@@ -149,7 +153,8 @@ async fn with_encryption_nothing_but_the_hello_goes_in_the_open() {
 #[tokio::test]
 async fn encryption_that_fails_is_no_reason_to_go_on_without_it() {
     let office = PostOffice::new(&[]).await;
-    let stranger = transport(&[]).exchange(mail(office.address.port(), MailTls::StartTls), LONG).await.unwrap_err();
+    let stranger =
+        transport(&[]).exchange(lane(), mail(office.address.port(), MailTls::StartTls), LONG).await.unwrap_err();
     assert_eq!((stranger.reason, stranger.may_have_arrived), (FailureReason::Tls, false));
 
     let office = PostOffice::new(&[("EHLO", "250-office.test\r\n250 AUTH PLAIN")]).await;
@@ -195,7 +200,7 @@ async fn what_is_no_address_is_never_said_to_a_server() {
 
 #[tokio::test]
 async fn the_guard_judges_mail_servers_too() {
-    let strict = MailTransport::new(Guard::new(false, Vec::new()), Arc::new(Clock::system()), &[]).unwrap();
+    let strict = MailTransport::start(Guard::new(false, Vec::new()), Arc::new(Clock::system()), &[]).unwrap();
     for (host, port, tls) in [
         ("127.0.0.1", 587, MailTls::StartTls),
         ("localhost", 25, MailTls::None),
@@ -204,7 +209,11 @@ async fn the_guard_judges_mail_servers_too() {
     ] {
         let mut call = mail(port, tls);
         host.clone_into(&mut call.server.host);
-        assert_eq!(strict.exchange(call, LONG).await.unwrap_err().reason, FailureReason::AddressRefused, "{host}");
+        assert_eq!(
+            strict.exchange(lane(), call, LONG).await.unwrap_err().reason,
+            FailureReason::AddressRefused,
+            "{host}"
+        );
     }
 }
 
@@ -214,15 +223,15 @@ async fn a_real_server_takes_mail_with_login_and_encryption() {
         let Some(server) = Smtp::start_with(SmtpOptions { login: true, tls, answers: &[] }) else { return };
         let transport = transport(&[]);
         let mut call = mail(server.port(), ours);
-        assert_eq!(transport.exchange(call.clone(), LONG).await.unwrap_err().reason, FailureReason::Tls);
+        assert_eq!(transport.exchange(lane(), call.clone(), LONG).await.unwrap_err().reason, FailureReason::Tls);
         call.server.authority = Some(server.authority_pem().to_owned());
         call.server.login = Some(password("wrong"));
-        let reply = transport.exchange(call.clone(), LONG).await.unwrap();
+        let reply = transport.exchange(lane(), call.clone(), LONG).await.unwrap();
         assert_eq!((reply.status, reply.header("command")), (535, Some("AUTH")));
 
         call.server.login = Some(password(Smtp::PASSWORD));
         call.message = "Subject: Hi\r\n\r\n.one\n..two\n.\nthree\r\n".into();
-        assert_eq!(transport.exchange(call, LONG).await.unwrap().status, 250);
+        assert_eq!(transport.exchange(lane(), call, LONG).await.unwrap().status, 250);
         let mails = server.mails();
         assert_eq!(mails.len(), 1);
         assert_eq!(mails[0].data, "Subject: Hi\r\n\r\n.one\r\n..two\r\n.\r\nthree\r\n");
@@ -260,4 +269,48 @@ async fn a_token_is_shown_in_place_of_a_password_and_its_refusal_is_heard_to_the
     call.server.login = Some(token());
     let reply = send(&office, call, LONG).await.unwrap();
     assert_eq!((reply.code.as_deref(), office.lines().len()), (Some(NO_LOGIN), 1));
+}
+
+#[tokio::test]
+async fn a_connection_over_which_mail_was_taken_is_kept_for_its_lane() {
+    let office = PostOffice::new(&[]).await;
+    let transport = transport(&[]);
+    let send = async |lane, login: Option<MailLogin>| {
+        let mut call = mail(office.address.port(), MailTls::None);
+        call.server.login = login;
+        assert_eq!(transport.exchange(lane, call, LONG).await.unwrap().status, 250);
+        office.lines().iter().filter(|line| line.starts_with("EHLO")).count()
+    };
+    assert_eq!(send(lane(), None).await, 1);
+    assert_eq!(send(lane(), None).await, 1);
+    assert_eq!(send(DestinationId::mint(Timestamp::from_secs(1), 2), None).await, 2, "another lane has its own");
+    assert_eq!(send(lane(), Some(password("x"))).await, 3, "so has another login");
+    let messages = office.lines().iter().filter(|line| line.ends_with("\r\n.\r\n")).count();
+    assert_eq!(messages, 4);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_has_gone_is_no_failed_mail() {
+    for habit in [Habit::HangsUpAfterAMail, Habit::SaysGoodbyeAfterAMail] {
+        let office = PostOffice::with_habit(habit).await;
+        let transport = transport(&[]);
+        for _ in 0..3 {
+            let call = mail(office.address.port(), MailTls::None);
+            assert_eq!(transport.exchange(lane(), call, LONG).await.unwrap().status, 250, "{habit:?}");
+        }
+        assert_eq!(office.lines().iter().filter(|line| line.starts_with("EHLO")).count(), 3);
+        assert_eq!(office.lines().iter().filter(|line| line.starts_with("Subject")).count(), 3, "none twice");
+    }
+}
+
+#[tokio::test]
+async fn over_a_kept_connection_too_only_a_mail_whose_dot_was_sent_may_have_arrived() {
+    for (script, may_have_arrived) in [(&[("RCPT", SILENCE)] as Script, false), (&[("MESSAGE", SILENCE)], true)] {
+        let office = PostOffice::after_one_mail(script).await;
+        let transport = transport(&[]);
+        let call = || mail(office.address.port(), MailTls::None);
+        assert_eq!(transport.exchange(lane(), call(), LONG).await.unwrap().status, 250);
+        let error = transport.exchange(lane(), call(), SHORT).await.unwrap_err();
+        assert_eq!((error.reason, error.may_have_arrived), (FailureReason::Timeout, may_have_arrived), "{script:?}");
+    }
 }

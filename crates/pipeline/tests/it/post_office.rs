@@ -37,17 +37,27 @@ pub(crate) const SILENCE: &str = "(is silent)";
 pub(crate) const FLOOD: &str = "(talks for ever)";
 
 impl PostOffice {
+    /// A server that has had enough after each mail.
+    pub(crate) async fn with_habit(habit: Habit) -> Self {
+        Self::start(Desk { habit, ..Desk::default() }, false).await
+    }
+
+    /// A server that begins to follow a script with the second mail of a connection.
+    pub(crate) async fn after_one_mail(script: Script) -> Self {
+        Self::start(Desk { script, habit: Habit::FollowsItsScriptAfterAMail, ..Desk::default() }, false).await
+    }
+
     /// A server that takes mail in the open, and under encryption if it is asked for.
     pub(crate) async fn new(script: Script) -> Self {
-        Self::start(script, false).await
+        Self::start(Desk { script, ..Desk::default() }, false).await
     }
 
     /// A server that is encrypted from the first byte.
     pub(crate) async fn encrypted(script: Script) -> Self {
-        Self::start(script, true).await
+        Self::start(Desk { script, ..Desk::default() }, true).await
     }
 
-    async fn start(script: Script, is_encrypted: bool) -> Self {
+    async fn start(desk: Desk, is_encrypted: bool) -> Self {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let certificate = cert.der().clone();
         let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der()).into();
@@ -60,8 +70,7 @@ impl PostOffice {
         let tls = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let heard = Arc::<Mutex<Vec<Heard>>>::default();
-        let desk = Desk { script, heard: Arc::clone(&heard) };
+        let heard = Arc::clone(&desk.heard);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(desk.clone().serve(stream, tls.clone(), is_encrypted));
@@ -87,9 +96,22 @@ impl Drop for PostOffice {
     }
 }
 
-#[derive(Clone)]
+/// What a server does with a connection once it has taken a mail over it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Habit {
+    #[default]
+    StaysThere,
+    HangsUpAfterAMail,
+    /// Says so before it does.
+    SaysGoodbyeAfterAMail,
+    /// Until then it does what is usual.
+    FollowsItsScriptAfterAMail,
+}
+
+#[derive(Clone, Default)]
 struct Desk {
     script: Script,
+    habit: Habit,
     heard: Arc<Mutex<Vec<Heard>>>,
 }
 
@@ -117,8 +139,9 @@ impl Desk {
         was_encrypted: bool,
     ) -> Option<Next> {
         let mut command = first.to_owned();
+        let mut mails = 0;
         loop {
-            match self.answer(&command) {
+            match self.answer(&command, mails) {
                 "" => {}
                 CLOSE => return None,
                 SILENCE => std::future::pending().await,
@@ -128,6 +151,16 @@ impl Desk {
                 said => stream.write_all(format!("{said}\r\n").as_bytes()).await.ok()?,
             }
             stream.flush().await.ok()?;
+            if command == "MESSAGE" {
+                mails += 1;
+                if self.habit == Habit::SaysGoodbyeAfterAMail {
+                    stream.write_all(b"421 4.4.2 too long idle\r\n").await.ok()?;
+                    stream.flush().await.ok()?;
+                }
+                if matches!(self.habit, Habit::HangsUpAfterAMail | Habit::SaysGoodbyeAfterAMail) {
+                    return None;
+                }
+            }
             if command == "STARTTLS" {
                 return Some(Next::Encryption);
             }
@@ -141,8 +174,10 @@ impl Desk {
         }
     }
 
-    fn answer(&self, command: &str) -> &'static str {
-        let told = self.script.iter().find(|(name, _)| *name == command).map(|(_, said)| *said);
+    fn answer(&self, command: &str, mails: u32) -> &'static str {
+        let is_early = self.habit == Habit::FollowsItsScriptAfterAMail && mails == 0;
+        let script = if is_early { &[] } else { self.script };
+        let told = script.iter().find(|(name, _)| *name == command).map(|(_, said)| *said);
         told.unwrap_or(match command {
             "" => "",
             "CONNECT" => "220 office.test ESMTP",
