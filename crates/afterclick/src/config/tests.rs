@@ -81,6 +81,51 @@ fn batch_and_volume_are_read_checked_and_shown() {
     }
 }
 
+const KINDS: &str = r#"
+[[destination]]
+name = "cdp"
+connector = "segment"
+settings.write_key = "${BACKEND_SECRET}"
+settings.identify = true
+settings.properties = { team = "${SOURCE_SECRET}", tags = ["a", 1], nested = { ratio = 0.5 }, day = "{{ timestamp }}" }
+
+[[destination]]
+name = "mail"
+connector = "email"
+settings.provider = "smtp"
+settings.from = "Acme <hello@acme.example>"
+settings.host = "smtp.acme.example"
+settings.recipients = ["a@acme.example", "b@acme.example"]
+settings.subject = "{{ type }}"
+settings.text = "{{ data.campaign or 'none' }}"
+"#;
+
+#[test]
+fn settings_of_every_kind_are_read_and_the_environment_reaches_into_tables() {
+    let config = load_text(KINDS).unwrap();
+    let settings = &config.destinations[0].settings.0;
+    assert_eq!(settings["identify"], true);
+    let expect = serde_json::json!({
+        "team": SECRETS[0].1, "tags": ["a", 1], "nested": { "ratio": 0.5 }, "day": "{{ timestamp }}",
+    });
+    assert_eq!(settings["properties"], expect);
+    assert_eq!(config.destinations[1].settings.0["recipients"][1], "b@acme.example");
+    let events = serde_json::to_string(&config.destinations[1].events).unwrap();
+    assert!(events.contains("install.tracked") && !events.contains("clicked"), "{events}");
+    let shown = format!("{:?}", config.shown);
+    assert!(shown.contains("${SOURCE_SECRET}") && !shown.contains("MfKQ9r8G"), "{shown}");
+
+    for (from, to, expected) in [
+        ("= true", "= \"yes\"", "f.toml:6: `destination.cdp.settings.identify` must be `true` or `false`"),
+        ("{ team", "[1] # { team", "f.toml:7: `destination.cdp.settings.properties` must be an object"),
+        ("[\"a@acme.example\", ", "[5, ", "f.toml:15: `destination.mail.settings.recipients` must be a list of texts"),
+        ("settings.text =", "settings.txet =", "did you mean `text`?"),
+        ("{{ timestamp }}", "${NOBODY}", "`destination.cdp.settings.properties.day` needs it"),
+    ] {
+        check(&KINDS.replace(from, to), expected);
+    }
+}
+
 #[test]
 fn every_value_is_shown_with_its_origin_and_no_secret() {
     let shown = load_text(GOOD).unwrap().shown;

@@ -62,6 +62,27 @@ async fn batch_and_volume_are_said_as_in_the_file_and_shown_as_they_were_said() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_left_out_is_the_connectors() {
+    let desk = Desk::new().await;
+    let connectors = desk.get("/v1/connectors?limit=200").expect(200).await["data"].clone();
+    let find = |name: &str| connectors.as_array().unwrap().iter().find(|entry| entry["name"] == name).unwrap().clone();
+    let (slack, clickhouse) = (find("slack"), find("clickhouse"));
+    assert_eq!((&slack["category"], &slack["rate"]["per_second"]), (&json!("chat"), &json!(1.0)));
+    assert_eq!((&clickhouse["category"], &clickhouse["provisions"]), (&json!("warehouse"), &json!(true)));
+    assert_eq!(clickhouse["batch"], json!({ "items": 100, "items_max": 10_000, "wait": "5s" }));
+
+    let url = "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXX";
+    let wanted =
+        json!({ "name": "alerts", "connector": "slack", "settings": { "url": url }, "volume": { "digest": "30m" } });
+    let created = desk.post("/v1/destinations", wanted).expect(201).await;
+    assert_eq!(created["events"], slack["events"]);
+    assert!(!created["events"].to_string().contains("clicked"), "clicks are not for people: {created}");
+    let file = json!({ "destinations": [{ "name": "by-file", "connector": "slack", "settings": { "url": url } }] });
+    desk.ask(http::Method::PUT, "/v1/config").json(&file).expect(200).await;
+    assert_eq!(desk.get("/v1/destinations/by-file").expect(200).await["events"], slack["events"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn settings_can_be_sent_back_as_they_were_shown() {
     let desk = Desk::new().await;
     let settings =
