@@ -4,6 +4,7 @@
 //! mail goes out by [`Step::SendOnce`], except where the provider takes an idempotency key.
 
 mod cap;
+mod digest;
 mod letter;
 mod message;
 mod postmark;
@@ -28,6 +29,7 @@ use self::letter::{Letter, Letterhead};
 use self::recipients::Recipients;
 use self::templates::Templates;
 use self::tokens::Tokens;
+use crate::tracking;
 
 /// Sends mail.
 pub(crate) struct Email;
@@ -141,21 +143,18 @@ impl Outlet for Mailer {
             [_, _, ..] if !self.recipients.are_fixed() => {
                 Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) }
             }
-            items => self.send(items, batch, progress).unwrap_or_else(|verdict| match verdict {
-                verdict @ (Verdict::Reject { .. } | Verdict::Skip { .. }) if items.len() > 1 => {
-                    Step::Split { alone: verdict }
-                }
-                verdict => Step::settle_all(batch, &verdict),
-            }),
+            [first, ..] => self
+                .send(first, batch, progress)
+                .unwrap_or_else(|verdict| tracking::settle_sent(batch, progress, &verdict)),
         }
     }
 
-    fn advance(&self, batch: &Batch<'_>, _: &mut Progress, reply: &Reply) -> Step {
+    fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
         match self.provider.judge(reply, self.recipients.are_fixed()) {
             Verdict::Pause { reason: PauseReason::Unauthorized, message } if self.provider.tokens().is_some() => {
                 Step::Reauthorize { message }
             }
-            verdict => Step::settle_all(batch, &verdict),
+            verdict => tracking::settle_sent(batch, progress, &verdict),
         }
     }
 
@@ -177,10 +176,12 @@ impl Outlet for Mailer {
 }
 
 impl Mailer {
-    fn send(&self, items: &[Item<'_>], batch: &Batch<'_>, progress: &mut Progress) -> Result<Step, Verdict> {
-        let [first, ..] = items else { return Ok(Step::Settle(Vec::new())) };
+    /// The mail about the events of a batch, of which this is the first.
+    fn send(&self, first: &Item<'_>, batch: &Batch<'_>, progress: &mut Progress) -> Result<Step, Verdict> {
         let mut to = self.recipients.of(first)?;
-        let content = self.templates.write(items)?;
+        let Some(content) = digest::write(&self.templates, batch, progress)? else {
+            return Ok(tracking::settle(batch, progress, |_| Verdict::Delivered));
+        };
         let unsubscribe = self.head.unsubscribe(first)?;
         if let Some(cap) = self.cap {
             to.retain(|to| cap.admits(to, first.event.id, batch.now, progress));
@@ -188,7 +189,7 @@ impl Mailer {
                 return Err(Verdict::skip(cap.reached()));
             }
         }
-        let name = match items {
+        let name = match batch.items {
             [item] => item.event.id.to_string(),
             _ => format!("digest-{}", &batch.fingerprint()[..32]),
         };

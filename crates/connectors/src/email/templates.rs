@@ -70,28 +70,8 @@ impl Templates {
         Ok(Self { choose, named, otherwise, dynamic_data })
     }
 
-    /// What the mail about these events says. More than one make a digest.
-    pub(super) fn write(&self, items: &[Item<'_>]) -> Result<Content, Verdict> {
-        let [first, others @ ..] = items else { return Err(Verdict::skip("there is nothing to write about")) };
-        let mut content = self.write_one(first)?;
-        for item in others {
-            let next = self.write_one(item)?;
-            content.append(next).map_err(|()| {
-                Verdict::misconfigured(
-                    "several events in one mail are written here, not by a template of the provider; \
-                     give this destination a `text` or `html`, or take its digest away",
-                )
-            })?;
-        }
-        if let Content::Rendered { subject, .. } = &mut content
-            && !others.is_empty()
-        {
-            *subject = format!("{subject} (and {} more)", others.len());
-        }
-        Ok(content)
-    }
-
-    fn write_one(&self, item: &Item<'_>) -> Result<Content, Verdict> {
+    /// What the mail about an event says.
+    pub(super) fn write(&self, item: &Item<'_>) -> Result<Content, Verdict> {
         let name = match &self.choose {
             Some(template) => rendered("choose", template, item)?,
             None => item.fields().campaign.map(String::from).unwrap_or_default(),
@@ -179,30 +159,6 @@ impl Body {
             }
             (None, false) => Err(wrong("has neither `text` nor `html` nor `template`".to_owned())),
         }
-    }
-}
-
-impl Content {
-    /// Puts another event's mail below this one.
-    fn append(&mut self, next: Self) -> Result<(), ()> {
-        let (Self::Rendered { text, html, .. }, Self::Rendered { text: more_text, html: more_html, .. }) = (self, next)
-        else {
-            return Err(());
-        };
-        join(text, more_text, "\n\n");
-        join(html, more_html, "\n<hr>\n");
-        Ok(())
-    }
-}
-
-fn join(first: &mut Option<String>, second: Option<String>, between: &str) {
-    match (first.as_mut(), second) {
-        (Some(first), Some(second)) => {
-            first.push_str(between);
-            first.push_str(&second);
-        }
-        (None, second) => *first = second,
-        (Some(_), None) => {}
     }
 }
 

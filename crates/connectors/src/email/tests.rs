@@ -291,6 +291,34 @@ fn the_look_alikes_of_the_providers_take_every_kind_of_mail() {
 }
 
 #[test]
+fn what_makes_no_mail_is_left_out_of_a_digest_and_what_is_too_much_is_counted() {
+    let digest = |settings: &Settings, events: &[Event]| {
+        let outlet = open(&Email, settings);
+        with_batch(events, true, |batch| {
+            let mut progress = Progress::default();
+            let step = outlet.prepare(batch, &mut progress);
+            let end = outlet.advance(batch, &mut progress, &kit::reply(250, &[("command", "MESSAGE")], "ok"));
+            (step, described(&end))
+        })
+    };
+    let campaigns = json!({"spring": {"text": "From {{ data.campaign }}"}});
+    let team = settings(None, &json!({"recipients": [ADA], "text": null, "templates": campaigns}));
+    let events = ["spring", "autumn", "spring"].map(|name| about(&json!({"campaign": name})));
+    let (step, end) = digest(&team, &events);
+    assert!(matches!(&step, Step::SendOnce { call, .. } if call.shown().body.contains("(and 1 more)")), "{step:?}");
+    assert_eq!(end, ["delivered", "skip: there is no template for `autumn`", "delivered"]);
+    assert_eq!(described(&digest(&team, &events[1..2]).0), ["skip: there is no template for `autumn`"]);
+
+    let long = settings(None, &json!({"recipients": [ADA], "text": "{{ data.text }}"}));
+    let events: Vec<_> = (0..20).map(|_| about(&json!({"text": "x".repeat(200_000)}))).collect();
+    let (step, end) = digest(&long, &events);
+    let Step::SendOnce { call, .. } = step else { panic!("a mail") };
+    let body = call.shown().body.replace("=\r\n", "");
+    assert!(body.contains("and 14 more events, which are in the log."), "{}", body.len());
+    assert_eq!(end, vec!["delivered"; 20]);
+}
+
+#[test]
 fn a_failed_template_names_its_setting() {
     let settings = settings(None, &json!({"to": ADA, "text": "{{ data.a + 1 }}"}));
     let line = sent(&settings, &json!({"a": "x"}));
