@@ -78,8 +78,8 @@ pub enum ProvisionError {
     /// In the connector's words.
     #[error("{0}")]
     NoPlan(String),
-    #[error("the connector wants more than {0}; this is a bug of it")]
-    TooMuch(&'static str),
+    #[error("the connector wants more than {SURVEY_CALLS_MAX} looks or {ACTIONS_MAX} actions; this is a bug of it")]
+    TooMuch,
 }
 
 impl Provisioner {
@@ -116,7 +116,7 @@ impl Provisioner {
             return Err(ProvisionError::NothingToMake(connector.to_owned()));
         };
         if survey.len() > SURVEY_CALLS_MAX {
-            return Err(ProvisionError::TooMuch("16 looks"));
+            return Err(ProvisionError::TooMuch);
         }
         let mut replies = Vec::with_capacity(survey.len());
         for call in survey {
@@ -126,7 +126,7 @@ impl Provisioner {
         let means = Means { now: self.clock.now(), ..means };
         let actions = outlet.plan(&means, &replies).map_err(ProvisionError::NoPlan)?;
         if actions.len() > ACTIONS_MAX {
-            return Err(ProvisionError::TooMuch("64 actions"));
+            return Err(ProvisionError::TooMuch);
         }
         Ok(match wish {
             Wish::Plan => actions.into_iter().map(|action| Made::of(&action, State::Planned)).collect(),

@@ -3,6 +3,7 @@
 //! A page says nothing that a test does not hold: settings come from the manifest, the request from the connector itself,
 //! and what answers mean from judging the answers of its fixture.
 
+mod answers;
 mod exchange;
 mod fixture;
 mod page;

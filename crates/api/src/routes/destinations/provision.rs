@@ -92,7 +92,7 @@ fn problem(error: &ProvisionError) -> Problem {
         ProvisionError::NoToken(_) => (StatusCode::BAD_GATEWAY, "vendor_refused"),
         ProvisionError::NoReply(_) => (StatusCode::BAD_GATEWAY, "vendor_unreachable"),
         ProvisionError::NoPlan(_) => (StatusCode::UNPROCESSABLE_ENTITY, "provisioning_impossible"),
-        ProvisionError::TooMuch(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        ProvisionError::TooMuch => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     };
     Problem::new(status, code, error.to_string())
 }
