@@ -7,6 +7,10 @@ use domain::expression::{Escape, Template};
 use domain::verdict::FailureReason;
 use domain::{Settings, Verdict};
 
+use crate::common::on_one_line;
+
+/// Most characters of a broker's message.
+pub(crate) const MESSAGE_CHARS_MAX: usize = 200;
 /// Most servers that a destination may name.
 const SERVERS_MAX: usize = 32;
 
@@ -98,7 +102,7 @@ pub(crate) fn judge(
     let next = || match outcomes.next() {
         Some(None) => Verdict::Delivered,
         Some(Some(refusal)) if refusal.code == RecordRefusal::NO_ANSWER => {
-            retry(FailureReason::Timeout, &refusal.message)
+            retry(FailureReason::Timeout, &on_one_line(&refusal.message, MESSAGE_CHARS_MAX))
         }
         Some(Some(refusal)) => refused(&refusal),
         None => Verdict::retry(FailureReason::Broken),

@@ -30,19 +30,24 @@ static MANIFEST: Manifest = Manifest {
         Field::optional(
             "topic",
             FieldKind::Template,
-            "the topic of each record, which must be there already; it begins with a fixed text, and what a topic cannot hold becomes `_`",
+            "the topic of each record, which must be there already; it begins with a fixed text, and what a topic \
+             cannot hold becomes `_`",
         )
         .or(TOPIC_DEFAULT),
         Field::optional(
             "key",
             FieldKind::Choice { of: KEYS },
-            "what decides on the partition, so that what belongs together stays in order: the person or device, the link, or nothing \
-             but the event itself; an event without one has its own id for a key",
+            "what decides on the partition, so that what belongs together stays in order: the person or device, the \
+             link, or nothing but the event itself; an event without one has its own id for a key",
         )
         .or("subject"),
         TLS_FIELD,
         CA_CERTIFICATE_FIELD,
-        Field::optional("user", FieldKind::Text, "the name of the user or the id of the API key, for a login with SASL"),
+        Field::optional(
+            "user",
+            FieldKind::Text,
+            "the name of the user or the id of the API key, for a login with SASL",
+        ),
         Field::optional("password", FieldKind::Secret, "the password of that user or the secret of the API key"),
         Field::optional("mechanism", FieldKind::Choice { of: MECHANISMS }, "how the password is told").or("PLAIN"),
     ],

@@ -34,13 +34,14 @@ static MANIFEST: Manifest = Manifest {
         Field::optional(
             "endpoint",
             FieldKind::Url,
-            "the URL of the store without the bucket, for a store that is not Amazon's; else it follows from the region",
+            "the URL of the store without the bucket, for a store that is not Amazon's; else it follows from the \
+             region",
         ),
         Field::optional(
             "path_style",
             FieldKind::Switch,
-            "whether the bucket is named in the path of the URL instead of its host; usual for stores with an `endpoint` of \
-             their own, which is when it is on by itself",
+            "whether the bucket is named in the path of the URL instead of its host; usual for stores with an \
+             `endpoint` of their own, which is when it is on by itself",
         ),
         Field::optional("prefix", FieldKind::Text, "the folder in the bucket below which files are put"),
         Field::optional("format", FieldKind::Choice { of: Format::NAMES }, "what the files hold").or("jsonl"),
@@ -53,8 +54,8 @@ static MANIFEST: Manifest = Manifest {
         Field::optional(
             "partition_by",
             FieldKind::Choice { of: &["received", "occurred"] },
-            "whose hour names the folder: that of receipt, so that a folder is complete soon after its hour, or that of the \
-             event, so that late events come into old folders",
+            "whose hour names the folder: that of receipt, so that a folder is complete soon after its hour, or that \
+             of the event, so that late events come into old folders",
         )
         .or("received"),
         COLUMNS_FIELD,

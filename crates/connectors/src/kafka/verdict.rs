@@ -4,11 +4,8 @@ use domain::Verdict;
 use domain::connector::RecordRefusal;
 use domain::verdict::FailureReason;
 
-use crate::bus;
+use crate::bus::{self, MESSAGE_CHARS_MAX};
 use crate::common::{in_brackets, on_one_line};
-
-/// Most characters of a broker's message.
-const MESSAGE_CHARS_MAX: usize = 200;
 
 /// No broker let us in.
 pub(super) fn turned_away(code: &str, message: &str) -> Verdict {
@@ -21,9 +18,9 @@ pub(super) fn refused(refusal: &RecordRefusal) -> Verdict {
     let words = on_one_line(&refusal.message, MESSAGE_CHARS_MAX);
     let said = in_brackets((!words.is_empty()).then_some(words));
     match code {
-        "SASL_AUTHENTICATION_FAILED" => {
-            Verdict::unauthorized(format!("the broker refuses the login; check `user`, `password` and `mechanism`{said}"))
-        }
+        "SASL_AUTHENTICATION_FAILED" => Verdict::unauthorized(format!(
+            "the broker refuses the login; check `user`, `password` and `mechanism`{said}"
+        )),
         "UNSUPPORTED_SASL_MECHANISM" | "ILLEGAL_SASL_STATE" => Verdict::misconfigured(format!(
             "the broker does not log anybody in this way; mend the setting `mechanism`, or leave out the login{said}"
         )),
@@ -33,12 +30,12 @@ pub(super) fn refused(refusal: &RecordRefusal) -> Verdict {
         "UNKNOWN_TOPIC_OR_PARTITION" => {
             Verdict::misconfigured(format!("the cluster has no such topic; make it, or mend the setting `topic`{said}"))
         }
-        "INVALID_TOPIC_EXCEPTION" => {
-            Verdict::misconfigured(format!("the cluster takes no such name for a topic; mend the setting `topic`{said}"))
-        }
+        "INVALID_TOPIC_EXCEPTION" => Verdict::misconfigured(format!(
+            "the cluster takes no such name for a topic; mend the setting `topic`{said}"
+        )),
         "ADDRESS_REFUSED" => Verdict::misconfigured(
-            "the cluster announces a broker at an address that may not be dialled; mend its `advertised.listeners`, or have the \
-             operator of this server allow the network"
+            "the cluster announces a broker at an address that may not be dialled; mend its `advertised.listeners`, or \
+             have the operator of this server allow the network"
                 .to_owned(),
         ),
         "UNSUPPORTED_VERSION" | "UNSUPPORTED_FOR_MESSAGE_FORMAT" => {
@@ -51,6 +48,6 @@ pub(super) fn refused(refusal: &RecordRefusal) -> Verdict {
             Verdict::reject(FailureReason::Refused, format!("{code}{said}"))
         }
         // Leaders move, replicas lag, disks fill: brokers get over it.
-        _ => bus::retry(FailureReason::ServerError, &format!("{code}{said}")),
+        _ => bus::retry(FailureReason::ServerError, &on_one_line(&format!("{code}{said}"), MESSAGE_CHARS_MAX)),
     }
 }

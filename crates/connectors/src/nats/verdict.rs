@@ -4,11 +4,8 @@ use domain::Verdict;
 use domain::connector::RecordRefusal;
 use domain::verdict::{FailureReason, PauseReason};
 
-use crate::bus;
+use crate::bus::{self, MESSAGE_CHARS_MAX};
 use crate::common::{in_brackets, on_one_line};
-
-/// Most characters of a server's message.
-const MESSAGE_CHARS_MAX: usize = 200;
 
 /// The server did not let us in.
 pub(super) fn turned_away(code: &str, message: &str) -> Verdict {
@@ -23,7 +20,8 @@ pub(super) fn turned_away(code: &str, message: &str) -> Verdict {
         ),
         "TLS_REQUIRED" => Verdict::misconfigured("the NATS server wants an encrypted connection; set `tls` to `true`"),
         "NO_TLS" => Verdict::misconfigured(
-            "the NATS server offers no encryption; give it a certificate, or set `tls` to `false` for one on your own network",
+            "the NATS server offers no encryption; give it a certificate, or set `tls` to `false` for one on your own \
+             network",
         ),
         "NO_HEADERS" => Verdict::misconfigured("the NATS server knows no headers; update it to 2.2 or later"),
         "BAD_KEY" => Verdict::misconfigured("the seed of the NKey is damaged; copy it again"),
@@ -37,10 +35,12 @@ pub(super) fn refused(refusal: &RecordRefusal) -> Verdict {
     let said = in_brackets((!words.is_empty()).then(|| words.clone()));
     match refusal.code.as_str() {
         "NO_RESPONDERS" => Verdict::misconfigured(
-            "no stream takes the subject of this event; add it to the subjects of a JetStream stream, or mend the setting `subject`",
+            "no stream takes the subject of this event; add it to the subjects of a JetStream stream, or mend the \
+             setting `subject`",
         ),
         "NOT_JETSTREAM" => Verdict::misconfigured(
-            "something answers on the subject of this event that is no stream; bind a JetStream stream to it, or mend `subject`",
+            "something answers on the subject of this event that is no stream; bind a JetStream stream to it, or mend \
+             `subject`",
         ),
         "PERMISSIONS_VIOLATION" => {
             Verdict::unauthorized(format!("the user may not publish there; allow it on the NATS server{said}"))

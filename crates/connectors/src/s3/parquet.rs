@@ -1,8 +1,8 @@
 //! Files of columns: one row group of Parquet, as every warehouse and query engine reads it.
 //!
-//! The columns are written directly, without a table in memory in another format first. Our own have types: times are milliseconds
-//! in UTC, sums and scores are doubles, flags are booleans. What the destination adds is text, because the next event may say
-//! something of another kind: a number as its digits, an object as JSON.
+//! The columns are written directly, without a table in memory in another format first. Our own have types: times are
+//! milliseconds in UTC, sums and scores are doubles, flags are booleans. What the destination adds is text, because the
+//! next event may say something of another kind: a number as its digits, an object as JSON.
 
 use std::sync::Arc;
 

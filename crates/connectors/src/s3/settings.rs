@@ -88,7 +88,8 @@ impl Format {
             Some(other) => Err(SettingsError::new(
                 "format",
                 format!(
-                    "is `{other}`, which this program was built without; use `jsonl`, or build it with `--features {other}`"
+                    "is `{other}`, which this program was built without; use `jsonl`, or build it with `--features \
+                     {other}`"
                 ),
             )),
         }
@@ -149,8 +150,8 @@ fn check_bucket(name: &str) -> Result<(), SettingsError> {
     if is_good {
         return Ok(());
     }
-    let message = "is not the name of a bucket: 3 to 63 small letters, digits, dots and hyphens; leave out `s3://`, and put a \
-                   folder into `prefix`";
+    let message = "is not the name of a bucket: 3 to 63 small letters, digits, dots and hyphens; leave out `s3://`, \
+                   and put a folder into `prefix`";
     Err(SettingsError::new("bucket", message))
 }
 

@@ -1,8 +1,8 @@
 //! Kafka: records for topics, acknowledged by every replica that is in sync.
 //!
-//! A cluster announces where its brokers are, and a producer has to follow: so every announced address is judged by the guard like one
-//! that a tenant has named. The clients there are dial by themselves, and the codecs there are believe any count that a broker
-//! sends; the four requests of a producer are spelled out here instead.
+//! A cluster announces where its brokers are, and a producer has to follow: so every announced address is judged by the
+//! guard like one that a tenant has named. The clients there are dial by themselves, and the codecs there are believe
+//! any count that a broker sends; the four requests of a producer are spelled out here instead.
 
 mod batch;
 mod codec;
@@ -34,8 +34,8 @@ use crate::clock::Clock;
 /// The port of Kafka.
 const PORTS: [u16; 1] = [9_092];
 
-/// Most brokers that one exchange goes to, and at once: a cluster must not send us around the world. The records of further
-/// leaders are tried again, when those of the first are settled.
+/// Most brokers that one exchange goes to, and at once: a cluster must not send us around the world. The records of
+/// further leaders are tried again, when those of the first are settled.
 const LEADERS_MAX: usize = 128;
 const LEADERS_AT_ONCE: usize = 8;
 
@@ -173,8 +173,8 @@ impl KafkaTransport {
         }
     }
 
-    /// Produces records to the broker that leads their partitions. A batch that is too large is cut in halves, until it fits
-    /// or is a single record.
+    /// Produces records to the broker that leads their partitions. A batch that is too large is cut in halves, until it
+    /// fits or is a single record.
     async fn produce(&self, errand: &Errand<'_>, connection: &mut Connection, placed: Vec<Placed>) -> Result<(), End> {
         let mut waiting = vec![placed];
         while let Some(placed) = waiting.pop() {

@@ -7,16 +7,16 @@ use std::time::Duration;
 use domain::DestinationId;
 use tokio::time::Instant;
 
-/// How long a connection may lie idle. Brokers ask whether somebody is still there after some minutes, and nobody answers for an
-/// idle one.
+/// How long a connection may lie idle. Brokers ask whether somebody is still there after some minutes, and nobody
+/// answers for an idle one.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Most idle connections of one lane.
 const IDLE_PER_LANE_MAX: usize = 16;
 /// How often idle connections are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// Idle connections by lane. `P` says where a connection leads and who it is logged in as; one that leads elsewhere is not
-/// given out.
+/// Idle connections by lane. `P` says where a connection leads and who it is logged in as; one that leads elsewhere is
+/// not given out.
 pub(super) struct Kept<P, C>(Mutex<HashMap<DestinationId, Vec<Idle<P, C>>>>);
 
 struct Idle<P, C> {

@@ -1,10 +1,12 @@
 //! NATS: records for `JetStream`, each acknowledged by the server that keeps it.
 //!
-//! The protocol is lines of text, and all that is needed here is to publish and to read the acknowledgements; the well-kept client
-//! dials by itself, resolves names by itself and comes back by itself, none of which the guard could see. A name in the header
-//! `Nats-Msg-Id` lets the server drop what it has already, so a batch may be sent again over a new connection.
+//! The protocol is lines of text, and all that is needed here is to publish and to read the acknowledgements; the
+//! well-kept client dials by itself, resolves names by itself and comes back by itself, none of which the guard could
+//! see. A name in the header `Nats-Msg-Id` lets the server drop what it has already, so a batch may be sent again over
+//! a new connection.
 
 mod connection;
+mod hello;
 mod key;
 mod wire;
 

@@ -1,8 +1,8 @@
 //! Objects: one signed PUT, by the client of Apache Arrow over our own HTTP.
 //!
-//! `object_store` knows how a request to a bucket is made and signed; what it makes is carried by [`HttpTransport`], so that the guard
-//! dials, the deadline holds and nothing is tried twice behind the engine's back. A PUT shows its object to readers when it is
-//! complete, or never.
+//! `object_store` knows how a request to a bucket is made and signed; what it makes is carried by [`HttpTransport`], so
+//! that the guard dials, the deadline holds and nothing is tried twice behind the engine's back. A PUT shows its object
+//! to readers when it is complete, or never.
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -98,6 +98,20 @@ async fn hostile_text_stays_within_its_message() {
 }
 
 #[tokio::test]
+async fn the_first_server_that_answers_is_used() {
+    let Some(nats) = Nats::start() else { return };
+    nats.create_stream("EVENTS", &["events.>"]).unwrap();
+    // One where nobody listens, one that hangs up.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let rude = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let servers =
+        json!([nobody.to_string(), rude.local_addr().unwrap().to_string(), nats.url().replace("nats://", "")]);
+    std::thread::spawn(move || rude.accept().map(drop));
+    let destination = Destination::new("nats", settings(&nats, json!({ "servers": servers })));
+    assert_eq!(destination.verdicts(&[sample("link.clicked", 1)]).await, [Verdict::Delivered]);
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_or_inside_is_no_verdict() {
     let event = [sample("link.clicked", 1)];
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -151,6 +151,7 @@ async fn a_warehouse_reads_files_of_lines() {
     let Some(rows) = warehouse(&aws, ask, "JSONEachRow") else { return };
     assert_eq!(
         rows,
-        "link.clicked\t2026-03-04 14:32:08.000000000\t\\N\t\\N\nlink.conversion\t2026-03-04 14:32:08.000000000\t49.99\tuser_456\n"
+        "link.clicked\t2026-03-04 14:32:08.000000000\t\\N\t\\N\n\
+         link.conversion\t2026-03-04 14:32:08.000000000\t49.99\tuser_456\n"
     );
 }

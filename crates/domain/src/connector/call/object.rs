@@ -14,8 +14,8 @@ pub struct ObjectCall {
     pub key: String,
     pub content_type: &'static str,
     pub body: Bytes,
-    /// Whether the transport compresses the body on its way. The object is then a gzip file, not a text that a client would
-    /// decompress by itself.
+    /// Whether the transport compresses the body on its way. The object is then a gzip file, not a text that a client
+    /// would decompress by itself.
     pub gzip: bool,
 }
 

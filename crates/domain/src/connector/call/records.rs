@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::{Reply, ServerTls, Shown};
 use crate::secret::Secret;
 
-/// Records to hand to a broker, each of which it acknowledges. Where the broker was reached, the body of the reply is a list with
-/// an outcome per record ([`Reply::outcomes`]); where it turned us away, [`Reply::code`] says why and the body is its message.
+/// Records to hand to a broker, each of which it acknowledges. Where the broker was reached, the body of the reply is a
+/// list with an outcome per record ([`Reply::outcomes`]); where it turned us away, [`Reply::code`] says why and the
+/// body is its message.
 #[derive(Debug, Clone)]
 pub struct RecordsCall {
     pub broker: Broker,

@@ -9,7 +9,8 @@ use super::codec::Writer;
 /// The format of the batch.
 const MAGIC: u8 = 2;
 
-/// The records as one batch, created at `now`: brokers keep records by age, so the time of an old event is none of their business.
+/// The records as one batch, created at `now`: brokers keep records by age, so the time of an old event is none of
+/// their business.
 pub(super) fn batch(records: &[&Record], now: Timestamp) -> Bytes {
     let count = i32::try_from(records.len()).unwrap_or(i32::MAX);
     let mut summed = Writer::default();

@@ -5,7 +5,8 @@ use base64::prelude::BASE64_STANDARD;
 use domain::connector::{Sasl, SaslMechanism};
 use ring::{digest, hmac, pbkdf2};
 
-/// How often a broker may ask for the password to be hashed. Usual are 4,096 and 8,192; more would be work for us to do.
+/// How often a broker may ask for the password to be hashed. Usual are 4,096 and 8,192; more would be work for us to
+/// do.
 const ITERATIONS: std::ops::RangeInclusive<u32> = 4_096..=65_536;
 
 /// What is to be said of a broker that makes no sense or lies.

@@ -207,3 +207,41 @@ pub(super) fn error_name(code: i16) -> String {
 
 /// The codes of a batch, or of its only record, that is too large.
 pub(super) const TOO_LARGE: [i16; 2] = [10, 18];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes that often look like the small counts and lengths of a real reply.
+    fn any_reply() -> impl Strategy<Value = Vec<u8>> {
+        let number = prop_oneof![Just(0_u8), Just(0), Just(1), Just(2), any::<u8>()];
+        proptest::collection::vec(number, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_panics_or_takes_long(bytes in any_reply()) {
+            let reader = || Reader(bytes.clone().into());
+            let _ = Metadata::read(&mut reader());
+            let _ = Produce::read(&mut reader());
+            let _ = SaslHandshake::read(&mut reader());
+            let _ = SaslAuthenticate::read(&mut reader());
+        }
+    }
+
+    #[test]
+    fn a_request_is_written_as_the_documentation_has_it() {
+        let mut writer = Writer::default();
+        Metadata(&["a"]).write(&mut writer);
+        assert_eq!(&writer.0[..], [0, 0, 0, 1, 0, 1, b'a', 0]);
+        let mut writer = Writer::default();
+        Produce { timeout_ms: 5, topics: vec![("a", vec![(2, Bytes::from_static(b"xy"))])] }.write(&mut writer);
+        let expect = [
+            &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 5, 0, 0, 0, 1, 0, 1, b'a'][..],
+            &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, b'x', b'y'],
+        ];
+        assert_eq!(&writer.0[..], expect.concat());
+    }
+}

@@ -157,6 +157,13 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn nothing_that_a_server_says_panics(text in "(INFO |MSG |HMSG |-ERR |PING)?[ -~]{0,30}(\r\n)?[ -~\r\n]{0,60}") {
+            let _ = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(ops(text.as_bytes()));
+        }
+    }
+
     #[test]
     fn a_publication_is_one_message_whatever_is_in_its_headers() {
         let record = Record {
