@@ -110,7 +110,14 @@ impl Outlet for Project {
             200..=299 => all(&Verdict::Delivered),
             400 => match body["failed_records"].as_array().filter(|failed| !failed.is_empty()) {
                 Some(failed) => {
+                    let sent = tracking::sent(batch, progress).len();
                     let refused = refused(failed);
+                    if refused.len() < failed.len() || refused.keys().any(|place| *place >= sent) {
+                        // Somebody failed and nobody says who; what is sent again is known by its insert id.
+                        return Step::Split {
+                            alone: Verdict::Reject { reason: FailureReason::Refused, message: text },
+                        };
+                    }
                     tracking::settle(batch, progress, |place| {
                         refused.get(&place).cloned().unwrap_or(Verdict::Delivered)
                     })
