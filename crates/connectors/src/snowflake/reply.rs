@@ -85,7 +85,12 @@ pub(super) fn judge(table: &Table, batch: &Batch<'_>, reply: &Reply) -> Step {
     let name = format!("{}.{}.{}", table.database, table.schema, table.name);
     let all = |verdict: Verdict| Step::settle_all(batch, &verdict);
     match reply.status {
-        200..=299 => table.layout.delivered(batch),
+        // `{"message":"OK"}`
+        200..=299 if reply.json().is_some_and(|body| body["message"].is_string()) => table.layout.delivered(batch),
+        200..=299 => all(Verdict::misconfigured(
+            "what answers in place of the host for rows is not Snowflake; set `ingest_host` right or leave it out, then resume \
+             the destination",
+        )),
         401 => Step::Reauthorize {
             message: format!(
                 "Snowflake refuses the token ({text}); see that the user is alive and has the right public key, then resume \
