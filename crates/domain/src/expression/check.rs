@@ -1,10 +1,12 @@
 //! What a source may contain, decided on its syntax tree before it is compiled.
 //!
 //! The tree is the engine's own, so this check and the compiler cannot disagree about what a source means. It comes
-//! first because the compiler already computes what is constant.
+//! first because the compiler already computes what is constant. Before the tree comes its depth: whatever walks it calls
+//! itself at every level, and a stack that overflows takes the whole process with it.
 
 use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, Stmt, UnaryOpKind};
-use minijinja::machinery::{Span, parse, parse_expr};
+use minijinja::machinery::{Span, Token, parse, parse_expr, tokenize};
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 
 use super::filters::{FILTERS, NUMBER_FILTERS, TESTS};
@@ -15,24 +17,33 @@ pub const ROOTS: [&str; 5] = ["type", "data", "timestamp", "id", "source"];
 
 /// Most `~` and `+` in one source: each may copy everything before it.
 const JOINS_MAX: usize = 16;
+/// Most operators, members, filters and brackets of one expression: each may be a level of its tree.
+const LINKS_MAX: usize = 200;
+/// Most brackets within brackets, and blocks within blocks: the parser goes through all its rules at each.
+const NESTED_MAX: usize = 20;
+/// Most `elif` of one source: each is a level of its tree.
+const BRANCHES_MAX: usize = 50;
 
 /// Checks an expression: no `{{ }}`, no statements.
 pub(super) fn expression(source: &str) -> Result<(), ExpressionError> {
     length(source, SOURCE_BYTES_MAX)?;
+    depth(source, Place::Expression)?;
     let expr = parse_expr(source).map_err(|error| ExpressionError::from_engine(&error))?;
     Check::default().expr(&expr)
 }
 
 /// Whether a source is an expression by its syntax.
 pub(super) fn is_expression(source: &str) -> bool {
-    source.len() <= SOURCE_BYTES_MAX && parse_expr(source).is_ok()
+    let is_small = source.len() <= SOURCE_BYTES_MAX && depth(source, Place::Expression).is_ok();
+    is_small && parse_expr(source).is_ok()
 }
 
 /// Checks a text of at most so many bytes with `{{ }}` and `{% if %}` in it.
 pub(super) fn text(source: &str, bytes_max: usize) -> Result<(), ExpressionError> {
     length(source, bytes_max)?;
-    let tree = parse(source, "template", minijinja::syntax::SyntaxConfig::default())
-        .map_err(|error| ExpressionError::from_engine(&error))?;
+    depth(source, Place::Text)?;
+    let tree =
+        parse(source, "template", SyntaxConfig::default()).map_err(|error| ExpressionError::from_engine(&error))?;
     Check::default().statement(&tree)
 }
 
@@ -41,6 +52,83 @@ fn length(source: &str, bytes_max: usize) -> Result<(), ExpressionError> {
         return Err(ExpressionError::new(format!("the source is longer than {bytes_max} bytes")));
     }
     Ok(())
+}
+
+/// Where a source begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Text,
+    Expression,
+}
+
+/// Bounds the depth of the tree by what could make it deeper, before there is a tree.
+fn depth(source: &str, begins: Place) -> Result<(), ExpressionError> {
+    let mut depth = Depth::default();
+    for token in tokenize(source, begins == Place::Expression, SyntaxConfig::default()) {
+        let (token, span) = token.map_err(|error| ExpressionError::from_engine(&error))?;
+        depth.note(&token);
+        for (count, most, what) in [
+            (depth.links, LINKS_MAX, "operators, members and brackets in one expression"),
+            (depth.brackets, NESTED_MAX, "brackets within each other"),
+            (depth.blocks, NESTED_MAX, "`if` within each other"),
+            (depth.branches, BRANCHES_MAX, "`elif`"),
+        ] {
+            if count > most {
+                return refuse(format!("more than {most} {what}"), span);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How deep a source may be so far.
+#[derive(Default)]
+struct Depth {
+    links: usize,
+    brackets: usize,
+    blocks: usize,
+    branches: usize,
+    /// Whether the last token began a statement: the next one says which.
+    at_statement: bool,
+}
+
+impl Depth {
+    fn note(&mut self, token: &Token<'_>) {
+        let at_statement = std::mem::replace(&mut self.at_statement, matches!(token, Token::BlockStart));
+        match token {
+            Token::VariableStart | Token::BlockStart => (self.links, self.brackets) = (0, 0),
+            Token::Ident("if") if at_statement => self.blocks += 1,
+            Token::Ident("endif") if at_statement => self.blocks = self.blocks.saturating_sub(1),
+            Token::Ident("elif") => self.branches += 1,
+            Token::BracketOpen | Token::ParenOpen | Token::BraceOpen => {
+                self.links += 1;
+                self.brackets += 1;
+            }
+            Token::BracketClose | Token::ParenClose | Token::BraceClose => {
+                self.brackets = self.brackets.saturating_sub(1);
+            }
+            token if is_link(token) => self.links += 1,
+            _ => {}
+        }
+    }
+}
+
+/// Whether a token can put a part of an expression below another one.
+fn is_link(token: &Token<'_>) -> bool {
+    match token {
+        Token::Ident(word) => ["and", "or", "not", "if", "else", "is", "in"].contains(word),
+        Token::TemplateData(_)
+        | Token::VariableEnd
+        | Token::BlockEnd
+        | Token::Str(_)
+        | Token::String(_)
+        | Token::Int(_)
+        | Token::Int128(_)
+        | Token::Float(_)
+        | Token::Comma
+        | Token::Colon => false,
+        _ => true,
+    }
 }
 
 #[derive(Default)]

@@ -122,6 +122,68 @@ fn the_filters_do_what_they_say() {
     renders("{{ data.text_number | float * 100 }} {{ (data.cents | int + 50) * 2 }}", Escape::None, "700.0 26000");
 }
 
+/// Chains of one link: how they begin, what is repeated, how they end.
+const CHAINS: [(&str, &str, &str); 15] = [
+    ("", "-", "1"),
+    ("", "not ", "data"),
+    ("data", ".a", ""),
+    ("data", "[0]", ""),
+    ("data", "|lower", ""),
+    ("1", "-1", ""),
+    ("1", " or 1", ""),
+    ("1", "**1", ""),
+    ("data", " is defined", ""),
+    ("1", " if 1", ""),
+    ("1", " if 1 else 1", ""),
+    ("", "[", "1"),
+    ("", "{1:", "1"),
+    ("data", "[data", ""),
+    ("data", "|default(data", ""),
+];
+
+#[test]
+fn an_expression_that_goes_down_without_end_is_refused_before_anything_goes_down() {
+    for (start, link, end) in CHAINS {
+        let deep = format!("{start}{}{end}", link.repeat((SOURCE_BYTES_MAX - 20) / link.len()));
+        assert!(Filter::compile(&deep).is_err(), "{link}");
+        assert_eq!(Expression::sole_in(&format!("{{{{ {deep} }}}}")), None, "{link}");
+        let page = format!("{{{{ {start}{}{end} }}}}", link.repeat((PAGE_BYTES_MAX - 20) / link.len()));
+        assert!(Template::compile_page(&page, Escape::Html).is_err(), "{link}");
+    }
+    let branches = format!("{{% if 1 %}}{}{{% endif %}}", "{% elif 1 %}".repeat(5_000));
+    assert!(Template::compile_page(&branches, Escape::Html).is_err());
+    let blocks = "{% if 1 %}".repeat(6_000);
+    assert!(Template::compile_page(&blocks, Escape::Html).is_err());
+}
+
+#[test]
+fn the_deepest_that_is_taken_fits_into_a_small_stack() {
+    let compile = || {
+        for (start, link, end) in CHAINS {
+            let taken = (1..=200).rev().find(|&count| {
+                let source = format!("{start}{}{end}", link.repeat(count));
+                Filter::compile(&source).map(|filter| filter.evaluate(&sample())).is_ok()
+            });
+            let is_closed = link.matches(['[', '{', '(']).count() == link.matches([']', '}', ')']).count();
+            let expect = is_closed.then_some(60);
+            assert!(taken >= expect, "{link}: {taken:?}");
+        }
+        let brackets = format!("{}{}", "[".repeat(20), "]".repeat(20));
+        assert!(Filter::compile(&brackets).is_ok());
+        let blocks = format!("{}{}", "{% if 0 %}".repeat(20), "{% endif %}".repeat(20));
+        assert_eq!(Template::compile(&blocks, Escape::None).unwrap().render(&sample()), Ok(String::new()));
+        let branches = format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(50));
+        assert_eq!(Template::compile(&branches, Escape::None).unwrap().render(&sample()), Ok(String::new()));
+    };
+    std::thread::Builder::new().stack_size(1 << 20).spawn(compile).unwrap().join().unwrap();
+}
+
+#[test]
+fn a_long_list_is_not_deep() {
+    let countries = (0..400).map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(",");
+    assert!(Filter::compile(&format!("data.country in [{countries}]")).is_ok());
+}
+
 #[test]
 fn what_could_grow_is_refused_before_it_runs() {
     refused("'a' * 1000000000", "`*` takes numbers only");
