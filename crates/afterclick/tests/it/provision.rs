@@ -36,13 +36,17 @@ fn a_plan_is_shown_and_nothing_is_made_unless_somebody_says_yes() {
 fn what_is_missing_is_made_once() {
     let columns = |text: &str| -> String {
         let names = text.split('`').skip(1).step_by(2).skip(2);
-        names.map(|name| format!("{{\"name\":\"{name}\",\"type\":\"String\"}}\n")).collect()
+        let rows: Vec<_> = names.map(|name| format!("{{\"name\":\"{name}\",\"type\":\"String\"}}")).collect();
+        rows.join("\n")
     };
     let database = Receiver::start().say(&NO_TABLE).say(&NO_TABLE).say(&[""]);
     let server = served(&database);
     server.run(&["destinations", "provision", "warehouse", "--yes"]).ended(0).prints("done").prints("create table");
-    let made = (0..7).map(|_| database.next()).last().unwrap();
-    let statement = String::from_utf8(made.body).unwrap();
+    // Three looks for the plan and three before it is done.
+    for _ in 0..6 {
+        database.next();
+    }
+    let statement = String::from_utf8(database.next().body).unwrap();
 
     let database = database.say(&[VERSION, DATABASE, &columns(&statement)]);
     server.run(&["destinations", "provision", "warehouse", "--yes"]).ended(0).says("nothing to do");

@@ -122,12 +122,7 @@ pub(crate) fn unwanted(live: &LiveDestination, event: &Event, reading: &Reading)
 }
 
 /// Puts into words how one destination stands to the event.
-fn explained(
-    live: &LiveDestination,
-    event: &Event,
-    reading: &Reading,
-    deliveries: Vec<Delivery>,
-) -> Explained {
+fn explained(live: &LiveDestination, event: &Event, reading: &Reading, deliveries: Vec<Delivery>) -> Explained {
     let destination = &live.destination;
     let (outcome, why) = if deliveries.is_empty() {
         unwanted(live, event, reading).unwrap_or_else(|| {
