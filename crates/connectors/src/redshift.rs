@@ -127,6 +127,10 @@ struct Table {
 const HANDED_OVER: u32 = 0;
 const ASKED_FOR: u32 = 1;
 const HANDED_OVER_AGAIN: u32 = 2;
+/// How many replies an exchange has before it is left for later: when it has handed over once, and twice.
+const REPLIES_MAX: [u32; 2] = [4, 8];
+/// The note of what Amazon calls the statement.
+const ID: &str = "id";
 
 impl Outlet for Table {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
@@ -152,7 +156,12 @@ impl Outlet for Table {
         match told {
             Told::Accepted(id) => {
                 progress.stage += 1;
-                sent(batch, self.request("DescribeStatement", &json!({"Id": id}), batch.now))
+                progress.notes.insert(ID.to_owned(), id);
+                self.ask(batch, progress)
+            }
+            // It is asked about a few times at once, which is as long as an easy statement takes.
+            Told::Running(_) if progress.replies < REPLIES_MAX[usize::from(progress.stage > ASKED_FOR)] => {
+                self.ask(batch, progress)
             }
             Told::Finished => self.layout.delivered(batch),
             Told::OneOfThem(alone) => Step::Split { alone },
@@ -160,7 +169,7 @@ impl Outlet for Table {
                 progress.stage = HANDED_OVER_AGAIN;
                 self.prepare(batch, progress)
             }
-            Told::Unlucky(verdict) | Told::All(verdict) => Step::settle_all(batch, &verdict),
+            Told::Running(verdict) | Told::Unlucky(verdict) | Told::All(verdict) => Step::settle_all(batch, &verdict),
         }
     }
 
@@ -184,6 +193,10 @@ impl Table {
     /// `"schema"."table"`.
     fn quoted(&self) -> String {
         format!("{}.{}", in_double_quotes(&self.schema), in_double_quotes(&self.name))
+    }
+
+    fn ask(&self, batch: &Batch<'_>, progress: &Progress) -> Step {
+        sent(batch, self.request("DescribeStatement", &json!({"Id": progress.notes.get(ID)}), batch.now))
     }
 
     fn execute(&self, statement: String, token: Option<String>, now: Timestamp) -> Result<Call, String> {

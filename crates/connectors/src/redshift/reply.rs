@@ -22,6 +22,8 @@ const RATE_WAIT: Duration = Duration::from_secs(5);
 pub(super) enum Told {
     /// It will be executed, under this id.
     Accepted(String),
+    /// It is not at its end; this, if nobody waits for that.
+    Running(Verdict),
     Finished,
     /// Nothing was inserted because of one row; this, if it is this one.
     OneOfThem(Verdict),
@@ -80,7 +82,7 @@ pub(super) fn of_question(table: &Table, reply: &Reply) -> Told {
         Ok(Described { status, error }) if reply.is_success() => match status.as_str() {
             "FINISHED" => Told::Finished,
             "FAILED" | "ABORTED" => of_failure(table, &on_one_line(&error, TEXT_CHARS_MAX)),
-            _ => Told::All(Verdict::Wait {
+            _ => Told::Running(Verdict::Wait {
                 after: RUNNING_WAIT,
                 message: Some("Redshift is still at the statement; it is asked again".to_owned()),
             }),

@@ -113,7 +113,7 @@ fn redshift(simulator: &Simulator<Redshift>) -> Carrier {
 #[tokio::test]
 async fn redshift_executes_a_batch_once_however_often_it_is_asked() {
     let simulator = Redshift::new().start(Faults::none());
-    simulator.vendor(|vendor| vendor.running_polls = 2);
+    simulator.vendor(|vendor| vendor.running_polls = 7);
     let carrier = redshift(&simulator);
     let events = samples();
     let running = carrier.deliver(&events).await;
