@@ -1,5 +1,5 @@
-//! What ad platforms share: nobody is told of who did not agree, people are named by hashes only, and what is too old is left
-//! out before it costs a whole request.
+//! What ad platforms share: nobody is told of who did not agree, people are named by hashes only, and what is too old
+//! is left out before it costs a whole request.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::tracking;
 /// The choices of the setting `consent`.
 pub(crate) const CONSENT: &[&str] = &["required", "assumed"];
 /// Its help.
-pub(crate) const CONSENT_HELP: &str = "whether an event must say that the person agreed (`consent` is true); with `assumed` only a no counts, and that everybody agreed is your responsibility";
+pub(crate) const CONSENT_HELP: &str = "whether an event must say that the person agreed (`consent` is true); with \
+    `assumed` only a no counts, and that everybody agreed is your responsibility";
 
 /// Shortest and longest telephone number with its country, in digits.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
@@ -38,7 +39,8 @@ impl Consent {
             (Some(true), _) | (None, Self::Assumed) => Ok(()),
             (Some(false), _) => Err(Verdict::skip("the person has not agreed to being counted by ad platforms")),
             (None, Self::Required) => Err(Verdict::skip(
-                "the event does not say that the person agreed to being counted by ad platforms; send `consent` with it",
+                "the event does not say that the person agreed to being counted by ad platforms; send `consent` \
+                 with it",
             )),
         }
     }

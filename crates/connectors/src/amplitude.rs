@@ -21,14 +21,7 @@ static MANIFEST: Manifest = Manifest {
     title: "Amplitude",
     summary: "Every event, in batches, with an insert id that makes repetitions harmless for a week.",
     category: Category::Analytics,
-    notes: "Somebody with a `user_id` is told by it. Whoever has none is told by `anonymous_id`, `install_id` or `click_id` as the device, or else \
-            by a salted hash of what the event says about the device; a hash never stands next to a user id, because it \
-            would make one person of everybody behind one address. Words that stand for no id at all, `null` or `unknown` for example, are taken \
-            for none. All of the event's fields become event properties.\n\n\
-            Amplitude refuses a whole request for one bad event and says which; that one is rejected, and the rest is sent again at once. Users or \
-            devices that send too much are tried again after half a minute, the others at once.\n\n\
-            This connector was held against a simulator of the API and its documentation, not against Amplitude's own.\n\n\
-            [HTTP V2 API](https://amplitude.com/docs/apis/analytics/http-v2)",
+    notes: include_str!("amplitude/notes.md"),
     fields: &[
         Field::required("api_key", FieldKind::Secret, "the API key of the project, in Amplitude under its settings"),
         Field::optional("region", FieldKind::Choice { of: &["us", "eu"] }, "where the organisation keeps its data")

@@ -36,7 +36,8 @@ static MANIFEST: Manifest = Manifest {
         Field::optional(
             "anonymous",
             FieldKind::Choice { of: &["skip", "alias"] },
-            "what becomes of events without user and address; with `alias` whoever has an install or click id becomes a user of their own, who counts and costs",
+            "what becomes of events without user and address; with `alias` whoever has an install or click id \
+             becomes a user of their own, who counts and costs",
         )
         .or("skip"),
         Field::optional("alias_label", FieldKind::Text, "the label of those aliases").or("afterclick"),
@@ -53,7 +54,14 @@ static MANIFEST: Manifest = Manifest {
             "properties to add or to put in place of others; one that comes out empty is left out",
         ),
     ],
-    events: &["link.opened", "install.tracked", "deferred_link.claimed", "link.conversion", "referral.*", "ecommerce.*"],
+    events: &[
+        "link.opened",
+        "install.tracked",
+        "deferred_link.claimed",
+        "link.conversion",
+        "referral.*",
+        "ecommerce.*",
+    ],
     batch: BatchLimits { items: 50, items_max: 75, bytes_max: 1 << 20, linger_ms: 2_000, keeps_boundaries: false },
     rate: Some(Rate { per_second: 1_000.0, per_day: None }),
     provisions: false,

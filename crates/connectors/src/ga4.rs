@@ -1,5 +1,5 @@
-//! Google Analytics 4 by its measurement protocol, which answers 204 to everything: what it would drop without a word is
-//! found out here.
+//! Google Analytics 4 by its measurement protocol, which answers 204 to everything: what it would drop without a word
+//! is found out here.
 
 mod names;
 mod params;

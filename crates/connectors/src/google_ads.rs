@@ -1,5 +1,5 @@
-//! Google Ads by its Data Manager API: conversions that can be attributed, of people who agreed. One invalid event fails
-//! the request, and Google says which; the others go out again at once.
+//! Google Ads by its Data Manager API: conversions that can be attributed, of people who agreed. One invalid event
+//! fails the request, and Google says which; the others go out again at once.
 
 mod reply;
 
@@ -24,7 +24,8 @@ pub(crate) struct GoogleAds;
 static MANIFEST: Manifest = Manifest {
     name: "google-ads",
     title: "Google Ads",
-    summary: "Conversions with value and currency, of people who agreed and came through Google or can be matched there.",
+    summary: "Conversions with value and currency, of people who agreed and came through Google or can be matched \
+        there.",
     category: Category::Ads,
     notes: include_str!("google_ads/notes.md"),
     fields: &[
@@ -157,7 +158,8 @@ impl Bulk for Customer {
         let people = people(&fields);
         if clicks.is_empty() && people.is_empty() {
             return Err(Verdict::skip(
-                "nothing in the event ties it to a click on Google or to a person: no `gclid`, `gbraid` or `wbraid`, e-mail address or telephone number",
+                "nothing in the event ties it to a click on Google or to a person: no `gclid`, `gbraid` or \
+                 `wbraid`, e-mail address or telephone number",
             ));
         }
         let transaction = fields.transaction_id.as_deref().filter(|id| id.chars().count() <= TRANSACTION_ID_CHARS_MAX);

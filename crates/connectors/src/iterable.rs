@@ -23,13 +23,7 @@ static MANIFEST: Manifest = Manifest {
     title: "Iterable",
     summary: "Events about users with an id or address, as custom events, in batches and without duplicates.",
     category: Category::Engagement,
-    notes: "A user is told by `user_id`, or else by e-mail address; set `prefer` to `email` in a project that knows its users by address. \
-            Events that name neither are skipped. All of the event's fields become data fields.\n\n\
-            The event's id goes along as `id`, so that a repetition replaces the event in place of doubling it. A bulk request is answered with counts \
-            and with the users and names that were refused; events about those are rejected with that reason. If more failed than was named, each \
-            event is tried for itself.\n\n\
-            This connector was held against a simulator of the API and its documentation, not against Iterable's own.\n\n\
-            [Bulk track events](https://api.iterable.com/api/docs#events_trackBulk)",
+    notes: include_str!("iterable/notes.md"),
     fields: &[
         Field::required("api_key", FieldKind::Secret, "a server-side API key of the project"),
         Field::optional("region", FieldKind::Choice { of: &["us", "eu"] }, "where the project keeps its data").or("us"),

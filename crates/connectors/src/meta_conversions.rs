@@ -1,5 +1,5 @@
-//! Meta's Conversions API: conversions that can be attributed, of people who agreed. One bad event refuses a whole request,
-//! so what is known to be refused never goes in.
+//! Meta's Conversions API: conversions that can be attributed, of people who agreed. One bad event refuses a whole
+//! request, so what is known to be refused never goes in.
 
 mod app;
 mod reply;
@@ -41,7 +41,8 @@ static MANIFEST: Manifest = Manifest {
             FieldKind::Choice {
                 of: &["website", "app", "system_generated", "email", "phone_call", "chat", "physical_store", "other"],
             },
-            "where conversions happen; otherwise `website` if the event has a user agent, and `system_generated` if not",
+            "where conversions happen; otherwise `website` if the event has a user agent, and `system_generated` \
+             if not",
         ),
         Field::optional("app_package", FieldKind::Text, "the bundle ID or package name, for `action_source = \"app\"`"),
         Field::optional(
@@ -158,7 +159,8 @@ impl Bulk for Dataset {
         if name == PURCHASE && !(custom_data.contains_key("value") && custom_data.contains_key("currency")) {
             return Err(Verdict::reject(
                 domain::verdict::FailureReason::Unprocessable,
-                "Meta takes a `Purchase` with value and currency only; send `revenue` and `currency`, or name it otherwise under `names`",
+                "Meta takes a `Purchase` with value and currency only; send `revenue` and `currency`, or name it \
+                 otherwise under `names`",
             ));
         }
         let mut event = json!({

@@ -23,13 +23,7 @@ static MANIFEST: Manifest = Manifest {
     title: "Mixpanel",
     summary: "Every event, in batches, with an insert id that makes repetitions harmless.",
     category: Category::Analytics,
-    notes: "Events go to the import API with `strict=1`, where a refusal names the events at fault: those are rejected, the others were \
-            stored. A user is told by `$user_id`, a device by `$device_id`, which is `anonymous_id`, `install_id`, `click_id` or else a salted hash \
-            of what the event says about the device; a hash never stands next to a user id. Mixpanel tells a repetition by name, \
-            time, person and `$insert_id` together, and all four are the same on every try.\n\n\
-            Log in with a service account (`project_id`, `user`, `secret`) or with the project's `token`.\n\n\
-            This connector was held against a simulator of the API and its documentation, not against Mixpanel's own.\n\n\
-            [Import events](https://developer.mixpanel.com/reference/import-events)",
+    notes: include_str!("mixpanel/notes.md"),
     fields: &[
         Field::optional("project_id", FieldKind::Text, "the number of the project, in Mixpanel under its settings"),
         Field::optional("user", FieldKind::Text, "the user name of a service account"),
@@ -125,7 +119,8 @@ impl Outlet for Project {
                 None => Step::Split { alone: Verdict::Reject { reason: FailureReason::Refused, message: text } },
             },
             401 | 403 => all(&Verdict::unauthorized(format!(
-                "Mixpanel refused the login{}; give `project_id` with `user` and `secret` of a service account of that project, or its `token`, and set `region`",
+                "Mixpanel refused the login{}; give `project_id` with `user` and `secret` of a service account of \
+                 that project, or its `token`, and set `region`",
                 in_brackets(text)
             ))),
             404 | 405 => all(&Verdict::misconfigured(format!(

@@ -1,5 +1,5 @@
-//! What analytics, engagement and ad platforms share: an event becomes one JSON object of a bulk request, some events are
-//! set aside on the way, and the reply speaks about the others by their place in the request.
+//! What analytics, engagement and ad platforms share: an event becomes one JSON object of a bulk request, some events
+//! are set aside on the way, and the reply speaks about the others by their place in the request.
 
 mod aside;
 mod names;
@@ -117,7 +117,8 @@ pub(crate) fn key(settings: &Settings, name: &str) -> Result<String, SettingsErr
     Ok(key.to_owned())
 }
 
-/// The vendor's server without a slash at its end, unless the setting `host` names another one that speaks its language.
+/// The vendor's server without a slash at its end, unless the setting `host` names another one that speaks its
+/// language.
 pub(crate) fn host(settings: &Settings, usual: &str) -> Result<String, SettingsError> {
     let Some(text) = settings.text("host") else { return Ok(usual.to_owned()) };
     let url = crate::common::url::parse(text).map_err(|message| SettingsError::new("host", message))?;

@@ -75,7 +75,8 @@ fn is_about_the_key(body: &Value) -> bool {
 
 fn unauthorized(text: Option<String>) -> Verdict {
     Verdict::unauthorized(format!(
-        "Amplitude refused the API key{}; put the project's API key, not its secret key, into `api_key`, and set `region`",
+        "Amplitude refused the API key{}; put the project's API key, not its secret key, into `api_key`, and set \
+         `region`",
         in_brackets(text)
     ))
 }

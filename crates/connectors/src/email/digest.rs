@@ -10,7 +10,8 @@ use crate::tracking::set_aside;
 /// Largest text, and largest HTML, after which no other event is added, in bytes; mailboxes take a few of these.
 const BYTES_MAX: usize = 1024 * 1024;
 
-/// What a mail about the events of a batch says. An event that makes no mail is set aside; nothing is left if none does.
+/// What a mail about the events of a batch says. An event that makes no mail is set aside; nothing is left if none
+/// does.
 pub(super) fn write(
     templates: &Templates,
     batch: &Batch<'_>,
@@ -51,8 +52,8 @@ impl Content {
         let (Self::Rendered { text, html, .. }, Self::Rendered { text: more_text, html: more_html, .. }) = (self, next)
         else {
             return Err(Verdict::misconfigured(
-                "several events in one mail are written here, not by a template of the provider; give this destination a \
-                 `text` or `html`, or take its digest away",
+                "several events in one mail are written here, not by a template of the provider; give this \
+                 destination a `text` or `html`, or take its digest away",
             ));
         };
         join(text, more_text, "\n\n");

@@ -1,4 +1,5 @@
-//! Postmark: `POST /email` and `/email/withTemplate`. The status says little; the `ErrorCode` in the body says what to do.
+//! Postmark: `POST /email` and `/email/withTemplate`. The status says little; the `ErrorCode` in the body says what to
+//! do.
 
 use std::time::Duration;
 

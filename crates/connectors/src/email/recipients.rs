@@ -1,7 +1,7 @@
 //! Whom a mail goes to: the person whom the event is about, or a fixed list.
 //!
-//! Events of links rarely carry an address. A third way, asking an identity for the address that it is known by, belongs
-//! here as well.
+//! Events of links rarely carry an address. A third way, asking an identity for the address that it is known by,
+//! belongs here as well.
 
 use domain::connector::{Item, SettingsError};
 use domain::expression::{Escape, Template};

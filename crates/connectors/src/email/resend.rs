@@ -109,8 +109,8 @@ impl Provider for Resend {
     }
 }
 
-/// The name of a mail: of this event, to these people, about this. Two destinations of one team may both write to somebody
-/// about the same event, and mean two mails.
+/// The name of a mail: of this event, to these people, about this. Two destinations of one team may both write to
+/// somebody about the same event, and mean two mails.
 fn key(letter: &Letter) -> String {
     let about = match &letter.content {
         Content::Rendered { subject, .. } => subject,

@@ -92,7 +92,8 @@ impl Provider for SendGrid {
                 ),
             },
             401 => Verdict::unauthorized(format!(
-                "SendGrid refused the API key{why}; make one with Mail Send access and put it into `api_key`; for an account in the EU set `region`"
+                "SendGrid refused the API key{why}; make one with Mail Send access and put it into `api_key`; for \
+                 an account in the EU set `region`"
             )),
             403 => wrong_sender(&why),
             400 if field.starts_with("from") => wrong_sender(&why),

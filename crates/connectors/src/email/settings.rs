@@ -47,7 +47,8 @@ pub(super) const FIELDS: &[Field] = &[
     Field::optional(
         "templates",
         FieldKind::Mapping,
-        "templates by campaign: the id of one of the provider's, or an object of `subject`, `text`, `html` or `template`",
+        "templates by campaign: the id of one of the provider's, or an object of `subject`, `text`, `html` or \
+         `template`",
     ),
     Field::optional("choose", FieldKind::Template, "what names the template of an event")
         .or("{{ data.campaign or data.utm_campaign }}"),

@@ -129,7 +129,8 @@ fn refused(reply: &Reply, command: &str, text: &str, is_for_a_team: bool) -> Ver
     let is_about_relaying = text.to_lowercase().contains("relay");
     match (command, reply.status) {
         ("AUTH", _) | (_, 530) => Verdict::unauthorized(format!(
-            "the mail server refused the login{said}; put the right `user` and `password` into the settings, or the right client for its token"
+            "the mail server refused the login{said}; put the right `user` and `password` into the settings, or \
+             the right client for its token"
         )),
         ("CONNECT" | "EHLO" | "STARTTLS", _) => Verdict::misconfigured(format!(
             "the mail server refused to talk to this machine{said}; ask its operator to let it in, or use another one"

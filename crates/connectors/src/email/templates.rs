@@ -61,7 +61,8 @@ impl Templates {
         let has_default = ["text", "html", "template"].iter().any(|name| settings.0.contains_key(*name));
         let otherwise = has_default.then(|| Body::read("template", "", &settings.0, subject, own)).transpose()?;
         if named.is_empty() && otherwise.is_none() {
-            let message = "is missing; say what the mail is: `subject` with `text` or `html`, a `template` of the provider, or `templates` by campaign";
+            let message = "is missing; say what the mail is: `subject` with `text` or `html`, a `template` of the \
+                provider, or `templates` by campaign";
             return Err(SettingsError::new("template", message));
         }
         let none = Map::new();

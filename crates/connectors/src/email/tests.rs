@@ -279,7 +279,8 @@ fn the_look_alikes_of_the_providers_take_every_kind_of_mail() {
         let mut book = vendors::Book::default();
         let settings = settings(Some(case), &json!({"to": null, "api_url": null, "region": null}));
         let outlet = open(&Email, &settings);
-        let data = json!({"email": "Ada@example.org", "campaign": "a\r\nBcc: x@example.net", "route_params": {"id": 1}, "user_id": "u"});
+        let campaign = "a\r\nBcc: x@example.net";
+        let data = json!({"email": "Ada@example.org", "campaign": campaign, "route_params": {"id": 1}, "user_id": "u"});
         let verdicts = crate::tracking::trial::deliver(&*outlet, &[about(&data)], &mut vendor, &mut book);
         assert_eq!(verdicts, [Verdict::Delivered], "{case}: {book:#?}");
         assert_eq!((book.stored_keys(), book.flagged.len()), (vec!["ada@example.org"], 0), "{case}");

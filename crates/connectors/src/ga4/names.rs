@@ -75,7 +75,8 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
             && (!is_name(name) || RESERVED.contains(&name))
         {
             let message = format!(
-                "gives `{event_type}` the name `{name}`, which Google Analytics drops; use at most {NAME_CHARS_MAX} letters, digits and underscores, and none of its own names"
+                "gives `{event_type}` the name `{name}`, which Google Analytics drops; use at most \
+                 {NAME_CHARS_MAX} letters, digits and underscores, and none of its own names"
             );
             return Err(SettingsError::new("names", message));
         }

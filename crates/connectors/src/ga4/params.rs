@@ -1,5 +1,5 @@
-//! The parameters of an event: those that Google reports by name, and nothing that tells who somebody is, because Google
-//! forbids addresses and names and deletes whole properties over them.
+//! The parameters of an event: those that Google reports by name, and nothing that tells who somebody is, because
+//! Google forbids addresses and names and deletes whole properties over them.
 
 use domain::Settings;
 use domain::connector::{Item, SettingsError};
@@ -25,7 +25,8 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
         None => Ok(()),
         Some(name) => {
             let message = format!(
-                "holds `{name}`, which Google Analytics drops; use at most 40 letters, digits and underscores, and none of its own prefixes"
+                "holds `{name}`, which Google Analytics drops; use at most 40 letters, digits and underscores, and \
+                 none of its own prefixes"
             );
             Err(SettingsError::new("params", message))
         }

@@ -38,7 +38,8 @@ pub(super) fn judge(reply: &Reply) -> Judgement {
             let violations = violations(error);
             if let Some((field, description)) = violations.iter().find(|(field, _)| is_about_settings(field)) {
                 return All(Verdict::misconfigured(format!(
-                    "Google refused the account or conversion action (`{field}`: {description}); mend `customer_id`, `login_customer_id` or `conversion_action`"
+                    "Google refused the account or conversion action (`{field}`: {description}); mend \
+                     `customer_id`, `login_customer_id` or `conversion_action`"
                 )));
             }
             let named: BTreeMap<_, _> =
@@ -50,10 +51,12 @@ pub(super) fn judge(reply: &Reply) -> Judgement {
             Named(named)
         }
         401 => NewToken(format!(
-            "Google refuses the service account{why}; put the key file of one that is alive into `service_account`, then resume the destination"
+            "Google refuses the service account{why}; put the key file of one that is alive into \
+             `service_account`, then resume the destination"
         )),
         403 => All(Verdict::unauthorized(format!(
-            "the service account may not send conversions{why}; switch the Data Manager API on in its project and make it a user of the Google Ads account"
+            "the service account may not send conversions{why}; switch the Data Manager API on in its project and \
+             make it a user of the Google Ads account"
         ))),
         404 | 405 => All(Verdict::misconfigured(format!(
             "Google does not know the account or the conversion action{why}; mend `customer_id` or `conversion_action`"

@@ -34,10 +34,12 @@ pub(super) fn judge(reply: &Reply) -> Judgement {
         // Too many calls: of the app, of the user, of the page, of the dataset.
         (_, 4 | 17 | 32 | 341 | 613 | 80_000..=80_014, _) | (429, ..) => All(crate::common::wait(reply, RATE_WAIT)),
         (_, 190 | 102 | 463 | 467, _) | (401, ..) => All(Verdict::unauthorized(format!(
-            "Meta refused the access token{why}; make a new one for this dataset in the Events Manager and put it into `access_token`"
+            "Meta refused the access token{why}; make a new one for this dataset in the Events Manager and put it \
+             into `access_token`"
         ))),
         (_, 10 | 200..=299, _) | (403, ..) => All(Verdict::unauthorized(format!(
-            "the access token may not send events{why}; make one for this dataset in the Events Manager and put it into `access_token`"
+            "the access token may not send events{why}; make one for this dataset in the Events Manager and put it \
+             into `access_token`"
         ))),
         (_, 100, Some(33)) | (404 | 405, 0, _) | (_, 803 | 2_500, _) => All(Verdict::misconfigured(format!(
             "Meta does not know the dataset, or the token may not see it{why}; mend `dataset_id` or `access_token`"

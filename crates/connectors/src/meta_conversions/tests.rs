@@ -61,7 +61,8 @@ fn nobody_is_told_of_without_consent_and_nothing_without_a_click_or_a_person() {
 #[test]
 fn people_leave_the_house_as_hashes_only() {
     let data = json!({
-        "email": " John_Smith@Gmail.com ", "phone": "+1 (650) 555-1212", "user_id": "u1", "name": "John Smith", "consent": true,
+        "email": " John_Smith@Gmail.com ", "phone": "+1 (650) 555-1212", "user_id": "u1", "name": "John Smith",
+        "consent": true,
     });
     let event = sent(&data);
     assert_eq!(event["user_data"]["em"], json!(["62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"]));

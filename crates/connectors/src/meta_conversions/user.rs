@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::ads;
 use crate::tracking;
 
-/// The user data of a conversion. One that nothing ties to a click or a person is skipped: an address and a browser alone
-/// attribute nothing.
+/// The user data of a conversion. One that nothing ties to a click or a person is skipped: an address and a browser
+/// alone attribute nothing.
 pub(super) fn data(item: &Item<'_>, fields: &Fields<'_>, at: Timestamp) -> Result<Map<String, Value>, Verdict> {
     let cookie = |cookie: &Option<std::borrow::Cow<'_, str>>| {
         cookie.as_deref().filter(|text| text.starts_with("fb.") && ads::is_click_id(text)).map(Value::from)
@@ -26,7 +26,8 @@ pub(super) fn data(item: &Item<'_>, fields: &Fields<'_>, at: Timestamp) -> Resul
     let mut user: Map<_, _> = keys.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     if user.is_empty() {
         return Err(Verdict::skip(
-            "nothing in the event ties it to a click on Meta or to a person: no `fbclid`, e-mail address, telephone number or user id",
+            "nothing in the event ties it to a click on Meta or to a person: no `fbclid`, e-mail address, \
+             telephone number or user id",
         ));
     }
     for (name, value) in [("client_ip_address", &fields.ip), ("client_user_agent", &fields.user_agent)] {

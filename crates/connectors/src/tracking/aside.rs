@@ -17,8 +17,8 @@ pub(crate) fn sent(batch: &Batch<'_>, progress: &Progress) -> Vec<usize> {
     (0..batch.items.len()).filter(|&index| !progress.notes.contains_key(&key(index))).collect()
 }
 
-/// A verdict for every event: for the one at each place of the request what `of_place` says, and for those that were set
-/// aside what was decided then.
+/// A verdict for every event: for the one at each place of the request what `of_place` says, and for those that were
+/// set aside what was decided then.
 pub(crate) fn settle(batch: &Batch<'_>, progress: &Progress, of_place: impl Fn(usize) -> Verdict) -> Step {
     let mut place = 0;
     let verdict = |index: usize| {

@@ -55,7 +55,8 @@ impl Pseudonyms {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, salt.as_bytes())))
     }
 
-    /// An id of a device or person that is not signed in: a real one if the event has one, or else made of what it says.
+    /// An id of a device or person that is not signed in: a real one if the event has one, or else made of what it
+    /// says.
     pub(crate) fn device(&self, item: &Item<'_>, fields: &Fields<'_>) -> String {
         real_device(fields).unwrap_or_else(|| self.guessed(item, fields))
     }

@@ -1,11 +1,12 @@
 //! Mail: one message, handed to an SMTP server under one deadline.
 //!
 //! The dialogue is lettre's; the connection under it is dialled by the guard, and TLS is that of every other transport.
-//! A connection over which a message was taken is kept for the next one of its lane; one that has heard a refusal is not.
+//! A connection over which a message was taken is kept for the next one of its lane; one that has heard a refusal is
+//! not.
 //!
 //! A reply of the server, whatever its code, comes back as a [`Reply`] with the header `command`, which names what it
-//! answers: `CONNECT`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`, `DATA` or `MESSAGE`. What the server lacks for this mail is told
-//! in the same way, with the status 0 and a [`Reply::code`]: [`NO_STARTTLS`], [`NO_LOGIN`], [`NO_UTF8`].
+//! answers: `CONNECT`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`, `DATA` or `MESSAGE`. What the server lacks for this
+//! mail is told in the same way, with the status 0 and a [`Reply::code`]: [`NO_STARTTLS`], [`NO_LOGIN`], [`NO_UTF8`].
 
 mod envelope;
 mod line;
@@ -264,8 +265,8 @@ impl<E: Into<TransportError>> From<E> for End {
     }
 }
 
-/// Logs in with a token. It is not left to the library, which takes no refusal: a server says in a challenge why it refuses,
-/// and its `535` comes only after an answer to that.
+/// Logs in with a token. It is not left to the library, which takes no refusal: a server says in a challenge why it
+/// refuses, and its `535` comes only after an answer to that.
 async fn with_token(connection: &mut AsyncSmtpConnection, user: &str, token: &Secret) -> Result<Response, smtp::Error> {
     let proof = STANDARD.encode(format!("user={user}\x01auth=Bearer {}\x01\x01", token.expose()));
     let response = connection.command(format!("AUTH XOAUTH2 {proof}\r\n")).await?;

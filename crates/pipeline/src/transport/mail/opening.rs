@@ -1,7 +1,7 @@
 //! The plain-text part of a connection that is to be encrypted: greeting, hello, `STARTTLS`, and not a byte more.
 //!
-//! It is not left to the library because whatever a server, or somebody on the way to it, says after its `220` and before
-//! the handshake must not count as said under encryption; here such a connection is given up.
+//! It is not left to the library because whatever a server, or somebody on the way to it, says after its `220` and
+//! before the handshake must not count as said under encryption; here such a connection is given up.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
