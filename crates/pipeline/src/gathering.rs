@@ -286,3 +286,76 @@ impl Gathering {
 fn is_short(lease_until: Instant, now: Instant) -> bool {
     lease_until.saturating_duration_since(now) < LEASE_LEFT_MIN
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::specimen::owned;
+
+    const LIMITS: BatchLimits =
+        BatchLimits { items: 5, items_max: 100, bytes_max: 1_000, linger_ms: 2_000, keeps_boundaries: false };
+    const LEASE: Duration = Duration::from_secs(90);
+
+    /// The numbers of the events of a batch.
+    fn numbers(pack: &Pack) -> Vec<u128> {
+        let number = |owned: &Owned| u128::from_be_bytes(owned.event.id.to_bytes()) & u128::from(u64::MAX);
+        pack.items.iter().map(number).collect()
+    }
+
+    #[test]
+    fn halves_go_first_and_each_as_it_is() {
+        let now = Instant::now();
+        let mut gathering = Gathering::default();
+        gathering.lay((0..7).map(|number| owned(number, 10)).collect(), now + LEASE, None, now);
+        let whole = gathering.next(&LIMITS, true, now, &mut Vec::new()).unwrap();
+        gathering.put_first(whole.halves().into_iter());
+        let mut next = || gathering.next(&LIMITS, true, now, &mut Vec::new()).map(|pack| numbers(&pack));
+        assert_eq!((next(), next(), next()), (Some(vec![0, 1, 2]), Some(vec![3, 4]), None));
+    }
+
+    #[test]
+    fn a_half_that_is_given_back_keeps_later_batches_small_until_one_is_taken() {
+        let now = Instant::now();
+        let mut gathering = Gathering::default();
+        gathering.lay((0..5).map(|number| owned(number, 10)).collect(), now + LEASE, None, now);
+        let whole = gathering.next(&LIMITS, true, now, &mut Vec::new()).unwrap();
+        gathering.put_first(whole.halves().into_iter());
+        let (later, mut short) = (now + LEASE, Vec::new());
+        assert!(gathering.next(&LIMITS, true, later, &mut short).is_none());
+        assert_eq!(short.len(), 5);
+        gathering.lay((0..15).map(|number| owned(number, 10)).collect(), later + LEASE, None, later);
+        let mut sizes = Vec::new();
+        while let Some(pack) = gathering.next(&LIMITS, true, later, &mut short) {
+            sizes.push(pack.items.len());
+            gathering.widen();
+        }
+        assert_eq!(sizes, [2, 4, 5]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn everything_that_is_laid_comes_out_once_in_order_and_within_the_limits(
+            steps in proptest::collection::vec((proptest::collection::vec(0_usize..1_500, 0..12), 0_u64..3_000), 1..40),
+        ) {
+            let (mut gathering, mut now) = (Gathering::default(), Instant::now());
+            let (mut laid, mut taken, mut oldest) = (0_u128, Vec::new(), std::collections::VecDeque::new());
+            for (bodies, wait_ms) in steps {
+                let work: Vec<Owned> = bodies.iter().map(|bytes| { laid += 1; owned(laid, *bytes) }).collect();
+                oldest.extend(work.iter().map(|_| now));
+                gathering.lay(work, now + LEASE + Duration::from_secs(1_000), None, now);
+                now += Duration::from_millis(wait_ms);
+                while let Some(pack) = gathering.next(&LIMITS, true, now, &mut Vec::new()) {
+                    let bytes: usize = pack.items.iter().map(|owned| owned.event.body.len()).sum();
+                    proptest::prop_assert!(pack.items.len() <= LIMITS.items);
+                    proptest::prop_assert!(bytes <= LIMITS.bytes_max || pack.items.len() == 1);
+                    oldest.drain(..pack.items.len());
+                    taken.extend(numbers(&pack));
+                }
+                let waits = oldest.front().map_or(Duration::ZERO, |since| now - *since);
+                proptest::prop_assert!(waits < LIMITS.linger(), "{waits:?}");
+            }
+            taken.extend(gathering.clear().iter().map(|(id, _)| u128::from_be_bytes(id.event.to_bytes()) & u128::from(u64::MAX)));
+            proptest::prop_assert_eq!(taken, (1..=laid).collect::<Vec<_>>());
+        }
+    }
+}

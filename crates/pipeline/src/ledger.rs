@@ -150,38 +150,19 @@ impl Sent {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use domain::delivery::{Class, Standing};
-    use domain::event::{DedupeKey, Event, TimeMark};
-    use domain::{AppspaceId, DestinationId, ReplayId, SourceId};
-    use storage::Fence;
+    use domain::ReplayId;
+    use domain::delivery::Standing;
 
     use super::*;
-
-    const NOW: Timestamp = Timestamp::from_secs(1_772_634_728);
+    use crate::specimen::{self, NOW};
 
     fn owned(ordinal: u16, attempts: u32, spent: u32, is_replay: bool) -> Owned {
-        let (id, appspace) = (EventId::mint(NOW, 1), AppspaceId::mint(NOW, 1));
-        let event = Event {
-            id,
-            appspace,
-            source: SourceId::API,
-            event_type: "install.tracked".parse().unwrap(),
-            occurred_at: NOW,
-            received_at: NOW,
-            time_mark: TimeMark::Sender,
-            dedupe_key: DedupeKey::of_body(SourceId::API, appspace, b"{}"),
-            body: b"{}".as_slice().into(),
-        };
+        let owned = specimen::owned(1, 2);
         Owned {
-            id: DeliveryId { event: id, ordinal },
-            destination: DestinationId::mint(NOW, 1),
-            fence: Fence(1),
-            event: Arc::new(event),
-            standing: Standing { attempts, spent, ..Standing::new(Class::Fresh, NOW) },
-            created_at: NOW,
+            id: DeliveryId { ordinal, ..owned.id },
+            standing: Standing { attempts, spent, ..owned.standing },
             replay: is_replay.then(|| ReplayId::mint(NOW, 1)),
+            ..owned
         }
     }
 

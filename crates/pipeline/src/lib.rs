@@ -35,6 +35,8 @@ pub mod replay;
 pub mod route;
 pub mod scrub;
 mod seals;
+#[cfg(test)]
+mod specimen;
 mod tokens;
 pub mod transport;
 pub mod upkeep;

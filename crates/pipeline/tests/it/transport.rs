@@ -198,6 +198,22 @@ async fn a_connection_that_breaks_is_a_broken_answer() {
 }
 
 #[tokio::test]
+async fn only_a_request_that_was_handed_to_a_connection_may_have_arrived() {
+    let arrived = async |url: &str| post(&open(), url, SHORT).await.unwrap_err().may_have_arrived;
+    for habit in [Habit::IsSilent, Habit::Resets, answer("220 mail.example.com ESMTP\n")] {
+        let animal = Animal::new(habit.clone()).await;
+        assert!(arrived(&animal.url()).await, "{habit:?}");
+    }
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for url in [&format!("http://{closed}/")[..], "http://169.254.169.254/", "http://name.invalid/", "nonsense"] {
+        assert!(!arrived(url).await, "{url}");
+    }
+    // A handshake that does not end is no request.
+    let animal = Animal::new(Habit::IsSilent).await;
+    assert!(!arrived(&animal.url().replace("http:", "https:")).await);
+}
+
+#[tokio::test]
 async fn a_switch_of_protocols_is_not_followed() {
     let switching = answer("HTTP/1.1 101 Switching Protocols\nconnection: upgrade\nupgrade: x\n\n");
     let done = check(switching, SHORT).await;
