@@ -213,7 +213,7 @@ fn check(store: &Arc<dyn Store>, world: &World, seed: u64) {
             let about = format!("seed {seed}, {kind:?}, {token}: {standing:?}, taken {times} times");
             match (kind, fate(token)) {
                 (Kind::Once, _) if standing.reason == Some(FailureReason::UnknownOutcome) => {
-                    assert!(times <= 1, "{about}")
+                    assert!(times <= 1, "{about}");
                 }
                 // What is refused alone is dead, also where an item could have been skipped.
                 (Kind::Sealed | Kind::Once, State::Skipped) => assert_eq!(standing.state, State::Dead, "{about}"),
