@@ -6,6 +6,7 @@
 //! the promise that nothing panics.
 
 mod events;
+mod hostile;
 
 use std::collections::BTreeMap;
 
