@@ -94,7 +94,7 @@ impl Scrubber {
         scrubber
     }
 
-    /// A text without the secrets, and without the beginning of one where the text was cut off.
+    /// A text without the secrets, and without the beginning of one where the text was cut off or most of it is there.
     pub fn text(&self, text: &str) -> String {
         let mut scrubbed = text.to_owned();
         for needle in &self.needles {
@@ -230,7 +230,8 @@ impl Needle {
         let same = text[from..].bytes().zip(self.text.bytes()).take_while(|(a, b)| a == b).count();
         let end = text.floor_char_boundary(from + same);
         let is_cut_off = || text[end..].is_empty() || text[end..].starts_with(ELLIPSIS);
-        if same < self.text.len() && !is_cut_off() {
+        let is_nearly_all = same * 4 >= self.text.len() * 3;
+        if !is_nearly_all && !is_cut_off() {
             return None;
         }
         match self.shape {
@@ -384,6 +385,7 @@ mod tests {
         check("no such key: hidden-undecl", "no such key: ••••");
         check("no such key: hidden-undecl…; make a new one", "no such key: ••••…; make a new one");
         check("hidden-undecided", "hidden-undecided");
+        check(r#"{"key": "hidden-undeclare"}"#, r#"{"key": "••••"}"#);
         let login = BASE64_STANDARD.encode(format!("user:{PASSWORD}"));
         check(&format!("you sent Basic {}…", &login[..20]), "you sent Basic ••••…");
     }
