@@ -215,21 +215,25 @@ impl From<StoreError> for Problem {
 
 impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
-        let code = match error {
+        let (code, member) = match error {
             RegistryError::Store(error) => return error.into(),
             RegistryError::Settings(error) => return Self::setting(&error.field, &error.message),
-            RegistryError::UnknownKind(..) => "kind_unknown",
-            RegistryError::UnknownConnector(..) => "connector_unknown",
-            RegistryError::SecretCount => "secret_count",
-            RegistryError::Secret(_) => "secret_invalid",
-            RegistryError::Filter(_) => "filter_invalid",
-            RegistryError::Concurrency => "concurrency_invalid",
-            RegistryError::Rate => "rate_invalid",
-            RegistryError::Batch(_) => "batch_invalid",
-            RegistryError::Volume(_) => "volume_invalid",
-            RegistryError::TooMany(..) => "limit_reached",
+            RegistryError::UnknownKind(..) => ("kind_unknown", Some("kind")),
+            RegistryError::UnknownConnector(..) => ("connector_unknown", Some("connector")),
+            RegistryError::SecretCount => ("secret_count", Some("secrets")),
+            RegistryError::Secret(_) => ("secret_invalid", Some("secrets")),
+            RegistryError::Filter(_) => ("filter_invalid", Some("when")),
+            RegistryError::Concurrency => ("concurrency_invalid", Some("concurrency")),
+            RegistryError::Rate => ("rate_invalid", Some("rate")),
+            RegistryError::Batch(_) => ("batch_invalid", Some("batch")),
+            RegistryError::Volume(_) => ("volume_invalid", Some("volume")),
+            RegistryError::TooMany(..) => ("limit_reached", None),
         };
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string())
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string());
+        match member {
+            Some(member) => problem.at(member),
+            None => problem,
+        }
     }
 }
 
