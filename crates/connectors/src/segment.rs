@@ -21,9 +21,9 @@ use domain::{Settings, Verdict};
 use self::context::Context;
 use self::identity::Identity;
 use self::message::{Envelope, MESSAGES_MAX, Traits};
-use self::names::Names;
 use self::reply::Judgement;
 use crate::common::{USER_AGENT, url};
+use crate::tracking::{NAMES_HELP, Names};
 
 /// Speaks to Segment.
 pub(crate) struct Segment;
@@ -83,7 +83,7 @@ the ingest URL, and choose `auth = \"x-write-key\"` with `keyId:secret` as the k
         Field::optional(
             "names",
             FieldKind::Mapping,
-            "names of events by type, like `\"link.opened\" = \"Deep Link Opened\"`; `*` names those that have no name",
+            NAMES_HELP,
         ),
         Field::optional(
             "properties",
@@ -143,7 +143,7 @@ impl Connector for Segment {
             auth: Auth::read(settings),
             identity: Identity::read(write_key, settings)?,
             write_key: write_key.to_owned(),
-            names: Names::read(settings)?,
+            names: Names::with_table(settings, names::TABLE)?,
             properties,
             identifies: settings.0.get("identify").and_then(serde_json::Value::as_bool).unwrap_or_default(),
         }))
@@ -218,7 +218,7 @@ impl Source {
     fn write(&self, item: &Item<'_>, envelope: &mut Envelope) -> Result<(), Refusal> {
         message::check_time(item)?;
         let fields = item.fields();
-        let name = self.names.of(item)?;
+        let name = names::of(&self.names, item)?;
         let properties = properties::properties(item, &self.properties)?;
         let who = self.identity.of(item, &fields);
         let ids = self.identity.message_ids(item);

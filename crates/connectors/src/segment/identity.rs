@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use domain::Settings;
 use domain::connector::{Item, SettingsError};
 use domain::fields::Fields;
-use ring::{digest, hmac};
+use ring::digest;
 use serde_json::Value;
+
+use crate::tracking::Pseudonyms;
 
 /// Longest prefix of a message id, in characters: with the event's id and a suffix it stays below Segment's 100.
 const PREFIX_CHARS_MAX: usize = 64;
@@ -15,7 +17,7 @@ const HASH_DIGITS: usize = 32;
 
 /// How people and messages are named.
 pub(super) struct Identity {
-    salt: hmac::Key,
+    pseudonyms: Pseudonyms,
     is_plain: bool,
     prefix: String,
 }
@@ -34,12 +36,8 @@ pub(super) struct MessageIds {
 
 impl Identity {
     pub(super) fn read(write_key: &str, settings: &Settings) -> Result<Self, SettingsError> {
-        let salt = settings.text("anonymous_salt").unwrap_or(write_key);
-        if salt.is_empty() {
-            return Err(SettingsError::new("anonymous_salt", "is empty; leave it out or give a long random text"));
-        }
         Ok(Self {
-            salt: hmac::Key::new(hmac::HMAC_SHA256, salt.as_bytes()),
+            pseudonyms: Pseudonyms::salted_by(settings, "anonymous_salt", write_key)?,
             is_plain: settings.text("anonymous_id") == Some("plain"),
             prefix: prefix(write_key, settings)?,
         })
@@ -64,30 +62,7 @@ impl Identity {
     }
 
     fn guessed(&self, item: &Item<'_>, fields: &Fields<'_>) -> String {
-        if let Some(email) = fields.email.as_deref() {
-            return self.salted(&["email", email.trim().to_lowercase().as_str()]);
-        }
-        if self.is_plain {
-            return plain(item.data());
-        }
-        match fields.ip.as_deref() {
-            Some(ip) => {
-                let platform = fields.platform.as_deref().unwrap_or_default();
-                let device_type = fields.device_type.as_deref().unwrap_or_default();
-                self.salted(&["device", ip, platform, device_type])
-            }
-            // Without an address the rest is shared by half of mankind: better nobody's than everybody's.
-            None => self.salted(&["event", item.event.id.to_string().as_str()]),
-        }
-    }
-
-    fn salted(&self, parts: &[&str]) -> String {
-        let mut context = hmac::Context::with_key(&self.salt);
-        for part in parts {
-            context.update(part.as_bytes());
-            context.update(b"\0");
-        }
-        hexadecimal(context.sign().as_ref(), HASH_DIGITS)
+        if self.is_plain && fields.email.is_none() { plain(item.data()) } else { self.pseudonyms.guessed(item, fields) }
     }
 }
 
@@ -96,7 +71,7 @@ impl Identity {
 fn prefix(write_key: &str, settings: &Settings) -> Result<String, SettingsError> {
     let Some(prefix) = settings.text("message_id_prefix") else {
         let key = digest::digest(&digest::SHA256, write_key.as_bytes());
-        return Ok(format!("ac-{}-", hexadecimal(key.as_ref(), 12)));
+        return Ok(format!("ac-{}-", hex::encode(&key.as_ref()[..6])));
     };
     if prefix.chars().count() > PREFIX_CHARS_MAX || prefix.chars().any(char::is_control) {
         let message = format!("is longer than {PREFIX_CHARS_MAX} characters or holds a control character");
@@ -113,15 +88,5 @@ fn plain(data: &Value) -> String {
         Some(other) => other.to_string().into(),
     };
     let seed = format!("{}-{}-{}", text("ip"), text("platform"), text("device_type"));
-    hexadecimal(digest::digest(&digest::SHA256, seed.as_bytes()).as_ref(), HASH_DIGITS)
-}
-
-fn hexadecimal(bytes: &[u8], digits: usize) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(digits);
-    for byte in &bytes[..digits / 2] {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hex::encode(&digest::digest(&digest::SHA256, seed.as_bytes()).as_ref()[..HASH_DIGITS / 2])
 }

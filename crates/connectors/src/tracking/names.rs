@@ -55,7 +55,7 @@ impl Names {
     }
 
     /// The name that the destination or the table has for an event; an alias is the same event.
-    pub(crate) fn known(&self, item: &Item<'_>) -> Result<Option<Cow<'static, str>>, Verdict> {
+    pub(crate) fn known(&self, item: &Item<'_>) -> Result<Option<Cow<'static, str>>, Nameless> {
         let event_type = item.event.event_type.as_str();
         let alias = catalogue::alias(event_type);
         let own = |name: &str| self.own.iter().find(|(key, _)| key == name).map(|(_, template)| template);
@@ -70,18 +70,27 @@ impl Names {
     }
 
     /// The same, or else the title of the catalogue, or else the type.
-    pub(crate) fn of<'i>(&self, item: &Item<'i>) -> Result<Cow<'i, str>, Verdict> {
+    pub(crate) fn of<'i>(&self, item: &Item<'i>) -> Result<Cow<'i, str>, Nameless> {
         let event_type = item.event.event_type.as_str();
         let otherwise = || catalogue::find(event_type).map_or(event_type, |kind| kind.title);
         Ok(self.known(item)?.unwrap_or_else(|| otherwise().into()))
     }
 }
 
-fn rendered(template: &Template, item: &Item<'_>) -> Result<Cow<'static, str>, Verdict> {
-    let failed = |what: String| Verdict::reject(FailureReason::TemplateError, format!("setting `names` {what}"));
-    let name = template.render(item.value()).map_err(|error| failed(format!("fails on this event: {error}")))?;
+/// Why an event has no name, for a person.
+#[derive(Debug)]
+pub(crate) struct Nameless(pub(crate) String);
+
+impl From<Nameless> for Verdict {
+    fn from(nameless: Nameless) -> Self {
+        Self::reject(FailureReason::TemplateError, nameless.0)
+    }
+}
+
+fn rendered(template: &Template, item: &Item<'_>) -> Result<Cow<'static, str>, Nameless> {
+    let name = template.render(item.value()).map_err(|error| Nameless(format!("setting `names`: {error}")))?;
     if name.trim().is_empty() {
-        return Err(failed("gives this event no name".to_owned()));
+        return Err(Nameless("setting `names` gives this event no name".to_owned()));
     }
     Ok(name.into())
 }

@@ -48,9 +48,14 @@ pub(crate) struct Pseudonyms(hmac::Key);
 impl Pseudonyms {
     /// Salted with the setting `salt`, or else with the destination's key, which nobody else has.
     pub(crate) fn read(settings: &Settings, key: &str) -> Result<Self, SettingsError> {
-        let salt = settings.text("salt").unwrap_or(key);
+        Self::salted_by(settings, "salt", key)
+    }
+
+    /// The same with another name for that setting.
+    pub(crate) fn salted_by(settings: &Settings, setting: &str, key: &str) -> Result<Self, SettingsError> {
+        let salt = settings.text(setting).unwrap_or(key);
         if salt.is_empty() {
-            return Err(SettingsError::new("salt", "is empty; leave it out or give a long random text"));
+            return Err(SettingsError::new(setting, "is empty; leave it out or give a long random text"));
         }
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, salt.as_bytes())))
     }
@@ -61,7 +66,8 @@ impl Pseudonyms {
         real_device(fields).unwrap_or_else(|| self.guessed(item, fields))
     }
 
-    fn guessed(&self, item: &Item<'_>, fields: &Fields<'_>) -> String {
+    /// An id made of what an event says about the device or person.
+    pub(crate) fn guessed(&self, item: &Item<'_>, fields: &Fields<'_>) -> String {
         if let Some(email) = fields.email.as_deref() {
             return self.salted(&["email", email.trim().to_lowercase().as_str()]);
         }
