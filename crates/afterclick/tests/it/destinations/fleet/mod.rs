@@ -66,6 +66,9 @@ pub(super) fn start(seed: u64, events: &mut [Event]) -> Vec<Member> {
         mail::send_grid(seed + 11),
         mail::smtp(seed + 12, &nobody),
         warehouses::clickhouse_look_alike(seed + 13),
+        warehouses::bigquery(seed + 20),
+        receivers::braze(seed + 21),
+        receivers::iterable(seed + 22),
     ];
     members.extend(real_servers(seed, &fortune));
     members

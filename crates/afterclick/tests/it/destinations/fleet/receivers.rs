@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use vendors::amplitude::Amplitude;
+use vendors::braze::Braze;
+use vendors::iterable::Iterable;
 use vendors::mixpanel::Mixpanel;
 use vendors::segment::Segment;
 use vendors::{Answer, Book, Fault, Faults, Request, Vendor};
 
-use super::{ALL, ALL_IN_BATCHES, Member, section, seldom, with_pages, without_waits};
+use super::{ALL, ALL_IN_BATCHES, Member, Promise, section, seldom, with_pages, without_waits};
 use crate::support::DESTINATION_SECRET;
 
 pub(super) fn webhook(seed: u64) -> Member {
@@ -43,6 +45,22 @@ pub(super) fn amplitude(seed: u64) -> Member {
     let simulator = Amplitude::new().start(with_pages(without_waits(seed)));
     let settings = [("host", &*simulator.url()), ("api_key", "api-key")];
     Member::simulated("amplitude", section("amplitude", "amplitude", ALL_IN_BATCHES, &settings), simulator)
+}
+
+/// It does not know a repetition.
+pub(super) fn braze(seed: u64) -> Member {
+    let simulator = Braze::new().start(with_pages(without_waits(seed)));
+    let (url, key) = (simulator.url(), simulator.vendor(|braze| braze.api_key.clone()));
+    let settings = [("host", &*url), ("instance", "iad-01"), ("api_key", &*key)];
+    let config = section("braze", "braze", ALL_IN_BATCHES, &settings);
+    Member::simulated("braze", config, simulator).promises(Promise::AtLeastOnce)
+}
+
+pub(super) fn iterable(seed: u64) -> Member {
+    let simulator = Iterable::new().start(with_pages(without_waits(seed)));
+    let (url, key) = (simulator.url(), simulator.vendor(|iterable| iterable.api_key.clone()));
+    let config = section("iterable", "iterable", ALL_IN_BATCHES, &[("host", &*url), ("api_key", &*key)]);
+    Member::simulated("iterable", config, simulator)
 }
 
 /// The faults of somebody who takes one event at a time. Waits that are asked for are rare, because each holds the whole lane for

@@ -1,22 +1,33 @@
 //! Warehouses: a look-alike, and real servers behind bad luck.
 
 use peers::{ClickHouse, Postgres};
+use vendors::bigquery::BigQuery;
 use vendors::{Fault, Faults, Vendor as _, clickhouse as look_alike};
 
 use super::super::tally::{Tally, count_marks};
 use super::relay::Relay;
 use super::wire::Wire;
-use super::{ALL_IN_BATCHES, Member, section, seldom};
+use super::{ALL_IN_BATCHES, Member, section, seldom, without_waits};
 
 pub(super) fn clickhouse_look_alike(seed: u64) -> Member {
     let server = look_alike::ClickHouse::new(look_alike::Release::Current);
     let simulator = server.start(seldom(seed).with(Fault::PartialFailure, 20));
     let config = section("clickhouse", "clickhouse", ALL_IN_BATCHES, &[("url", &simulator.url())]);
-    let look = move || {
-        let rows = simulator.rows_final("deep_link_events");
-        Tally { times: count_marks(rows.iter().map(ToString::to_string)), ..Tally::of(&simulator) }
-    };
-    Member::new("clickhouse", config, look).provisioned()
+    Member::simulated("clickhouse", config, simulator).provisioned()
+}
+
+/// Its tokens end early, and a table is not to be found at first after it was made.
+pub(super) fn bigquery(seed: u64) -> Member {
+    let faults = without_waits(seed).with(Fault::TokenExpired, 30).with(Fault::PartialFailure, 30);
+    let simulator = BigQuery::new().start(faults);
+    let settings = [
+        ("url", &*simulator.url()),
+        ("project", "acme"),
+        ("dataset", "links"),
+        ("service_account", &*format!("'''{}'''", simulator.service_account())),
+    ];
+    let config = section("bigquery", "bigquery", ALL_IN_BATCHES, &settings);
+    Member::simulated("bigquery", config, simulator).provisioned()
 }
 
 /// A real server behind bad luck.
@@ -29,7 +40,8 @@ pub(super) fn clickhouse(name: &'static str, merged: &'static str, peer: ClickHo
         ("user", ClickHouse::USER),
         ("password", ClickHouse::PASSWORD),
     ];
-    let config = section(name, "clickhouse", ALL_IN_BATCHES, &settings);
+    // Each insert leaves a directory of files behind, and all of them must go in the end.
+    let config = section(name, "clickhouse", &ALL_IN_BATCHES.replace("items = 20", "items = 100"), &settings);
     let look = move || {
         let rows = peer.query(&format!("SELECT raw FROM deep_link_events{merged} FORMAT TSVRaw")).unwrap();
         Tally { times: count_marks(rows.lines()), ..Tally::of(&simulator) }
