@@ -112,14 +112,15 @@ impl Seals {
     /// another batch, which is sealed before it is sent.
     pub(crate) fn leave(&mut self, id: SealId, left: Vec<DeliveryId>) -> Vec<Memo> {
         let Some(seal) = self.open.get(&id) else { return Vec::new() };
+        let replaces = seal.on_disk(id);
+        if left.is_empty() {
+            self.remove(id);
+            return replaces.into_iter().map(forget).collect();
+        }
         if *seal.members == *left {
             return Vec::new();
         }
-        let replaces = seal.on_disk(id);
         self.remove(id);
-        if left.is_empty() {
-            return replaces.into_iter().map(forget).collect();
-        }
         self.add(Seal::new(left.into(), replaces));
         Vec::new()
     }
