@@ -68,6 +68,7 @@ pub(crate) fn token(reply: &Reply, mend: &str) -> Result<Token, Verdict> {
             extra: None,
         }),
         (408 | 429 | 500..=599, _) => Err(common::retry(reply)),
+        (200..=299, Err(_)) if common::is_page(reply) => Err(common::page(reply, "the token server")),
         (status, _) => {
             let said = match serde_json::from_slice::<Refused>(&reply.body) {
                 // There may be a token in what cannot be read.
@@ -118,6 +119,8 @@ mod tests {
         assert_eq!(refused(400, body), Verdict::unauthorized(message));
         assert_eq!(refused(404, "<html>"), Verdict::unauthorized("no token was given, but 404; mend it"));
         assert!(matches!(refused(503, ""), Verdict::Retry { .. }));
+        // A captive portal says nothing about the client.
+        assert!(matches!(refused(200, "<html>"), Verdict::Retry { .. }));
         assert_eq!(
             refused(200, r#"{"access_tok":"t"}"#),
             Verdict::unauthorized("no token was given, but 200; mend it")

@@ -1,8 +1,13 @@
 //! What a person must mend: one clear message that says who must do what, everything held, and nothing lost.
 
-use peers::{ClickHouse, Postgres};
+use peers::{Aws, ClickHouse, Postgres};
 use serde_json::{Value, json};
+use vendors::amplitude::Amplitude;
+use vendors::bigquery::BigQuery;
+use vendors::braze::Braze;
+use vendors::iterable::Iterable;
 use vendors::mail_api::MailApi;
+use vendors::mixpanel::Mixpanel;
 use vendors::segment::Segment;
 use vendors::slack::{Hook, Slack};
 use vendors::smtp::Smtp;
@@ -273,4 +278,70 @@ fn a_mail_server_that_refuses_the_login_holds_everything() {
         says: vec!["the mail server refused the login (535", "put the right `user` and `password`"],
     };
     check(&trouble, set(json!({ "password": "right" })), tally(&smtp));
+}
+
+#[test]
+fn a_wrong_key_of_an_analytics_or_engagement_platform_holds_everything() {
+    let mixpanel = Mixpanel::new().start(Faults::none());
+    let settings = json!({ "host": mixpanel.url(), "project_id": "42", "user": "robot", "secret": "mistyped" });
+    check_key("mixpanel", settings, json!({ "secret": "secret" }), "Mixpanel refused the login", &mixpanel);
+
+    let amplitude = Amplitude::new().start(Faults::none());
+    let settings = json!({ "host": amplitude.url(), "api_key": "mistyped" });
+    check_key("amplitude", settings, json!({ "api_key": "api-key" }), "Amplitude refused the API key", &amplitude);
+
+    let iterable = Iterable::new().start(Faults::none());
+    let key = iterable.vendor(|iterable| iterable.api_key.clone());
+    let settings = json!({ "host": iterable.url(), "api_key": "mistyped" });
+    check_key("iterable", settings, json!({ "api_key": key }), "Iterable refused the API key", &iterable);
+
+    let braze = Braze::new().start(Faults::none());
+    let key = braze.vendor(|braze| braze.api_key.clone());
+    let settings = json!({ "host": braze.url(), "instance": "iad-01", "api_key": "mistyped" });
+    check_key("braze", settings, json!({ "api_key": key }), "Braze refused the API key", &braze);
+}
+
+#[track_caller]
+fn check_key<V: Send + 'static>(
+    connector: &'static str,
+    settings: Value,
+    right: Value,
+    says: &'static str,
+    vendor: &Simulator<V>,
+) {
+    let trouble = Trouble { connector, settings, reason: "unauthorized", says: vec![says] };
+    check(&trouble, set(right), tally(vendor));
+}
+
+#[test]
+fn a_key_file_of_nobody_that_google_knows_holds_everything() {
+    let bigquery = BigQuery::new().with_table("acme.links.deep_link_events", &[]).start(Faults::none());
+    let right = bigquery.service_account();
+    let wrong = right.replace("afterclick@acme", "somebody@else");
+    let trouble = Trouble {
+        connector: "bigquery",
+        settings: json!({ "url": bigquery.url(), "project": "acme", "dataset": "links", "service_account": wrong }),
+        reason: "unauthorized",
+        says: vec!["no token was given", "`service_account`", "resume"],
+    };
+    check(&trouble, set(json!({ "service_account": right })), tally(&bigquery));
+}
+
+#[test]
+fn a_refused_access_key_of_a_bucket_holds_everything() {
+    let Some(aws) = Aws::start() else { return };
+    let trouble = Trouble {
+        connector: "s3",
+        settings: json!({
+            "endpoint": aws.url(), "region": Aws::REGION, "bucket": Aws::BUCKET, "compression": "none",
+            "access_key_id": aws.access_key(), "secret_access_key": "mistyped",
+        }),
+        reason: "unauthorized",
+        says: vec!["the store refused the signature", "check `secret_access_key`"],
+    };
+    check(&trouble, set(json!({ "secret_access_key": aws.secret_key() })), || {
+        let objects = aws.objects().unwrap();
+        let files: Vec<_> = objects.iter().map(|object| String::from_utf8_lossy(&object.body)).collect();
+        Tally { times: count_marks(files.iter().flat_map(|file| file.lines())), ..Tally::default() }
+    });
 }
