@@ -89,7 +89,7 @@ impl Outlet for Store {
     }
 
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
-        if reply.is_success() {
+        if verdict::is_stored(reply) {
             progress.stage += 1;
             return self.next(batch, progress);
         }

@@ -20,11 +20,20 @@ pub(super) enum Judgement {
     TooLarge(Verdict),
 }
 
-/// Judges a reply that is no success.
+/// Whether the file is in the bucket. A store has nothing more to say about that; who says more stands in between.
+pub(super) fn is_stored(reply: &Reply) -> bool {
+    reply.is_success() && reply.body.trim_ascii().is_empty()
+}
+
+/// Judges any other reply.
 pub(super) fn of(reply: &Reply, bucket: &Bucket) -> Judgement {
     let Bucket { name, region, access_key, .. } = bucket;
     let said = in_brackets(said(reply));
     let verdict = match (reply.status, reply.code.as_deref().unwrap_or_default()) {
+        (200..=299, _) => {
+            let message = format!("what answers with {} under `endpoint` does not seem to be a store", reply.status);
+            retry(reply, Some(message))
+        }
         (_, "SlowDown" | "TooManyRequests" | "RequestLimitExceeded") | (429, _) => wait(reply, SLOW_DOWN),
         (413, _) | (_, "EntityTooLarge") => {
             let message = format!("the store takes no file of this size{said}");
