@@ -273,6 +273,28 @@ fn every_reply_is_judged_as_the_fixture_says() {
     }
 }
 
+/// Those whose vendors answer a success with nothing that a page could be told from, or with pages of their own.
+const TAKES_PAGES: [&str; 2] = ["webhook", "zapier"];
+
+#[test]
+fn a_web_page_that_somebody_in_between_answers_with_is_no_delivery() {
+    let page = || reply(200, &[("content-type", "text/html")], "<html>Please log in to the network.</html>".to_owned());
+    for connector in held().filter(|connector| !TAKES_PAGES.contains(&connector.manifest().name)) {
+        let fixture = fixture(connector.manifest().name);
+        for settings in std::iter::once(&fixture.default).chain(fixture.cases.values()) {
+            let events = [event("link.conversion")];
+            let outlet = open(connector, settings);
+            let begins = with_batch(&events, false, |batch| outlet.prepare(batch, &mut Progress::default()));
+            if !matches!(begins, Step::Send(Call::Http(_)) | Step::SendOnce { call: Call::Http(_), .. }) {
+                continue;
+            }
+            let lines = described(&judged(connector, settings, &events, &page()));
+            let is_delivered = lines.iter().any(|line| line == "delivered");
+            assert!(!is_delivered, "`{}` takes a web page for a success", connector.manifest().name);
+        }
+    }
+}
+
 /// Every verdict list has one verdict per item, whatever was sent and whatever comes back.
 #[test]
 fn nothing_that_is_sent_or_comes_back_makes_a_connector_panic_or_lose_count() {
