@@ -115,7 +115,13 @@ pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestin
     let Exchange { started_at, reply, tokens, pause, .. } = exchange;
     let (verdicts, error) = match end {
         End::Untried => return Tried::Nothing,
-        End::Split => return Tried::Refused,
+        End::Split => {
+            // The halves wait too if the vendor wants to be left alone.
+            if let Some(wait) = pause {
+                lane.gates().hold(wait, Instant::now());
+            }
+            return Tried::Refused;
+        }
         End::Each(verdicts) => (verdicts, None),
         End::All(verdict, error) => (vec![verdict; items_sent.len()], error),
     };

@@ -87,7 +87,8 @@ pub(crate) struct Job {
 impl Desk {
     /// An empty desk.
     pub(crate) fn new(engine: Arc<Engine>, lane: Arc<LaneState>, id: DestinationId) -> Self {
-        Self { engine, lane, id, papers: Mutex::default() }
+        let gathering = Gathering::new(lane.narrowed_to());
+        Self { engine, lane, id, papers: Mutex::new(Papers { gathering, ..Papers::default() }) }
     }
 
     /// Runs one attempt after the other, beginning with `job`.
@@ -125,6 +126,7 @@ impl Desk {
             self.lane.wake();
         }
         if !short.is_empty() {
+            self.lane.narrow_to(papers.gathering.narrowed_to());
             self.tell(&mut papers, Aside::Untried(short));
         }
         let mut pack = pack?;
@@ -177,7 +179,10 @@ impl Desk {
 
     /// Takes back everything that has not been started.
     pub(crate) fn clear(&self) -> Leases {
-        self.papers().gathering.clear()
+        let mut papers = self.papers();
+        let leases = papers.gathering.clear();
+        self.lane.narrow_to(papers.gathering.narrowed_to());
+        leases
     }
 
     /// Takes the outcomes, if the store can take them; else they gather until it can.

@@ -23,6 +23,8 @@ use crate::seals::{self, SealId, Seals};
 pub(crate) const LEASE_LEFT_MIN: Duration = Duration::from_secs(ATTEMPT_MAX.as_secs() + 10);
 /// Most deliveries of one digest. A vendor that takes one message at a time takes one about so many events.
 const DIGEST_ITEMS_MAX: usize = 1_000;
+/// Batches that have grown beyond this are narrow no more.
+const NARROWED_MAX: usize = 16_384;
 /// How long the members of a sealed batch wait for the others before somebody looks where those are.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
 
@@ -50,7 +52,7 @@ pub(crate) struct Gathering {
     packed: usize,
     /// Sealed batches of which some members are not in hand.
     parcels: BTreeMap<SealId, Parcel>,
-    /// Most items of a batch while one that is refused whole is being narrowed down and leases run short.
+    /// Most items of a batch while one that is refused whole is being narrowed down over several claims.
     narrowed_to: Option<usize>,
 }
 
@@ -106,6 +108,16 @@ impl Pack {
 }
 
 impl Gathering {
+    /// Nothing in hand, and batches of at most `narrowed_to`, if one that was refused whole is being narrowed down.
+    pub(crate) fn new(narrowed_to: Option<usize>) -> Self {
+        Self { narrowed_to, ..Self::default() }
+    }
+
+    /// Most items of a batch, if one that was refused whole is being narrowed down.
+    pub(crate) fn narrowed_to(&self) -> Option<usize> {
+        self.narrowed_to
+    }
+
     /// Takes up what was claimed. Returns whether anything of it belongs to a sealed batch.
     pub(crate) fn lay(&mut self, work: Vec<Owned>, lease_until: Instant, seals: Option<&Seals>, now: Instant) -> bool {
         let mut has_members = false;
@@ -178,10 +190,7 @@ impl Gathering {
             if !is_short(pack.lease_until, now) {
                 return Some(pack);
             }
-            if pack.is_part {
-                // So that narrowing down goes on with the next claim instead of beginning again.
-                self.narrowed_to = Some(self.narrowed_to.map_or(pack.items.len(), |max| max.min(pack.items.len())));
-            }
+            self.narrow(&pack);
             short.extend(pack.leases());
         }
         while self.loose.front().is_some_and(|laid| is_short(laid.lease_until, now)) {
@@ -205,11 +214,11 @@ impl Gathering {
         Some(pack)
     }
 
-    /// A batch was not refused whole: those after it may grow again.
-    pub(crate) fn widen(&mut self) {
-        if let Some(max) = self.narrowed_to {
-            self.narrowed_to = max.checked_mul(2);
-        }
+    /// A batch was not refused whole: those after it may grow again. Returns whether that changes anything.
+    pub(crate) fn widen(&mut self) -> bool {
+        let Some(max) = self.narrowed_to else { return false };
+        self.narrowed_to = max.checked_mul(2).filter(|&max| max <= NARROWED_MAX);
+        true
     }
 
     /// When somebody should look where the missing members of a sealed batch are.
@@ -249,11 +258,20 @@ impl Gathering {
     /// Takes everything out of hand.
     pub(crate) fn clear(&mut self) -> Leases {
         let mut leases = self.clear_loose();
-        let packs = self.packs.drain(..).flat_map(|pack| pack.items);
+        let packs = std::mem::take(&mut self.packs);
+        packs.iter().for_each(|pack| self.narrow(pack));
+        let packs = packs.into_iter().flat_map(|pack| pack.items);
         let parcels = std::mem::take(&mut self.parcels).into_values().flat_map(|parcel| parcel.items.into_values());
         leases.extend(packs.chain(parcels).map(|owned| (owned.id, owned.fence)));
         self.packed = 0;
         leases
+    }
+
+    /// A part of a batch is given back: narrowing down goes on with the next claim instead of beginning again.
+    fn narrow(&mut self, pack: &Pack) {
+        if pack.is_part {
+            self.narrowed_to = Some(self.narrowed_to.map_or(pack.items.len(), |max| max.min(pack.items.len())));
+        }
     }
 
     /// Makes a batch of a parcel in which nothing is missing.

@@ -55,7 +55,9 @@ impl Desk {
         papers.outcomes.batches += 1;
         papers.outcomes.settlements.extend(settlements);
         papers.outcomes.memos.extend(memos);
-        papers.gathering.widen();
+        if papers.gathering.widen() {
+            self.lane.narrow_to(papers.gathering.narrowed_to());
+        }
         if let Some(news) = news {
             self.tell(&mut papers, Aside::News(news));
         }

@@ -1,6 +1,6 @@
 //! What outlives the task of a lane.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::Timestamp;
@@ -19,6 +19,8 @@ pub(crate) struct LaneState {
     pub(crate) tokens: TokenShelf,
     pub(crate) subjects: Subjects,
     seals: Mutex<Seals>,
+    /// Most items of a batch while one that was refused whole is being narrowed down; 0 for as many as fit.
+    narrowed_to: AtomicUsize,
     /// When the next digest is due.
     digest_at: Mutex<Option<Timestamp>>,
     /// What was remembered of the destination when this process began has been read.
@@ -36,6 +38,7 @@ impl LaneState {
             tokens: TokenShelf::default(),
             subjects: Subjects::default(),
             seals: Mutex::default(),
+            narrowed_to: AtomicUsize::new(0),
             digest_at: Mutex::default(),
             is_recollected: AtomicBool::new(false),
             marked: AtomicBool::new(false),
@@ -62,6 +65,16 @@ impl LaneState {
     /// The sealed batches, for a moment.
     pub(crate) fn seals(&self) -> MutexGuard<'_, Seals> {
         self.seals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Most items of a batch while one that was refused whole is being narrowed down.
+    pub(crate) fn narrowed_to(&self) -> Option<usize> {
+        Some(self.narrowed_to.load(Ordering::Relaxed)).filter(|&max| max > 0)
+    }
+
+    /// Remembers how far a batch that was refused whole has been narrowed down.
+    pub(crate) fn narrow_to(&self, max: Option<usize>) {
+        self.narrowed_to.store(max.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// When the next digest is due.

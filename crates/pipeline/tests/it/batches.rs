@@ -11,7 +11,7 @@ use storage::Store;
 use storage::memory::MemoryStore;
 
 use crate::bulk::with_bulk;
-use crate::engine::{Answer, Engine, SECOND, Sent};
+use crate::engine::{Answer, Engine, SECOND, Sent, per_second};
 use crate::house::click;
 
 /// An engine with one destination that takes batches.
@@ -182,6 +182,26 @@ async fn a_batch_is_narrowed_down_however_slow_its_vendor_is() {
     engine.pass(1_200 * SECOND).await;
     assert_eq!((engine.count(bulk, State::Delivered).await, engine.count(bulk, State::Dead).await), (98, 2));
     assert!(engine.wires.to(bulk).len() <= 60, "{:?}", sizes(&engine, bulk));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_narrowed_down_however_rarely_its_vendor_may_be_called() {
+    let script = |sent: &Sent| {
+        if sent.tokens().iter().any(|token| token == "t37") {
+            Answer::Refuses(400, json!({ "split": true, "pause_ms": 30_000 }))
+        } else {
+            Answer::Status(200)
+        }
+    };
+    let (engine, bulk) = bulk(script, |destination| {
+        destination.batch = BatchWish { items: Some(100), linger_ms: None };
+        destination.rate = per_second(0.2);
+    })
+    .await;
+    engine.clicks(0..100).await;
+    engine.pass(3_600 * SECOND).await;
+    assert_eq!((engine.count(bulk, State::Delivered).await, engine.count(bulk, State::Dead).await), (99, 1));
+    assert!(engine.wires.to(bulk).len() <= 40, "{:?}", sizes(&engine, bulk));
 }
 
 #[tokio::test(start_paused = true)]
