@@ -259,7 +259,9 @@ impl Gathering {
     pub(crate) fn clear(&mut self) -> Leases {
         let mut leases = self.clear_loose();
         let packs = std::mem::take(&mut self.packs);
-        packs.iter().for_each(|pack| self.narrow(pack));
+        for pack in &packs {
+            self.narrow(pack);
+        }
         let packs = packs.into_iter().flat_map(|pack| pack.items);
         let parcels = std::mem::take(&mut self.parcels).into_values().flat_map(|parcel| parcel.items.into_values());
         leases.extend(packs.chain(parcels).map(|owned| (owned.id, owned.fence)));
