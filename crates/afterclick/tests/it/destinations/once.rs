@@ -1,13 +1,13 @@
-//! A mail is sent once or not known to be: whatever kills the server at whatever moment, nobody gets it twice.
+//! A mail is sent once or not known to be, and a batch is stored once: whatever kills the server at whatever moment.
 
 use std::net::TcpListener;
 
 use bench::client::Client;
 use bench::server::{ADMIN_KEY, Plan, Server};
-use serde_json::Value;
+use serde_json::{Value, json};
 use vendors::mail_api::MailApi;
 use vendors::smtp::Smtp;
-use vendors::{Fault, Faults, Simulator, Vendor as _};
+use vendors::{Fault, Faults, Simulator, Vendor as _, clickhouse as look_alike};
 
 use super::fleet::section;
 use super::tally::Tally;
@@ -15,7 +15,7 @@ use super::traffic::{self, Event};
 use crate::support::{DEADLINE, until};
 
 const LIVES: usize = 8;
-const MAILS_PER_LIFE: usize = 60;
+const EVENTS_PER_LIFE: usize = 60;
 /// Mails on their way at once.
 const CONCURRENCY: usize = 4;
 /// Far longer than anybody waits here.
@@ -110,11 +110,11 @@ fn nobody_gets_a_mail_twice_whenever_the_server_is_killed() {
     let scratch = scratch();
     let smtp = Smtp::new().start(Faults::none());
     let plan = plan(&scratch, &by_smtp(smtp.address().port()));
-    let events = traffic::mixed(LIVES * MAILS_PER_LIFE);
+    let events = traffic::mixed(LIVES * EVENTS_PER_LIFE);
     for life in 0..LIVES {
         let server = Server::start(&plan).unwrap();
         let client = Client::new(server.address(), ADMIN_KEY).unwrap();
-        publish(&client, &events[life * MAILS_PER_LIFE..][..MAILS_PER_LIFE]);
+        publish(&client, &events[life * EVENTS_PER_LIFE..][..EVENTS_PER_LIFE]);
         // Each life ends at another point of its work.
         let wanted = smtp.mails().len() + 1 + life * 5;
         until("some mails", || (smtp.mails().len() >= wanted).then_some(()));
@@ -132,4 +132,37 @@ fn nobody_gets_a_mail_twice_whenever_the_server_is_killed() {
     assert_eq!(deliveries.len(), events.len());
     assert!(unknown <= LIVES * CONCURRENCY, "{unknown} of unknown outcome");
     assert!(tally.times.len() >= delivered, "{} came, {delivered} are said to be delivered", tally.times.len());
+}
+
+#[test]
+fn a_batch_keeps_its_name_and_its_rows_whenever_the_server_is_killed() {
+    let scratch = scratch();
+    // The answer to every third insert is lost: without its token the repetition would be stored again.
+    let faults = Faults::seeded(3).with(Fault::DropAfter, 330);
+    let clickhouse = look_alike::ClickHouse::new(look_alike::Release::Current).start(Faults::none());
+    let more = "events = [\"*\"]\nbatch = { items = 10, wait = \"20ms\" }";
+    let plan = plan(&scratch, &section("warehouse", "clickhouse", more, &[("url", &clickhouse.url())]));
+    let server = Server::start(&plan).unwrap();
+    let provisioned =
+        server.client().unwrap().post("/v1/destinations/warehouse/provision", &json!({ "dry_run": false })).unwrap();
+    assert_eq!(provisioned["plan"][0]["state"], "done");
+    server.stop().unwrap();
+    clickhouse.set_faults(faults);
+
+    let events = traffic::mixed(LIVES * EVENTS_PER_LIFE);
+    for (life, events) in events.chunks(EVENTS_PER_LIFE).enumerate() {
+        let server = Server::start(&plan).unwrap();
+        publish(&server.client().unwrap(), events);
+        let wanted = clickhouse.book(|book| book.received.len()) + 1 + life % 4;
+        until("some inserts", || clickhouse.book(|book| (book.received.len() >= wanted).then_some(())));
+        server.kill().unwrap();
+    }
+    let server = Server::start(&plan).unwrap();
+    let deliveries = settled(&server.client().unwrap());
+    server.stop().unwrap();
+    assert!(deliveries.iter().all(|delivery| delivery["state"] == "delivered"));
+    let tally = Tally::of(&clickhouse);
+    let wrong: Vec<_> = events.iter().filter(|event| tally.of_mark(&event.mark) != 1).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(clickhouse.book(|book| !book.duplicates.is_empty()), "no insert came twice; the test tests nothing");
 }
