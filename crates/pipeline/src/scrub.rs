@@ -209,15 +209,13 @@ impl Needle {
         // What has been copied already is looked back at by its length in `text`.
         while let Some(at) = rest.find(self.beginning()) {
             let from = text.len() - rest.len() + at;
-            let (start, end) = match self.extent(text, from) {
-                Some((start, end)) => (start.max(text.len() - rest.len()), end),
-                None => {
-                    let next = from + text[from..].chars().next().map_or(1, char::len_utf8);
-                    scrubbed.push_str(&text[text.len() - rest.len()..next]);
-                    rest = &text[next..];
-                    continue;
-                }
+            let Some((start, end)) = self.extent(text, from) else {
+                let next = from + text[from..].chars().next().map_or(1, char::len_utf8);
+                scrubbed.push_str(&text[text.len() - rest.len()..next]);
+                rest = &text[next..];
+                continue;
             };
+            let start = start.max(text.len() - rest.len());
             scrubbed.push_str(&text[text.len() - rest.len()..start]);
             scrubbed.push_str(&self.mask);
             rest = &text[end..];
