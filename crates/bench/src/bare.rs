@@ -2,7 +2,6 @@
 //!
 //! Each runs as a process of its own, so that its processor time can be read like the program's.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -15,6 +14,7 @@ use axum::routing::{get, post};
 use bench::process;
 use bench::requests::{self, EVENT_TYPE};
 use clap::Args;
+use domain::Outlet;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -47,37 +47,53 @@ pub(crate) struct Deliveries {
     pub(crate) in_flight: usize,
 }
 
-/// Which batches the bare client sends.
+/// Which batches the bare client makes and sends.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Batches {
-    /// A file of calls.
     #[arg(long)]
-    pub(crate) file: PathBuf,
+    pub(crate) connector: String,
+    /// The settings of the connector, as in the file.
+    #[arg(long)]
+    pub(crate) settings: String,
+    /// The sequence number of the first body.
+    #[arg(long)]
+    pub(crate) first: u64,
+    #[arg(long)]
+    pub(crate) count: usize,
+    /// Bodies in one batch.
+    #[arg(long)]
+    pub(crate) items: usize,
     #[arg(long)]
     pub(crate) in_flight: usize,
 }
 
-/// Sends calls as they were made beforehand, with a fixed number in flight, over kept connections.
+/// Makes batches as the connector does and sends them with a fixed number in flight, over kept connections.
 pub(crate) async fn send_batches(batches: Batches) -> Result<()> {
-    let calls = Arc::new(batches::read(&batches.file)?);
     let client = client();
+    let outlet: Arc<dyn Outlet> = batches::open(&batches.connector, &batches.settings)?.into();
     let next = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..batches.in_flight {
-        let (client, next, calls) = (client.clone(), next.clone(), calls.clone());
+        let (client, next, outlet, batches) = (client.clone(), next.clone(), outlet.clone(), batches.clone());
         tasks.spawn(async move {
-            while let Some(call) = calls.get(next.fetch_add(1, Ordering::Relaxed)) {
+            loop {
+                let begin = next.fetch_add(batches.items, Ordering::Relaxed);
+                if begin >= batches.count {
+                    return anyhow::Ok(());
+                }
+                let end = batches.count.min(begin + batches.items);
+                let numbers = (begin..end).map(|index| batches.first + index as u64);
+                let call = batches::render(&*outlet, numbers)?;
                 let mut request = http::Request::post(&call.url);
                 for (name, value) in &call.headers {
                     request = request.header(name, value);
                 }
-                let response = client.request(request.body(Full::new(call.body.clone()))?).await?;
+                let response = client.request(request.body(Full::new(call.body))?).await?;
                 let status = response.status();
                 let answer = response.into_body().collect().await?.to_bytes();
                 ensure!(status.is_success(), "the answer was {status}: {}", String::from_utf8_lossy(&answer));
             }
-            anyhow::Ok(())
         });
     }
     while let Some(done) = tasks.join_next().await {

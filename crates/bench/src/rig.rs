@@ -10,6 +10,8 @@ use bench::requests::{Requests, SECRET};
 use bench::server::{Plan, Server};
 use tempfile::TempDir;
 
+use crate::bare::Batches;
+
 /// More than any server here answers on two processors.
 pub(crate) const REQUESTS_PER_SECOND_MAX: usize = 80_000;
 /// Longest wait for outcomes to be recorded after the last one is known.
@@ -79,13 +81,12 @@ impl Rig {
         Ok(Duration::from_micros(micros))
     }
 
-    /// Has the client stack send batches made beforehand.
-    pub(crate) fn bare_batches(&self, file: &Path, in_flight: usize) -> Result<Sent> {
+    /// Has the client stack make and send the batches of a connector.
+    pub(crate) fn bare_batches(&self, batches: &Batches) -> Result<Sent> {
         let output = Command::new(&self.own_program)
-            .arg("bare-batches")
-            .arg("--file")
-            .arg(file)
-            .args(["--in-flight", &in_flight.to_string()])
+            .args(["bare-batches", "--connector", &batches.connector, "--settings", &batches.settings])
+            .args(["--first", &batches.first.to_string(), "--count", &batches.count.to_string()])
+            .args(["--items", &batches.items.to_string(), "--in-flight", &batches.in_flight.to_string()])
             .stderr(Stdio::inherit())
             .output()?;
         ensure!(output.status.success(), "the bare client ended with {}", output.status);

@@ -9,10 +9,11 @@ use bench::server::{Plan, Server};
 use peers::ClickHouse;
 use serde_json::json;
 
+use crate::bare::Batches;
+use crate::prepare;
 use crate::rig::{self, Rig};
 use crate::rows::Finding;
 use crate::side::{ROUNDS, Side, alternate, ratio};
-use crate::{batches, prepare};
 
 const BATCH_ITEMS: usize = 1_000;
 /// Backlog for each measured second: more than the server takes in one.
@@ -26,7 +27,7 @@ pub(crate) fn run(rig: &Rig) -> Result<Finding> {
     };
     let scratch = rig.scratch()?;
     let settings = format!(
-        "url = \"{}\"\ndatabase = \"{}\"\ntable = \"deep_link_events\"\nuser = \"{}\"\npassword = \"{}\"\n",
+        "url = \"{}\"\ndatabase = \"{}\"\ntable = \"deep_link_events\"\nuser = \"{}\"\npassword = \"{}\"\ndialect = \"legacy\"\n",
         clickhouse.url(),
         ClickHouse::DATABASE,
         ClickHouse::USER,
@@ -63,9 +64,14 @@ pub(crate) fn run(rig: &Rig) -> Result<Finding> {
         },
         |first| {
             clickhouse.query("TRUNCATE TABLE deep_link_events")?;
-            let file = scratch.path().join("inserts");
-            batches::write(&file, "clickhouse", &settings, *first, count, BATCH_ITEMS)?;
-            let sent = rig.bare_batches(&file, 1)?;
+            let sent = rig.bare_batches(&Batches {
+                connector: "clickhouse".to_owned(),
+                settings: settings.clone(),
+                first: *first,
+                count,
+                items: BATCH_ITEMS,
+                in_flight: 1,
+            })?;
             ensure!(rows(&clickhouse)? == count, "the plain loop stored {} rows", rows(&clickhouse)?);
             Ok(side(count, sent.took, sent.cpu))
         },

@@ -1,4 +1,5 @@
-//! A backlog through the connector `segment` in batches of 50, divided by a bare client that sends the same batches.
+//! A backlog through the connector `segment` in batches of 50, divided by a bare client that makes and sends the same
+//! batches and records nothing.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -8,10 +9,11 @@ use bench::requests::reserve;
 use bench::server::Server;
 use bench::sink::{Answer, Sink};
 
+use crate::bare::Batches;
+use crate::prepare;
 use crate::rig::{self, Rig};
 use crate::rows::Finding;
 use crate::side::{Arrivals, ROUNDS, alternate, ratio};
-use crate::{batches, prepare};
 
 const IN_FLIGHT: usize = 8;
 const BATCH_ITEMS: usize = 50;
@@ -49,10 +51,15 @@ pub(crate) fn run(rig: &Rig) -> Result<Finding> {
             Ok(side)
         },
         |first| {
-            let file = scratch.path().join("batches");
-            batches::write(&file, "segment", &settings, *first, count, BATCH_ITEMS)?;
             let arrivals = Arrivals::expect(&sink, *first, count);
-            let sent = rig.bare_batches(&file, IN_FLIGHT)?;
+            let sent = rig.bare_batches(&Batches {
+                connector: "segment".to_owned(),
+                settings: settings.clone(),
+                first: *first,
+                count,
+                items: BATCH_ITEMS,
+                in_flight: IN_FLIGHT,
+            })?;
             arrivals.side(&sink, sent.cpu)
         },
     )?;
