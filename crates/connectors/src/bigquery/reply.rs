@@ -122,10 +122,21 @@ pub(super) fn judge(table: &Table, batch: &Batch<'_>, reply: &Reply) -> Step {
 /// One verdict per item: rows that are not listed are stored.
 fn of_rows(table: &Table, batch: &Batch<'_>, inserted: &Inserted) -> Vec<Verdict> {
     let refused: BTreeMap<_, _> = inserted.insert_errors.iter().map(|row| (row.index, row)).collect();
-    table.layout.verdicts(batch, |row| match refused.get(&row) {
-        Some(row) => of_row(table, row.errors.first().unwrap_or(&Detail::default())),
-        None => Verdict::Delivered,
-    })
+    let mut rows = 0;
+    let mut verdicts = table.layout.verdicts(batch, |row| {
+        rows = row + 1;
+        match refused.get(&row) {
+            Some(row) => of_row(table, row.errors.first().unwrap_or(&Detail::default())),
+            None => Verdict::Delivered,
+        }
+    });
+    if refused.keys().any(|row| *row >= rows) {
+        // Some row was refused and nobody knows which; the insert ids make it harmless to send them again.
+        for verdict in verdicts.iter_mut().filter(|verdict| **verdict == Verdict::Delivered) {
+            *verdict = again(FailureReason::ServerError, "BigQuery refused a row that was not sent");
+        }
+    }
+    verdicts
 }
 
 fn of_row(table: &Table, error: &Detail) -> Verdict {
