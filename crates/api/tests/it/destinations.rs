@@ -62,6 +62,20 @@ async fn batch_and_volume_are_said_as_in_the_file_and_shown_as_they_were_said() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_beside_a_digest_would_have_no_effect_and_is_refused() {
+    let desk = Desk::new().await;
+    let url = "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXX";
+    let mut wanted = json!({
+        "name": "alerts", "connector": "slack", "settings": { "url": url },
+        "volume": { "digest": "30m" }, "batch": { "items": 1 },
+    });
+    let problem = desk.post("/v1/destinations", wanted.clone()).problem(422, "batch_invalid").await;
+    assert!(text(&problem, "detail").contains("beside a `digest`"), "{problem}");
+    wanted["batch"] = json!({});
+    desk.post("/v1/destinations", wanted).expect(201).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_left_out_is_the_connectors() {
     let desk = Desk::new().await;
     let connectors = desk.get("/v1/connectors?limit=200").expect(200).await["data"].clone();

@@ -54,6 +54,10 @@ impl LiveDestination {
         let outlet = connector.open(&destination.settings)?;
         destination.batch.check(connector.manifest().batch).map_err(RegistryError::Batch)?;
         destination.volume.check(connector.manifest()).map_err(RegistryError::Volume)?;
+        if destination.volume.digest_ms.is_some() && !destination.batch.is_default() {
+            let message = "has no effect beside a `digest`, which holds everything of its interval; leave one out";
+            return Err(RegistryError::Batch(message.to_owned()));
+        }
         let filter = destination.when.as_deref().map(Filter::compile).transpose()?;
         let scrubber = Scrubber::new(connector.manifest().fields, &destination.settings);
         Ok(Self { destination, connector, outlet, filter, scrubber })
