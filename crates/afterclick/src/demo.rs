@@ -78,7 +78,7 @@ impl Stage {
         let office = Office::open();
         let config = configuration(&inboxes, &receiver, &office, &secret, &data_dir)?;
         let sent = samples().flat_map(|kind| kind.samples.iter().map(|_| kind.event_type));
-        let owed = Desks::owed(&config, sent);
+        let owed = Desks::owed(&config, &sent);
         let (server, admin_key) = Server::start(&config, &Credentials::default()).await?;
         Ok(Self {
             server,

@@ -45,21 +45,21 @@ struct Arguments {
 /// Parts that the benchmark starts as processes of their own.
 #[derive(Subcommand)]
 enum Part {
-    #[command(hide = true)]
-    BareServer,
-    #[command(hide = true)]
-    BareClient(bare::Deliveries),
-    #[command(hide = true)]
-    BareBatches(bare::Batches),
+    #[command(hide = true, name = "bare-server")]
+    Server,
+    #[command(hide = true, name = "bare-client")]
+    Client(bare::Deliveries),
+    #[command(hide = true, name = "bare-batches")]
+    Batches(bare::Batches),
 }
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match arguments.part {
-        Some(Part::BareServer) => runtime()?.block_on(bare::serve())?,
-        Some(Part::BareClient(deliveries)) => runtime()?.block_on(bare::deliver(deliveries))?,
-        Some(Part::BareBatches(batches)) => runtime()?.block_on(bare::send_batches(batches))?,
+        Some(Part::Server) => runtime()?.block_on(bare::serve())?,
+        Some(Part::Client(deliveries)) => runtime()?.block_on(bare::deliver(deliveries))?,
+        Some(Part::Batches(batches)) => runtime()?.block_on(bare::send_batches(batches))?,
         None if arguments.list => rows::ALL.iter().flat_map(|row| row.specs).for_each(|spec| println!("{}", spec.name)),
         None => return measure(&arguments),
     }

@@ -112,7 +112,7 @@ impl Office {
 
 impl Desks {
     /// What comes to each desk of events of these types: the connectors' own choice, since the file makes none.
-    pub(super) fn owed<'a>(config: &Config, event_types: impl Iterator<Item = &'a str> + Clone) -> Self {
+    pub(super) fn owed<'a>(config: &Config, event_types: &(impl Iterator<Item = &'a str> + Clone)) -> Self {
         let wanted = |name: &str| {
             let found = config.destinations.iter().find(|destination| destination.name.as_str() == name);
             let events = found.map_or_else(Subscriptions::every, |destination| destination.events.clone());

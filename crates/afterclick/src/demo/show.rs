@@ -118,7 +118,9 @@ pub(super) fn office(office: &Office, owed: Desks, made: &[String]) {
     detail(&(names.join(", ") + ", …"));
     let inserts = format!("in {}", count(office.inserts(), "insert"));
     desk("warehouse", "ClickHouse", desks.warehouse, owed.warehouse, "row", &inserts);
-    made.iter().for_each(|made| detail(&format!("made before the first event: {made}")));
+    for made in made {
+        detail(&format!("made before the first event: {made}"));
+    }
 }
 
 /// What has come to the office so far.

@@ -54,7 +54,7 @@ async fn a_table_is_made_once_and_takes_every_event_as_it_is() {
         // Nothing of the event is lost on the way into the column, whatever is in it.
         let hostile = event(99, &json!({"campaign": "<!channel> '); DROP TABLE x; -- \" \\ \t\r\n\u{0}\u{202e}🔗"}));
         all_delivered(&house.carrier.deliver(std::slice::from_ref(&hostile)).await);
-        let hex = |text: &[u8]| text.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+        let hex = |text: &[u8]| hex::encode_upper(text);
         let raw = house.query("SELECT hex(raw) FROM TABLE WHERE campaign LIKE '<!channel>%'");
         assert_eq!(raw, hex(&hostile.body));
 
@@ -162,9 +162,10 @@ async fn each_dialect_does_alone_what_the_server_knows() {
         let events: Vec<Event> = conversions(&[json!(1)]);
         all_delivered(&house.carrier.with(&json!({"dialect": "legacy"})).deliver(&events).await);
         let modern = in_words(&house.carrier.with(&json!({"dialect": "modern"})).deliver(&events).await[0]);
-        match house.is_old {
-            true => assert!(modern.contains("set `dialect` to `auto` or `legacy`"), "{modern}"),
-            false => assert_eq!(modern, "delivered"),
+        if house.is_old {
+            assert!(modern.contains("set `dialect` to `auto` or `legacy`"), "{modern}");
+        } else {
+            assert_eq!(modern, "delivered");
         }
     }
 }
