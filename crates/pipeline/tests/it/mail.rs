@@ -103,6 +103,13 @@ async fn a_refusal_is_a_reply_that_names_what_was_refused() {
 }
 
 #[tokio::test]
+async fn a_server_that_talks_without_end_is_not_listened_to() {
+    let endless: &'static str = Box::leak(("250-and so on\r\n".repeat(3_000) + "250 on").into_boxed_str());
+    let error = check(Box::leak(Box::new([("EHLO", endless)])), LONG).await.unwrap_err();
+    assert_eq!((error.reason, error.may_have_arrived), (FailureReason::Broken, false));
+}
+
+#[tokio::test]
 async fn only_a_mail_whose_dot_was_sent_may_have_arrived() {
     for (script, may_have_arrived) in [
         (&[("CONNECT", CLOSE)] as Script, false),

@@ -10,8 +10,9 @@ use std::task::{Context, Poll};
 use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Most bytes that a server may say about one mail. The library reads a line to its end, however far that is.
-const SAID_BYTES_MAX: usize = 256 * 1024;
+/// Most bytes that a server may say about one mail. The library reads a line to its end, however far that is, and with
+/// each line of an answer all lines before it once more.
+const SAID_BYTES_MAX: usize = 32 * 1024;
 /// What ends a message. No message holds it, because the dots at the beginnings of its lines are doubled.
 const DOT: &[u8] = b"\r\n.\r\n";
 /// After `STARTTLS` a server does not greet again, and the library waits for a greeting.

@@ -31,11 +31,17 @@ pub(super) enum Op {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Info {
+    #[serde(default = "payload_bytes_usual")]
     pub(super) max_payload: usize,
     pub(super) nonce: String,
     pub(super) tls_required: bool,
     pub(super) tls_available: bool,
     pub(super) headers: bool,
+}
+
+/// What a server takes that does not say.
+const fn payload_bytes_usual() -> usize {
+    1 << 20
 }
 
 /// A message to one of our inboxes.
@@ -142,6 +148,11 @@ mod tests {
         assert_eq!(said[1..3], ["Ping", "Err(\"Stale Connection\")"]);
         assert!(said[3].contains("status: None") && said[3].contains("b\"hi\""), "{said:?}");
         assert!(said[4].contains("status: Some(503)") && said[4].contains("b\"hi\""), "{said:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_say_how_much_it_takes_takes_what_is_usual() {
+        assert!(ops(b"INFO {\"headers\":true}\r\n").await[0].contains("max_payload: 1048576"));
     }
 
     #[tokio::test]
