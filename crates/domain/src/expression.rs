@@ -175,7 +175,7 @@ pub struct ExpressionError {
 }
 
 impl ExpressionError {
-    fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into() }
     }
 

@@ -6,10 +6,12 @@
 
 use serde_json::{Map, Value};
 
-use crate::expression::{Escape, EventValue, Expression, ExpressionError, Template};
+use crate::expression::{Escape, EventValue, Expression, ExpressionError, OUTPUT_BYTES_MAX, Template};
 
 /// Most properties of one mapping.
 pub const PROPERTIES_MAX: usize = 256;
+/// Most that the properties of one event may come to together, in bytes: each may hold the whole event.
+pub const PROPERTIES_BYTES_MAX: usize = 4 * OUTPUT_BYTES_MAX;
 
 /// Properties, compiled once.
 #[derive(Debug, Default)]
@@ -48,8 +50,15 @@ impl Mapping {
 
     /// Puts the properties of an event into `properties`.
     pub fn apply(&self, event: &EventValue, properties: &mut Map<String, Value>) -> Result<(), MappingError> {
+        let mut bytes = 0;
         for (name, property) in &self.0 {
-            let value = property.of(event).map_err(|error| MappingError { property: name.clone(), error })?;
+            let wrong = |error| MappingError { property: name.clone(), error };
+            let value = property.of(event).map_err(wrong)?;
+            bytes += weight(&value);
+            if bytes > PROPERTIES_BYTES_MAX {
+                let limit = format!("the properties are longer than {} KiB together", PROPERTIES_BYTES_MAX / 1024);
+                return Err(wrong(ExpressionError::new(limit)));
+            }
             match value {
                 Value::Null => {
                     // The others keep their places.
@@ -91,6 +100,20 @@ impl Property {
             Self::Constant(value) => Ok(value.clone()),
             Self::Expression(expression) => expression.evaluate(event),
             Self::Text(template) => template.render(event).map(Value::String),
+        }
+    }
+}
+
+/// About how many bytes a value takes.
+fn weight(value: &Value) -> usize {
+    /// What everything takes that is not text.
+    const NODE_BYTES: usize = 8;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => NODE_BYTES,
+        Value::String(text) => NODE_BYTES + text.len(),
+        Value::Array(values) => values.iter().map(weight).sum::<usize>() + NODE_BYTES,
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| name.len() + weight(value)).sum::<usize>() + NODE_BYTES
         }
     }
 }
@@ -156,5 +179,15 @@ mod tests {
     fn what_does_not_compile_or_fails_is_named() {
         assert!(apply(&json!({"x": "{{ nope }}"}), json!({})).unwrap_err().starts_with("does not compile at `x`: "));
         assert!(apply(&json!({"x": "{{ data.a + 1 }}"}), json!({})).unwrap_err().starts_with("property `x`: "));
+    }
+
+    #[test]
+    fn properties_that_each_hold_the_whole_event_have_an_end() {
+        let constant = json!({ "text": "x".repeat(OUTPUT_BYTES_MAX) });
+        let few: Map<_, _> = (0..3).map(|n| (n.to_string(), constant.clone())).collect();
+        assert!(apply(&few.into(), json!({})).is_ok());
+        let many: Map<_, _> = (0..PROPERTIES_MAX).map(|n| (n.to_string(), constant.clone())).collect();
+        let error = apply(&many.into(), json!({})).unwrap_err();
+        assert_eq!(error, "property `3`: the properties are longer than 1024 KiB together");
     }
 }
