@@ -9,7 +9,7 @@ pub(crate) mod trial;
 
 use domain::connector::{Batch, Call, HttpCall, Item, Progress, SettingsError, Step};
 use domain::fields::Fields;
-use domain::mapping::Mapping;
+use domain::mapping::{Mapping, weight};
 use domain::verdict::FailureReason;
 use domain::{Settings, Timestamp, Verdict};
 use serde_json::{Map, Value, json};
@@ -36,9 +36,17 @@ pub(crate) trait Bulk {
 /// The request for every event that is not set aside, or the end if there is none left.
 pub(crate) fn send(bulk: &impl Bulk, batch: &Batch<'_>, progress: &mut Progress) -> Step {
     let mut events = Vec::with_capacity(batch.items.len());
+    let mut bytes = 0;
     for index in sent(batch, progress) {
         match bulk.write(&batch.items[index], batch.now) {
-            Ok(event) => events.push(event),
+            Ok(event) => {
+                // What a destination adds to each event may make much of little: what will not fit is not made first.
+                bytes += weight(&event);
+                if bytes > bulk.bytes_max() {
+                    return too_large(bulk);
+                }
+                events.push(event);
+            }
             Err(verdict) => set_aside(progress, index, &verdict),
         }
     }
@@ -47,10 +55,14 @@ pub(crate) fn send(bulk: &impl Bulk, batch: &Batch<'_>, progress: &mut Progress)
     }
     let call = bulk.call(events, batch);
     if call.body.len() > bulk.bytes_max() {
-        let message = format!("the event is larger than the {} bytes that are taken", bulk.bytes_max());
-        return Step::Split { alone: Verdict::reject(FailureReason::TooLarge, message) };
+        return too_large(bulk);
     }
     Step::Send(Call::Http(call.with_long_reply()))
+}
+
+fn too_large(bulk: &impl Bulk) -> Step {
+    let message = format!("the event is larger than the {} bytes that are taken", bulk.bytes_max());
+    Step::Split { alone: Verdict::reject(FailureReason::TooLarge, message) }
 }
 
 /// The same verdict for every event that was sent.

@@ -104,17 +104,13 @@ impl Property {
     }
 }
 
-/// About how many bytes a value takes.
-fn weight(value: &Value) -> usize {
-    /// What everything takes that is not text.
-    const NODE_BYTES: usize = 8;
+/// How many bytes a value takes as JSON, at least: without escapes, commas and all but the first digit.
+pub fn weight(value: &Value) -> usize {
     match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => NODE_BYTES,
-        Value::String(text) => NODE_BYTES + text.len(),
-        Value::Array(values) => values.iter().map(weight).sum::<usize>() + NODE_BYTES,
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| name.len() + weight(value)).sum::<usize>() + NODE_BYTES
-        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+        Value::String(text) => text.len() + 2,
+        Value::Array(values) => values.iter().map(weight).sum::<usize>() + 2,
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() + 3 + weight(value)).sum::<usize>() + 2,
     }
 }
 

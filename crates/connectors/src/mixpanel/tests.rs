@@ -73,3 +73,13 @@ fn a_login_is_whole_or_refused() {
         assert!(refusal.contains(expect), "{refusal}");
     }
 }
+
+#[test]
+fn what_a_destination_adds_to_many_events_is_not_made_before_it_is_seen_that_it_does_not_fit() {
+    let mut settings = fixture("mixpanel").default;
+    settings.0.insert("properties".to_owned(), json!({"page": "x".repeat(500_000)}));
+    let events: Vec<_> = (1..=100).map(|n| about(n, &json!({"user_id": "u"}))).collect();
+    let step =
+        kit::with_batch(&events, false, |batch| open(&Mixpanel, &settings).prepare(batch, &mut Progress::default()));
+    assert!(matches!(step, Step::Split { .. }), "{}", kit::described(&step).join("; "));
+}
