@@ -144,7 +144,10 @@ impl Dialect {
 
 impl Outlet for Server {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
-        let rows = Rows::of(batch, &self.layout);
+        let rows = match Rows::of(batch, &self.layout) {
+            Ok(rows) => rows,
+            Err(alone) => return Step::Split { alone },
+        };
         if rows.rows.is_empty() {
             return self.layout.delivered(batch);
         }

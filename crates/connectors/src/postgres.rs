@@ -105,7 +105,10 @@ struct Table {
 
 impl Outlet for Table {
     fn prepare(&self, batch: &Batch<'_>, _: &mut Progress) -> Step {
-        let rows = Rows::of(batch, &self.layout);
+        let rows = match Rows::of(batch, &self.layout) {
+            Ok(rows) => rows,
+            Err(alone) => return Step::Split { alone },
+        };
         if rows.rows.is_empty() {
             return self.layout.delivered(batch);
         }

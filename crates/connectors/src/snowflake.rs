@@ -119,7 +119,10 @@ const ROWS_SENT: u32 = 1;
 impl Outlet for Table {
     /// With a token for the host of the rows, the rows; with only the name of the host, the token first.
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
-        let rows = Rows::of(batch, &self.layout);
+        let rows = match Rows::of(batch, &self.layout) {
+            Ok(rows) => rows,
+            Err(alone) => return Step::Split { alone },
+        };
         if rows.rows.is_empty() {
             return self.layout.delivered(batch);
         }
@@ -146,7 +149,8 @@ impl Outlet for Table {
         match reply::scoped_token(reply) {
             Ok(token) => {
                 progress.stage = ROWS_SENT;
-                self.rows(batch, &Rows::of(batch, &self.layout), host, &token)
+                Rows::of(batch, &self.layout)
+                    .map_or_else(|alone| Step::Split { alone }, |rows| self.rows(batch, &rows, host, &token))
             }
             Err(verdict) => Step::settle_all(batch, &verdict),
         }

@@ -9,13 +9,16 @@ pub(crate) mod written;
 
 use domain::connector::{Batch, Field, FieldKind, Item, SettingsError, Step};
 use domain::fields::Fields;
-use domain::mapping::Mapping;
+use domain::mapping::{Mapping, weight};
 use domain::verdict::FailureReason;
 use domain::{Settings, Timestamp, Verdict};
 use serde_json::{Map, Value};
 
 /// The table, unless the destination names another.
 pub(crate) const TABLE_DEFAULT: &str = "deep_link_events";
+
+/// Most that the rows of one batch hold, in bytes: several times what the events of the largest batch hold.
+const ROWS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What a pause message tells a person to run, and what then.
 pub(crate) const PROVISION: &str = "`afterclick destinations provision NAME`";
@@ -226,10 +229,22 @@ pub(crate) struct Rows<'b> {
 }
 
 impl<'b> Rows<'b> {
-    pub(crate) fn of(batch: &Batch<'b>, layout: &Layout) -> Self {
-        let with_row = |item: &'b Item<'b>| layout.row(item).ok().map(|row| (row, item));
-        let (rows, items) = batch.items.iter().filter_map(with_row).unzip();
-        Self { rows, items }
+    /// All of them. If they are too large together, smaller batches are to be tried, because what a destination writes
+    /// into each row may make much of little; then this is the verdict on one that is too large alone.
+    pub(crate) fn of(batch: &Batch<'b>, layout: &Layout) -> Result<Self, Verdict> {
+        let mut rows = Self { rows: Vec::with_capacity(batch.items.len()), items: Vec::new() };
+        let mut bytes = 0;
+        for item in batch.items {
+            let Ok(row) = layout.row(item) else { continue };
+            bytes += row.values().map(weight).sum::<usize>();
+            if bytes > ROWS_BYTES_MAX {
+                let message = format!("the row is larger than {} MiB", ROWS_BYTES_MAX >> 20);
+                return Err(Verdict::reject(FailureReason::TooLarge, message));
+            }
+            rows.rows.push(row);
+            rows.items.push(item);
+        }
+        Ok(rows)
     }
 }
 
@@ -264,6 +279,20 @@ mod tests {
         assert!(names.ends_with(&["tenant".to_owned()]), "{names:?}");
         let row = row(layout);
         assert_eq!((&row["link_id"], &row["tenant"], row.get("raw")), (&json!("x"), &json!("eu"), None));
+    }
+
+    #[test]
+    fn rows_that_are_mostly_what_the_destination_writes_are_made_in_smaller_batches() {
+        let layout = json!({"columns": {"page": "x".repeat(1_000_000)}});
+        let layout = Layout::read(&settings(layout)).unwrap();
+        for (count, fits) in [(1, true), (50, true), (100, false)] {
+            let events = vec![event("link.conversion"); count];
+            let rows = with_batch(&events, false, |batch| Rows::of(batch, &layout).map(|rows| rows.items.len()));
+            match rows {
+                Ok(rows) => assert!(fits && rows == count),
+                Err(alone) => assert!(!fits, "{alone:?}"),
+            }
+        }
     }
 
     #[test]
