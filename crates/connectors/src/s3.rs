@@ -10,12 +10,13 @@ use domain::connector::{
     Batch, BatchLimits, Call, Category, Connector, Field, FieldKind, Item, Manifest, ObjectCall, Outlet, Progress,
     Reply, SettingsError, Step,
 };
+use domain::mapping::weight;
 use domain::verdict::FailureReason;
 use domain::{Settings, Verdict};
 
 use self::settings::{Format, Store};
 use self::verdict::Judgement;
-use crate::warehouse::{COLUMNS_FIELD, DEFAULT_COLUMNS_FIELD};
+use crate::warehouse::{COLUMNS_FIELD, DEFAULT_COLUMNS_FIELD, ROWS_BYTES_MAX};
 
 /// Speaks to S3 and whatever speaks like it.
 pub(crate) struct S3;
@@ -85,6 +86,10 @@ impl Connector for S3 {
 
 impl Outlet for Store {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
+        if self.hours(batch).len() > HOURS_MAX {
+            // What was held for a day or is replayed. One event has one hour, so this ends.
+            return Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) };
+        }
         self.next(batch, progress)
     }
 
@@ -94,23 +99,35 @@ impl Outlet for Store {
             return self.next(batch, progress);
         }
         match verdict::of(reply, &self.bucket) {
-            // Nothing of this batch is in the bucket yet, so its halves may be files of their own.
-            Judgement::TooLarge(alone) if progress.stage == 0 => Step::Split { alone },
-            Judgement::TooLarge(_) => self.settle(batch, progress, &Verdict::retry(FailureReason::TooLarge)),
+            Judgement::TooLarge(message) => self.too_large(batch, progress, message),
             Judgement::All(verdict) => self.settle(batch, progress, &verdict),
         }
     }
 }
 
 impl Store {
+    /// A file is too large, and of the batch there may be others in the bucket.
+    fn too_large(&self, batch: &Batch<'_>, progress: &Progress, message: String) -> Step {
+        match progress.stage {
+            // Nothing of this batch is there yet, so its halves may be files of their own.
+            0 => Step::Split { alone: Verdict::reject(FailureReason::TooLarge, message) },
+            _ => self.settle(batch, progress, &Verdict::retry(FailureReason::TooLarge)),
+        }
+    }
+
     /// Puts the file of the hour that [`Progress::stage`] has come to.
     fn next(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
         let hours = self.hours(batch);
         while let Some((hour, numbers)) = usize::try_from(progress.stage).ok().and_then(|stage| hours.get(stage)) {
             let (mut items, mut rows) = (Vec::with_capacity(numbers.len()), Vec::with_capacity(numbers.len()));
+            let mut bytes = 0;
             for &number in numbers {
                 match self.layout.row(&batch.items[number]) {
                     Ok(row) => {
+                        bytes += row.values().map(weight).sum::<usize>();
+                        if bytes > ROWS_BYTES_MAX {
+                            return self.too_large(batch, progress, "the file is larger than it should be".to_owned());
+                        }
                         items.push(batch.items[number]);
                         rows.push(row);
                     }
@@ -190,6 +207,8 @@ fn refuse(progress: &mut Progress, number: usize, refusal: &Verdict) {
     progress.notes.insert(number.to_string(), message);
 }
 
+/// Most hours of one batch: as many files as an exchange has calls.
+const HOURS_MAX: usize = 8;
 /// How much of a fingerprint is in a name: 64 bits, among the files of one hour.
 const FINGERPRINT_CHARS: usize = 16;
 

@@ -67,6 +67,24 @@ fn each_hour_has_a_file_of_its_own_and_what_is_there_is_not_lost_again() {
 }
 
 #[test]
+fn a_batch_of_more_hours_than_an_exchange_has_calls_is_made_smaller_first() {
+    let store = open(&S3, &fixture("s3").default);
+    let prepared = |hours: i64| {
+        let events = events(&(0..hours).collect::<Vec<_>>());
+        with_batch(&events, false, |batch| store.prepare(batch, &mut Progress::default()))
+    };
+    assert!(matches!(prepared(8), Step::Send(_)));
+    assert!(matches!(prepared(9), Step::Split { .. }));
+}
+
+#[test]
+fn a_file_that_is_mostly_what_the_destination_writes_is_made_smaller_before_it_fills_the_memory() {
+    let store = open(&S3, &with(json!({"columns": {"page": "x".repeat(1_000_000)}})));
+    let step = with_batch(&events(&[0; 100]), false, |batch| store.prepare(batch, &mut Progress::default()));
+    assert!(matches!(step, Step::Split { .. }));
+}
+
+#[test]
 fn a_bucket_is_part_of_the_host_or_of_the_path() {
     let url = |changes| Store::read(&with(changes)).unwrap().bucket.url();
     assert_eq!(url(json!({})), "https://acme-events.s3.eu-west-1.amazonaws.com");

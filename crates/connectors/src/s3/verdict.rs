@@ -16,8 +16,8 @@ const MESSAGE_CHARS_MAX: usize = 200;
 /// What a refusal means for the items of the file.
 pub(super) enum Judgement {
     All(Verdict),
-    /// The file is too large; with what that means for an item that is alone in it.
-    TooLarge(Verdict),
+    /// The file is too large, in words.
+    TooLarge(String),
 }
 
 /// Whether the file is in the bucket. A store has nothing more to say about that; who says more stands in between.
@@ -36,8 +36,7 @@ pub(super) fn of(reply: &Reply, bucket: &Bucket) -> Judgement {
         }
         (_, "SlowDown" | "TooManyRequests" | "RequestLimitExceeded") | (429, _) => wait(reply, SLOW_DOWN),
         (413, _) | (_, "EntityTooLarge") => {
-            let message = format!("the store takes no file of this size{said}");
-            return Judgement::TooLarge(Verdict::reject(FailureReason::TooLarge, message));
+            return Judgement::TooLarge(format!("the store takes no file of this size{said}"));
         }
         (_, "NoSuchBucket") => Verdict::misconfigured(format!(
             "there is no bucket `{name}` in this store; make it, or mend the settings `bucket`, `region` and `endpoint`"
