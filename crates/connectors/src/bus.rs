@@ -34,6 +34,12 @@ pub(crate) fn servers(settings: &Settings, field: &str, default_port: u16) -> Re
     }
 }
 
+/// The servers of a broker, as the engine asks for them.
+pub(crate) fn named(field: &'static str, broker: &Broker) -> Vec<(&'static str, Server)> {
+    let (Broker::Nats { servers, .. } | Broker::Kafka { servers, .. }) = broker;
+    servers.iter().map(|server| (field, server.clone())).collect()
+}
+
 fn server(text: &str, default_port: u16) -> Option<Server> {
     let (host, port) = match text.rsplit_once(':') {
         // The colons of an address of IPv6 without brackets are its own.

@@ -17,7 +17,7 @@ mod templates;
 mod tokens;
 
 use domain::connector::{
-    Batch, BatchLimits, Call, Category, Connector, HttpCall, Item, Manifest, Outlet, Progress, Rate, Reply,
+    Batch, BatchLimits, Call, Category, Connector, HttpCall, Item, Manifest, Outlet, Progress, Rate, Reply, Server,
     SettingsError, Step, Token,
 };
 use domain::verdict::{FailureReason, PauseReason};
@@ -78,6 +78,11 @@ trait Provider: Send + Sync {
     /// The call that sends a letter, or why it cannot be one.
     fn call(&self, head: &Letterhead, letter: &Letter, token: Option<&Token>) -> Result<Call, Refusal>;
 
+    /// The server that is dialled by host and port, if it is one.
+    fn server(&self) -> Option<Server> {
+        None
+    }
+
     /// The login that is a token, if that is what the provider wants.
     fn tokens(&self) -> Option<&Tokens> {
         None
@@ -136,6 +141,10 @@ struct Mailer {
 }
 
 impl Outlet for Mailer {
+    fn servers(&self) -> Vec<(&'static str, Server)> {
+        self.provider.server().into_iter().map(|server| ("host", server)).collect()
+    }
+
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
         match batch.items {
             [] => Step::Settle(Vec::new()),

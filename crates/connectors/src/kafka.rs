@@ -5,7 +5,8 @@ mod verdict;
 
 use domain::Settings;
 use domain::connector::{
-    Batch, BatchLimits, Category, Connector, Field, FieldKind, Manifest, Outlet, Progress, Reply, SettingsError, Step,
+    Batch, BatchLimits, Category, Connector, Field, FieldKind, Manifest, Outlet, Progress, Reply, Server,
+    SettingsError, Step,
 };
 
 use self::settings::{KEYS, MECHANISMS, TOPIC_DEFAULT, Topics};
@@ -69,6 +70,10 @@ impl Connector for Kafka {
 }
 
 impl Outlet for Topics {
+    fn servers(&self) -> Vec<(&'static str, Server)> {
+        bus::named("brokers", &self.broker)
+    }
+
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
         bus::publish(batch, progress, &self.broker, |item| {
             Ok(bus::record(item, self.topic(item)?, Some(self.key(item)), "event_id"))

@@ -6,7 +6,7 @@ mod verdict;
 
 use domain::Settings;
 use domain::connector::{
-    Batch, BatchLimits, Broker, Category, Connector, Field, FieldKind, Manifest, Outlet, Progress, Reply,
+    Batch, BatchLimits, Broker, Category, Connector, Field, FieldKind, Manifest, Outlet, Progress, Reply, Server,
     SettingsError, Step,
 };
 
@@ -74,6 +74,10 @@ struct Streams {
 }
 
 impl Outlet for Streams {
+    fn servers(&self) -> Vec<(&'static str, Server)> {
+        bus::named("servers", &self.broker)
+    }
+
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
         bus::publish(batch, progress, &self.broker, |item| {
             Ok(bus::record(item, self.subject.of(item)?, None, "Nats-Msg-Id"))

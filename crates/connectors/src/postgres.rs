@@ -7,7 +7,7 @@ mod statement;
 
 use domain::connector::{
     Action, Batch, BatchLimits, Call, Category, Connector, Field, FieldKind, Manifest, Means, Outlet, Progress, Reply,
-    SettingsError, SqlCall, SqlServer, Step,
+    Server, SettingsError, SqlCall, SqlServer, Step,
 };
 use domain::{Secret, Settings};
 
@@ -121,6 +121,10 @@ impl Outlet for Table {
             None if reply.is_success() => self.layout.delivered(batch),
             code => reply::judge(self, batch, code.as_deref().unwrap_or_default(), reply),
         }
+    }
+
+    fn servers(&self) -> Vec<(&'static str, Server)> {
+        vec![("host", Server { host: self.server.host.clone(), port: self.server.port })]
     }
 
     fn survey(&self, _: &Means<'_>) -> Option<Vec<Call>> {

@@ -50,6 +50,12 @@ pub trait Outlet: Send + Sync {
     /// What to do after a reply: the next call of a multi-step exchange, or one verdict per item.
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step;
 
+    /// The servers that it dials by host and port, each with the setting that names it. URLs among the settings are known
+    /// by their kind; these are not.
+    fn servers(&self) -> Vec<(&'static str, Server)> {
+        Vec::new()
+    }
+
     /// The call that fetches a token, for a vendor that wants one. The engine makes it before [`Outlet::prepare`], keeps
     /// the token for as long as it is good and hands it on in [`Batch::token`]; one call at a time per destination.
     fn authorize(&self, _now: Timestamp) -> Option<HttpCall> {

@@ -5,7 +5,7 @@
 //! and decides, without changing anything; [`apply`] does what the plan says, step by step. A step that fails leaves the
 //! ones before it in place, and the next run goes on from there.
 
-use domain::connector::{Connector, Field, FieldKind, SettingsError};
+use domain::connector::{Field, FieldKind, SettingsError};
 use domain::destination::{BatchWish, RateLimit};
 use domain::retry::RetryPolicy;
 use domain::signature::Scheme;
@@ -148,18 +148,22 @@ fn check(registry: &Registry, guard: &Guard, step: &Step) -> Result<(), Reconcil
     let checked = match &step.object {
         Object::Source(source) => LiveSource::compile(registry.plugins(), (**source).clone()).map(|_| ()),
         Object::Destination(destination) => LiveDestination::compile(registry.plugins(), (**destination).clone())
-            .and_then(|live| check_urls(guard, live.connector, &live.destination.settings)),
+            .and_then(|live| check_addresses(guard, &live)),
     };
     checked.map_err(|error| refused(step, error))
 }
 
-/// Judges every URL among the settings of a destination: for saving it.
-pub fn check_urls(guard: &Guard, connector: &'static dyn Connector, settings: &Settings) -> Result<(), RegistryError> {
+/// Judges every URL and every server among the settings of a destination: for saving it.
+pub fn check_addresses(guard: &Guard, live: &LiveDestination) -> Result<(), RegistryError> {
     let is_url = |field: &&Field| matches!(field.kind, FieldKind::Url | FieldKind::SecretUrl);
-    for field in connector.manifest().fields.iter().filter(is_url) {
-        if let Some(url) = settings.text(field.name) {
-            guard.check_url(url).map_err(|error| SettingsError::new(field.name, format!("is refused: {error}")))?;
+    let refused = |field: &str, error| SettingsError::new(field, format!("is refused: {error}"));
+    for field in live.connector.manifest().fields.iter().filter(is_url) {
+        if let Some(url) = live.destination.settings.text(field.name) {
+            guard.check_url(url).map_err(|error| refused(field.name, error))?;
         }
+    }
+    for (field, server) in live.outlet.servers() {
+        guard.check_server(&server.host, server.port).map_err(|error| refused(field, error))?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use domain::subscription::Subscriptions;
 use domain::{Name, Secret, Settings, Volume};
 use http::StatusCode;
 use pipeline::RegistryError;
-use pipeline::reconcile::check_urls;
+use pipeline::reconcile::check_addresses;
 use pipeline::registry::LiveDestination;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -298,7 +298,7 @@ pub(crate) fn find_own(state: &ApiState, caller: &Caller, destination: &str) -> 
 /// Checks a destination as saving it would, and what only the API checks: where its URLs lead.
 pub(crate) fn compile(state: &ApiState, destination: &domain::Destination) -> Result<LiveDestination, RegistryError> {
     let live = pipeline::registry::LiveDestination::compile(state.registry.plugins(), destination.clone())?;
-    check_urls(&state.guard, live.connector, &destination.settings)?;
+    check_addresses(&state.guard, &live)?;
     Ok(live)
 }
 

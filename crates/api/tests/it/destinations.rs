@@ -110,6 +110,30 @@ async fn settings_can_be_sent_back_as_they_were_shown() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_without_a_url_is_judged_when_it_is_saved_too() {
+    let desk = Desk::new().await;
+    let postgres = |host: &str| json!({"host": host, "database": "d", "user": "u", "password": "a-password"});
+    let mail =
+        |host: &str| json!({"provider": "smtp", "from": "a@example.com", "host": host, "subject": "s", "text": "t"});
+    let kafka = |host: &str| json!({"brokers": ["kafka.example.com:9092", host]});
+    let nats = |host: &str| json!({"servers": [host], "subject": "events.{{ type }}"});
+    for host in ["10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "localhost", "db.internal"] {
+        for (connector, settings, field) in [
+            ("postgres", postgres(host), "host"),
+            ("email", mail(host), "host"),
+            ("kafka", kafka(host), "brokers"),
+            ("nats", nats(host), "servers"),
+        ] {
+            let wanted = json!({"name": "inside", "connector": connector, "settings": settings});
+            let problem = desk.post("/v1/destinations", wanted).problem(422, "setting_invalid").await;
+            assert_eq!(problem["field"], field, "{connector} at {host}: {problem}");
+        }
+    }
+    let outside = json!({"name": "outside", "connector": "postgres", "settings": postgres("db.example.com")});
+    desk.post("/v1/destinations", outside).expect(201).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_destination_that_cannot_work_is_refused_with_the_reason() {
     let desk = Desk::new().await;
     desk.destination("taken").await;

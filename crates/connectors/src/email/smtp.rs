@@ -2,7 +2,7 @@
 //! says who must act.
 
 use bytes::Bytes;
-use domain::connector::{Call, MailCall, MailLogin, MailServer, MailTls, Reply, SettingsError, Token};
+use domain::connector::{Call, MailCall, MailLogin, MailServer, MailTls, Reply, Server, SettingsError, Token};
 use domain::verdict::FailureReason;
 use domain::{Secret, Settings, Verdict};
 
@@ -91,6 +91,10 @@ impl Provider for Smtp {
             to: letter.to.iter().map(ToString::to_string).collect(),
             message: Bytes::from(message::write(head, letter)?),
         }))
+    }
+
+    fn server(&self) -> Option<Server> {
+        Some(Server { host: self.server.host.clone(), port: self.server.port })
     }
 
     fn tokens(&self) -> Option<&Tokens> {

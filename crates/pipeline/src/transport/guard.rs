@@ -51,7 +51,7 @@ pub enum Refused {
     Host,
     #[error("the port is not one that such a service uses")]
     Port,
-    #[error("the host of the URL is not a public name")]
+    #[error("the host is not a public name")]
     Name,
     #[error("the address of the destination is not a public one")]
     Address,
@@ -152,6 +152,11 @@ impl Guard {
         }
         self.check_host(&peer.host)?;
         Ok(peer)
+    }
+
+    /// What can be said of such a server before it is dialled, for saving it: whichever port it has is its protocol's.
+    pub fn check_server(&self, host: &str, port: u16) -> Result<(), Refused> {
+        self.check_peer(host, port, &[port], true).map(drop)
     }
 
     fn check_host(&self, host: &TargetHost) -> Result<(), Refused> {

@@ -1,5 +1,6 @@
 //! A look at what would be sent: nothing leaves, and nothing secret is shown.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,11 +152,11 @@ fn look(state: &ApiState, live: &LiveDestination, events: &[Arc<Event>]) -> Prev
     let digest = live.destination.volume.digest_ms.map(Duration::from_millis);
     let batch = Batch { items: &items, now: state.clock.now(), token: Some(&token), digest };
     let why_not = unwanted(live, first, &readings[0]).map(|(_, why)| why);
-    let (request, verdict) = match live.outlet.prepare(&batch, &mut Progress::default()) {
-        Step::Send(call) | Step::SendOnce { call, .. } => (Some(call.shown()), None),
-        Step::Settle(verdicts) => (None, verdicts.first().map(in_words)),
-        Step::Split { alone } => (None, Some(in_words(&alone))),
-        Step::Reauthorize { message } => (None, Some(message)),
+    let step = catch_unwind(AssertUnwindSafe(|| live.outlet.prepare(&batch, &mut Progress::default())));
+    let (request, verdict) = match step {
+        // A bug of the connector; the engine would try again.
+        Err(_) => (None, Some("the connector failed on this event; the server's log has more".to_owned())),
+        Ok(step) => first_step(step),
     };
     Preview {
         event: first.id.to_string(),
@@ -166,6 +167,16 @@ fn look(state: &ApiState, live: &LiveDestination, events: &[Arc<Event>]) -> Prev
         digest: digest.is_some(),
         request: request.map(|call| Request::from(live.scrubber.shown(call))),
         verdict: verdict.map(|verdict| live.scrubber.text(&verdict)),
+    }
+}
+
+/// What would be sent, or what the connector decides without sending.
+fn first_step(step: Step) -> (Option<Shown>, Option<String>) {
+    match step {
+        Step::Send(call) | Step::SendOnce { call, .. } => (Some(call.shown()), None),
+        Step::Settle(verdicts) => (None, verdicts.first().map(in_words)),
+        Step::Split { alone } => (None, Some(in_words(&alone))),
+        Step::Reauthorize { message } => (None, Some(message)),
     }
 }
 
