@@ -17,7 +17,8 @@ pub(super) struct Subject(Template);
 impl Subject {
     pub(super) fn read(settings: &Settings) -> Result<Self, SettingsError> {
         let text = settings.text("subject").unwrap_or(DEFAULT);
-        let fixed = text.split('{').next().unwrap_or_default();
+        // What is sent is trimmed, so it is judged trimmed.
+        let fixed = text.split('{').next().unwrap_or_default().trim_start();
         // An event must not choose to speak to the server itself: `$JS.API.STREAM.DELETE.…`.
         if fixed.split_once('.').map_or(text, |(word, _)| word).contains('{') || fixed.is_empty() {
             return Err(SettingsError::new(
@@ -52,6 +53,16 @@ fn in_words(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subject_of_the_servers_own_is_refused_however_it_is_written() {
+        for text in
+            ["$JS.API.STREAM.DELETE.x", " $JS.API.{{ data.x }}", "\n_INBOX.x", "{{ data.x }}", " {{ data.x }}.y"]
+        {
+            let settings = Settings([("subject".to_owned(), text.into())].into_iter().collect());
+            assert!(Subject::read(&settings).is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_text_becomes_a_subject() {
