@@ -57,13 +57,15 @@ fn settled(client: &Client) -> Vec<Value> {
     })
 }
 
-/// Kills the server while a mail is on its way, and looks at what becomes of it under the configuration `after`.
-fn kill_on_the_way(before: &str, is_on_the_way: impl FnOnce(), after: &str) -> Value {
+/// Kills the server while a mail is on its way, and looks at what becomes of it under the configuration `after`. What
+/// `is_on_the_way` returns is held until the server is gone.
+fn kill_on_the_way<T>(before: &str, is_on_the_way: impl FnOnce() -> T, after: &str) -> Value {
     let scratch = scratch();
     let server = Server::start(&plan(&scratch, before)).unwrap();
     publish(&server.client().unwrap(), &traffic::mixed(1));
-    is_on_the_way();
+    let way = is_on_the_way();
     server.kill().unwrap();
+    drop(way);
     let server = Server::start(&plan(&scratch, after)).unwrap();
     let mut deliveries = settled(&server.client().unwrap());
     server.stop().unwrap();
@@ -101,7 +103,7 @@ fn a_mail_that_was_noted_and_perhaps_not_sent_is_left_to_a_person() {
     let smtp = Smtp::new().start(Faults::none());
     let before = by_smtp(silent.local_addr().unwrap().port());
     let after = by_smtp(smtp.address().port());
-    is_unknown(&kill_on_the_way(&before, || drop(silent.accept().unwrap()), &after));
+    is_unknown(&kill_on_the_way(&before, || silent.accept().unwrap(), &after));
     assert!(smtp.mails().is_empty(), "nobody but a person sends it now");
 }
 
