@@ -6,10 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::DeliveryId;
-use domain::DestinationId;
 use domain::delivery::State;
 use domain::verdict::PauseReason;
+use domain::{DeliveryId, DestinationId, Name};
 use storage::{Append, Fence, Memo, NewEvent, OnKnown, StoreError};
 use tokio::time::sleep;
 
@@ -69,6 +68,10 @@ pub(crate) async fn remember(engine: Arc<Engine>, of: DestinationId, memos: Vec<
 
 /// Pauses a destination because of a verdict.
 pub(crate) async fn pause(engine: Arc<Engine>, id: DestinationId, reason: PauseReason, message: String) -> Chore {
+    let message = match engine.registry.destination(id) {
+        Some(live) => told(&message, &live.destination.name),
+        None => message,
+    };
     let mut pauses = Pauses::default();
     loop {
         match engine.registry.pause_destination(id, reason, &message).await {
@@ -77,6 +80,17 @@ pub(crate) async fn pause(engine: Arc<Engine>, id: DestinationId, reason: PauseR
             Err(RegistryError::Store(error)) => return Chore::Paused(Err(error)),
             Err(error) => return Chore::Paused(Err(StoreError::Limit(error.to_string()))),
         }
+    }
+}
+
+/// What is said of a pause that a verdict asked for: a connector does not know what its destination is called, and
+/// whatever has to be mended, nothing goes on before somebody says so.
+fn told(message: &str, name: &Name) -> String {
+    let message = message.replace("destinations provision NAME", &format!("destinations provision {name}"));
+    if message.contains("resume") {
+        message
+    } else {
+        format!("{message}; then `afterclick destinations resume {name}`")
     }
 }
 
@@ -111,5 +125,23 @@ impl Pauses {
     pub(crate) async fn next(&mut self) {
         sleep(self.0).await;
         self.0 = (self.0 * 2).min(PAUSE_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_names_the_destination_and_the_last_step() {
+        let name = "warehouse".parse().unwrap();
+        assert_eq!(
+            told("there is no bucket `b`; make it", &name),
+            "there is no bucket `b`; make it; then `afterclick destinations resume warehouse`"
+        );
+        assert_eq!(
+            told("run `afterclick destinations provision NAME`, then resume the destination", &name),
+            "run `afterclick destinations provision warehouse`, then resume the destination"
+        );
     }
 }

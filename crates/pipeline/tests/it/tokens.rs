@@ -79,7 +79,9 @@ async fn a_token_that_is_refused_again_pauses_the_destination() {
     engine.pass(60 * SECOND).await;
     let live = engine.house.registry.destination(shop).unwrap();
     let pause = live.destination.paused.clone().unwrap();
-    assert_eq!((pause.reason, &pause.message[..]), (PauseReason::Unauthorized, "the key was revoked; make a new one"));
+    let name = &live.destination.name;
+    let told = format!("the key was revoked; make a new one; then `afterclick destinations resume {name}`");
+    assert_eq!((pause.reason, pause.message), (PauseReason::Unauthorized, told));
     assert_eq!(engine.wires.to(shop).len(), 4, "two tokens, two calls");
     assert_eq!(engine.count(shop, State::Pending).await, 5);
 }

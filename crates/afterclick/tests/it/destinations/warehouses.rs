@@ -137,7 +137,7 @@ fn lose_a_column(warehouse: &Warehouse, server: &Server) {
         let paused = server.get("/v1/destinations/warehouse")["paused"].take();
         (!paused.is_null()).then_some(paused)
     });
-    for part in ["lacks a column", "campaign", "`afterclick destinations provision NAME`", "resume"] {
+    for part in ["lacks a column", "campaign", "`afterclick destinations provision warehouse`", "resume"] {
         assert!(
             paused["message"].as_str().is_some_and(|message| message.contains(part)),
             "{paused} does not say {part}"
