@@ -35,6 +35,8 @@ message says, it pings nobody: `allowed_mentions` is empty, and what an event sa
 comes out empty is left out. If Discord refuses the embeds, the text alone is sent. An event for which `text` comes out empty, \
 where there are no embeds, is skipped.
 
+This connector was held against a simulator of the API and its documentation, not against Discord itself.
+
 Discord grants about five messages in two seconds and says in each answer what is left; Afterclick waits accordingly. For \
 frequent events set `volume.digest`: one message per interval with the counts of each type and campaign. A digest has its own \
 words; `text` and `embeds` are for single events.

@@ -1,4 +1,4 @@
-//! The vendors Afterclick delivers to, one file each.
+//! The vendors Afterclick delivers to, one module each.
 //!
 //! A connector turns events into calls and replies into verdicts; the engine does everything else. Adding one is one file
 //! here, one line in [`ALL`] and one fixture.

@@ -55,6 +55,9 @@ where there is none a hash, salted with the write key, of the e-mail address or 
 not even an address is a person of their own in each event. The unsalted hash of Tolinku's article \
 (`anonymous_id = \"plain\"`) is off because everybody behind one router is one person in it, and because it gives the address away.
 
+This connector was held against the requests of `@segment/analytics-node`, a simulator of the API and its documentation, not \
+against Segment itself.
+
 For [RudderStack](https://www.rudderstack.com) put the data plane's URL into `host`. For [Jitsu](https://jitsu.com) put in \
 the ingest URL, and choose `auth = \"x-write-key\"` with `keyId:secret` as the key.",
     fields: &[

@@ -36,6 +36,8 @@ Slack refuses the blocks, the text alone is sent. An event for which `text` come
 
 Slack has no idempotency key: if its answer is lost, the message may come twice.
 
+This connector was held against a simulator of incoming webhooks and their documentation, not against Slack itself.
+
 For [Mattermost](https://developers.mattermost.com/integrate/webhooks/incoming/) and others that take the same messages \
 set `host_check = false`.",
     fields: &[

@@ -30,6 +30,8 @@ static MANIFEST: Manifest = Manifest {
 of the workflow in Power Automate if cards do not appear. That is also why Afterclick keeps to what Teams is sure to take: cards \
 of version 1.4 and no more than 28 KB.
 
+This connector was held against a simulator of workflows and their documentation, not against Teams itself.
+
 What an event says is escaped for the Markdown of cards. `card` is an adaptive card as the \
 [designer](https://adaptivecards.io/designer/) gives it, and every text in it may hold `{{ … }}`; what comes out empty is left \
 out, and a card that gets larger than 28 KB is sent as text alone. An event for which `text` comes out empty, where there is no \

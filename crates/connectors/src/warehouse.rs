@@ -20,7 +20,7 @@ pub(crate) const TABLE_DEFAULT: &str = "deep_link_events";
 /// Most that the rows of one batch hold, in bytes: several times what the events of the largest batch hold.
 pub(crate) const ROWS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What a pause message tells a person to run, and what then.
+/// What a pause message tells a person to run.
 pub(crate) const PROVISION: &str = "`afterclick destinations provision NAME`";
 
 /// The settings that every warehouse has.

@@ -36,7 +36,9 @@ not sent unless you name them.
 - **Make**: begin a scenario with *Webhooks*, *Custom webhook*. If the webhook asks for a key, put it into `make_apikey`. A full \
 queue is waited for.
 - **n8n**: begin a workflow with a *Webhook* node that takes POST, activate it, and use its production URL; the test URL works \
-only while somebody watches and is refused. Authentication by header goes into `headers`.",
+only while somebody watches and is refused. Authentication by header goes into `headers`.
+
+This connector was held against simulators of the three, not against their services.",
     fields: &[
         Field::required("url", FieldKind::SecretUrl, "the URL of the catch hook, custom webhook or webhook node"),
         Field::optional("make_apikey", FieldKind::Secret, "what Make's webhook asks for in the header `x-make-apikey`"),
