@@ -38,16 +38,18 @@ impl<P: PartialEq + Send + 'static, C: Send + 'static> Kept<P, C> {
         let mut lanes = self.lock();
         let idle = lanes.get_mut(&lane)?;
         let found = idle.iter().rposition(|it| it.place == *place && it.until > Instant::now())?;
-        Some(idle.swap_remove(found).connection)
+        Some(idle.remove(found).connection)
     }
 
-    /// Lets a connection lie until somebody takes it.
+    /// Lets a connection lie until somebody takes it. If too many lie there, the one that has lain longest goes.
     pub(super) fn lay_down(&self, lane: DestinationId, place: P, connection: C) {
         let mut lanes = self.lock();
         let idle = lanes.entry(lane).or_default();
-        if idle.len() < IDLE_PER_LANE_MAX {
-            idle.push(Idle { place, connection, until: Instant::now() + IDLE_MAX });
-        }
+        let oldest = (idle.len() >= IDLE_PER_LANE_MAX).then(|| idle.remove(0));
+        idle.push(Idle { place, connection, until: Instant::now() + IDLE_MAX });
+        // Closing is a system call, so it happens here, outside the lock.
+        drop(lanes);
+        drop(oldest);
     }
 
     fn sweep(&self) {

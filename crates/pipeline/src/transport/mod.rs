@@ -1,6 +1,6 @@
 //! Transports: what carries a [`Call`] out and a [`Reply`] back.
 //!
-//! Each transport is one file. None of them opens a socket by itself: [`guard`] is the only opener of outward
+//! Each transport is one room. None of them opens a socket by itself: [`guard`] is the only opener of outward
 //! connections, so no destination can make the server reach an address that the operator has not allowed.
 
 pub mod address;

@@ -85,10 +85,13 @@ impl NatsTransport {
         };
         let done = timeout_at(until, self.publish(lane, &place, records, &mut outcomes, until)).await;
         match done.unwrap_or_else(late) {
-            Err(End::TurnedAway(code, message)) => Ok(self.reply(Some(code), message)),
             // Some records have their outcome, so the others get one too.
-            Err(End::Failed(error)) if outcomes.iter().all(Option::is_none) => Err(error),
-            Err(End::Failed(error)) => Ok(self.told(outcomes, &error.message)),
+            Err(End::TurnedAway(_, message)) if outcomes.iter().any(Option::is_some) => {
+                Ok(self.told(outcomes, &message))
+            }
+            Err(End::TurnedAway(code, message)) => Ok(self.reply(Some(code), message)),
+            Err(End::Failed(error)) if outcomes.iter().any(Option::is_some) => Ok(self.told(outcomes, &error.message)),
+            Err(End::Failed(error)) => Err(error),
             Ok(()) => Ok(self.told(outcomes, "")),
         }
     }
@@ -106,7 +109,8 @@ impl NatsTransport {
                 self.kept.lay_down(lane, place.clone(), kept);
                 return Ok(());
             }
-            // It had been closed while nobody looked, or it broke. The names of the records make a repetition harmless.
+            // It had been closed while nobody looked, or it broke. Within the
+            // stream's duplicate window the names of the records make a repetition harmless.
             outcomes.fill(None);
         }
         let mut connection = self.connect(place, until).await?;
