@@ -149,7 +149,7 @@ pub(super) fn summary(board: &Board, desks: Desks) {
     let deliveries = totals.accepted as usize + desks.chat + desks.cdp + desks.warehouse;
     let numbers = format!("{} events in, {deliveries} deliveries out to {destinations} destinations", totals.events);
     match totals.refused {
-        0 => say(&paint.bold(&format!("{numbers}, every signature verified by its receiver."))),
+        0 => say(&paint.bold(&format!("{numbers}, every webhook signature verified by its receiver."))),
         refused => say(&paint.bad(&format!("{numbers}; {refused} had a signature that their receiver refused."))),
     }
 }

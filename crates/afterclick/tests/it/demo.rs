@@ -12,7 +12,7 @@ fn the_demo_shows_every_event_arrive_and_ends_with_0() {
     for kind in types {
         assert!(ended.stdout.contains(kind.event_type), "{} is not in\n{}", kind.event_type, ended.stdout);
     }
-    for expected in ["every signature verified", "duplicate", "401", "try 3"] {
+    for expected in ["every webhook signature verified", "duplicate", "401", "try 3"] {
         assert!(ended.stdout.contains(expected), "{expected} is not in\n{}", ended.stdout);
     }
     let office =
