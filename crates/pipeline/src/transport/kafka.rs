@@ -7,28 +7,29 @@
 mod batch;
 mod codec;
 mod connection;
-mod errand;
+mod leaders;
 mod login;
 mod messages;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use domain::DestinationId;
-use domain::connector::{Record, RecordRefusal, Reply, Sasl, Server, ServerTls};
+use domain::connector::{RecordRefusal, Sasl, Server};
 use domain::verdict::FailureReason;
 use futures_util::StreamExt as _;
 use rustls_pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 
-use self::connection::{Connection, Duplex, replicas_ms};
-use self::errand::{Errand, Placed, announced, refusal};
+use self::connection::{Connection, replicas_ms};
+use self::leaders::{Placed, announced, by_leader, refusal, topics};
 use self::messages::{Cluster, Metadata, Produce, TOO_LARGE};
+use super::Guard;
 use super::kept::Kept;
+use super::records::errand::{self, Errand};
+use super::records::servers::{awake_by, first_to_answer};
+use super::records::{Duplex, End};
 use super::tls::Tls;
-use super::{Guard, TransportError};
 use crate::clock::Clock;
 
 /// The port of Kafka.
@@ -47,21 +48,8 @@ pub(super) struct KafkaTransport {
     kept: Arc<Kept<(Place, Server), Connection>>,
 }
 
-/// Where records go and who brings them.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Those that tell of the others.
-    pub(super) servers: Vec<Server>,
-    pub(super) tls: ServerTls,
-    pub(super) login: Option<Sasl>,
-}
-
-/// How a dialogue ended.
-enum End {
-    /// The broker does not want us; its name for it, and what it says.
-    TurnedAway(String, String),
-    Failed(TransportError),
-}
+/// Where records go: to the brokers that those named here tell of.
+type Place = errand::Place<Option<Sasl>>;
 
 impl KafkaTransport {
     /// A transport that trusts the usual certificate authorities and `extra_roots`. Must be made inside the runtime.
@@ -73,89 +61,74 @@ impl KafkaTransport {
         Ok(Self { guard, tls: Tls::new(extra_roots, &[])?, clock, kept: Kept::start() })
     }
 
-    /// Produces records and returns what became of each, within `deadline`.
-    pub(super) async fn exchange(
-        &self,
-        lane: DestinationId,
-        place: Place,
-        records: &[Record],
-        deadline: Duration,
-    ) -> Result<Reply, TransportError> {
-        let until = Instant::now() + deadline;
-        let errand = Errand::new(lane, &place, records, until);
-        let late = || TransportError::new(FailureReason::Timeout, "no broker told in time who leads the topic");
-        let cluster = match timeout_at(until, self.look_around(&errand)).await {
-            Ok(Ok(cluster)) => cluster,
-            Ok(Err(End::Failed(error))) => return Err(error),
-            Ok(Err(End::TurnedAway(code, message))) => return Ok(self.reply(Some(code), message)),
-            Err(_) => return Err(late()),
-        };
-        let by_leader = errand.by_leader(&cluster.topics);
+    /// Produces records, each to the leader of its partition.
+    pub(super) async fn hand_over(&self, errand: &Errand<'_>, place: Place) -> Result<(), End> {
+        let topics = topics(errand.records);
+        let mut looks = Vec::new();
+        for server in &place.servers {
+            looks.push(self.look_around_at(errand, &place, server, Metadata(&topics)));
+        }
+        let cluster = first_to_answer(looks, errand.until).await?;
+        // 28 bits are more than a topic has partitions.
+        let keyless_from = usize::try_from(self.clock.random() >> 100).unwrap_or(0);
+        let by_leader = by_leader(errand, &cluster.topics, keyless_from);
         let mut sent = Vec::new();
         for (leader, placed) in by_leader.iter().take(LEADERS_MAX) {
-            sent.push(self.produce_to(&errand, &cluster, *leader, placed));
+            sent.push(self.produce_to(errand, &place, &cluster, *leader, placed));
         }
         // A leader that does not answer keeps nobody from knowing what the others said.
-        let all = futures_util::stream::iter(sent).buffer_unordered(LEADERS_AT_ONCE).collect::<()>();
-        let _ = timeout_at(until, all).await;
-        // A list of texts and nothings is always JSON.
-        Ok(self.reply(None, serde_json::to_vec(&errand.outcomes()).unwrap_or_default()))
+        futures_util::stream::iter(sent).buffer_unordered(LEADERS_AT_ONCE).collect::<()>().await;
+        Ok(())
     }
 
-    /// Who leads the partitions, from the first broker that answers.
-    async fn look_around(&self, errand: &Errand<'_>) -> Result<Cluster, End> {
-        let topics = errand.topics();
-        let mut failure = TransportError::new(FailureReason::Connect, "no broker is named");
-        for server in &errand.place.servers {
-            match self.look_around_at(errand, server, &Metadata(&topics)).await {
-                Err(End::Failed(error)) if error.reason != FailureReason::AddressRefused => failure = error,
-                done => return done,
-            }
-        }
-        Err(End::Failed(failure))
-    }
-
+    /// Who leads the partitions, as one broker has it.
     async fn look_around_at(
         &self,
         errand: &Errand<'_>,
+        place: &Place,
         server: &Server,
-        metadata: &Metadata<'_>,
+        metadata: Metadata<'_>,
     ) -> Result<Cluster, End> {
-        let at = (errand.place.clone(), server.clone());
+        let at = (place.clone(), server.clone());
         // One that was closed while nobody looked is no failure: nothing has been produced yet.
         if let Some(mut kept) = self.kept.take(errand.lane, &at)
-            && let Ok(cluster) = kept.ask(metadata).await
+            && let Ok(Ok(cluster)) = timeout_at(awake_by(errand.until), kept.ask(&metadata)).await
         {
             self.kept.lay_down(errand.lane, at, kept);
             return Ok(cluster);
         }
-        let mut connection = self.connect(errand, server).await?;
-        let cluster = connection.ask(metadata).await?;
+        let mut connection = self.connect(place, server, errand.until).await?;
+        let cluster = connection.ask(&metadata).await?;
         self.kept.lay_down(errand.lane, at, connection);
         Ok(cluster)
     }
 
-    async fn connect(&self, errand: &Errand<'_>, server: &Server) -> Result<Connection, End> {
-        let Errand { place, until, .. } = errand;
+    async fn connect(&self, place: &Place, server: &Server, until: Instant) -> Result<Connection, End> {
         let tls = self.tls.for_server(&place.tls)?;
         let peer = self.guard.check_peer(&server.host, server.port, &PORTS, tls.is_some())?;
-        let tcp = self.guard.connect(&peer, *until).await?;
+        let tcp = self.guard.connect(&peer, until).await?;
         let stream: Box<dyn Duplex> = match tls {
-            Some(tls) => Box::new(tls.shake_hands(peer.server_name, tcp, *until).await?),
+            Some(tls) => Box::new(tls.shake_hands(peer.server_name, tcp, until).await?),
             None => Box::new(tcp),
         };
         Connection::open(stream, place.login.as_ref(), self.clock.random()).await
     }
 
+    /// A connection to a leader: one that was kept, if somebody is still at its other end.
+    async fn connected(&self, errand: &Errand<'_>, at: &(Place, Server)) -> Result<Connection, End> {
+        if let Some(mut kept) = self.kept.take(errand.lane, at)
+            && let Ok(true) = timeout_at(awake_by(errand.until), kept.is_awake()).await
+        {
+            return Ok(kept);
+        }
+        self.connect(&at.0, &at.1, errand.until).await
+    }
+
     /// Produces the records of one leader; when that fails, so do those of them that are not settled.
-    async fn produce_to(&self, errand: &Errand<'_>, cluster: &Cluster, leader: i32, placed: &[Placed]) {
+    async fn produce_to(&self, errand: &Errand<'_>, place: &Place, cluster: &Cluster, leader: i32, placed: &[Placed]) {
         let done = async {
-            let server = announced(cluster, leader)?;
-            let at = (errand.place.clone(), server);
-            let mut connection = match self.kept.take(errand.lane, &at) {
-                Some(kept) => kept,
-                None => self.connect(errand, &at.1).await?,
-            };
+            let at = (place.clone(), announced(cluster, leader)?);
+            let mut connection = self.connected(errand, &at).await?;
             self.produce(errand, &mut connection, placed.to_vec()).await?;
             self.kept.lay_down(errand.lane, at, connection);
             Ok(())
@@ -213,15 +186,5 @@ impl KafkaTransport {
             }
         }
         Produce { timeout_ms: replicas_ms(errand.until), topics }
-    }
-
-    fn reply(&self, code: Option<String>, body: impl Into<Bytes>) -> Reply {
-        Reply { status: 0, code, headers: Vec::new(), body: body.into(), received_at: self.clock.now() }
-    }
-}
-
-impl<E: Into<TransportError>> From<E> for End {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
     }
 }

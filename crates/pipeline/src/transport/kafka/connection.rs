@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::connector::{Sasl, SaslMechanism};
 use domain::verdict::FailureReason;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
-use super::End;
 use super::codec::{Reader, Writer};
 use super::login::{Scram, UNPROVEN, plain};
-use super::messages::{Request, SaslAuthenticate, SaslHandshake, error_name};
-use crate::transport::TransportError;
+use super::messages::{Metadata, Request, SaslAuthenticate, SaslHandshake, error_name};
+use super::{Duplex, End};
+use crate::transport::records::servers::HEARD_LATELY;
 
 /// Largest reply, in bytes: that about the partitions of some topics is the largest.
 const REPLY_BYTES_MAX: i32 = 4 * 1024 * 1024;
@@ -22,20 +22,18 @@ const CLIENT_ID: &str = "afterclick";
 /// How long a broker waits for the other replicas.
 const REPLICAS_MAX: Duration = Duration::from_secs(30);
 
-/// Either end of a connection, encrypted or not.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
-
 /// A connection.
 pub(super) struct Connection {
     stream: Box<dyn Duplex>,
     requests: i32,
+    /// When the broker last answered.
+    heard_at: Instant,
 }
 
 impl Connection {
     /// Logs in over a fresh stream.
     pub(super) async fn open(stream: Box<dyn Duplex>, login: Option<&Sasl>, random: u128) -> Result<Self, End> {
-        let mut connection = Self { stream, requests: 0 };
+        let mut connection = Self { stream, requests: 0, heard_at: Instant::now() };
         if let Some(sasl) = login {
             connection.log_in(sasl, random).await?;
         }
@@ -56,12 +54,19 @@ impl Connection {
         writer.0[..4].copy_from_slice(&length.to_be_bytes());
 
         let reply = self.talk(&writer.0).await.map_err(|error| broken(&error))?;
+        self.heard_at = Instant::now();
         let mut reader = Reader(reply);
         let done = match reader.i32() {
             Ok(number) if number == self.requests => R::read(&mut reader),
             _ => Err(super::codec::Malformed),
         };
         done.map_err(|_| broken(&io::ErrorKind::InvalidData.into()))
+    }
+
+    /// Whether the broker is still there, as one that has gone does not say so; it may take for ever to tell.
+    pub(super) async fn is_awake(&mut self) -> bool {
+        // About no topic, which costs nobody anything.
+        self.heard_at.elapsed() < HEARD_LATELY || self.ask(&Metadata(&[])).await.is_ok()
     }
 
     async fn talk(&mut self, request: &[u8]) -> io::Result<Bytes> {
@@ -81,14 +86,14 @@ impl Connection {
     async fn log_in(&mut self, sasl: &Sasl, random: u128) -> Result<(), End> {
         let (error, offered) = self.ask(&SaslHandshake(sasl.mechanism.name())).await?;
         if error != 0 {
-            return Err(End::TurnedAway(error_name(error), format!("it offers {}", offered.join(", "))));
+            return Err(End::turned_away(error_name(error), format!("it offers {}", offered.join(", "))));
         }
         if sasl.mechanism == SaslMechanism::Plain {
             return self.authenticate(plain(sasl)).await.map(drop);
         }
         let scram = Scram::new(sasl, random);
         let said = self.authenticate(scram.first()).await?;
-        let unproven = |message: String| End::TurnedAway("SASL_AUTHENTICATION_FAILED".to_owned(), message);
+        let unproven = |message: String| End::turned_away("SASL_AUTHENTICATION_FAILED", message);
         let (last, proof) = scram.last(&said).ok_or_else(|| unproven(UNPROVEN.to_owned()))?;
         let said = self.authenticate(last).await?;
         proof.check(&said).map_err(unproven)
@@ -97,7 +102,7 @@ impl Connection {
     async fn authenticate(&mut self, message: Vec<u8>) -> Result<Bytes, End> {
         match self.ask(&SaslAuthenticate(message)).await? {
             (0, _, said) => Ok(said),
-            (error, message, _) => Err(End::TurnedAway(error_name(error), message.unwrap_or_default())),
+            (error, message, _) => Err(End::turned_away(error_name(error), message.unwrap_or_default())),
         }
     }
 }
@@ -116,5 +121,5 @@ fn broken(error: &io::Error) -> End {
         }
         _ => "the connection broke",
     };
-    End::Failed(TransportError { may_have_arrived: true, ..TransportError::new(FailureReason::Broken, message) })
+    End::after_sending(FailureReason::Broken, message)
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use domain::connector::{Record, RecordRefusal};
+use domain::connector::RecordRefusal;
 use domain::verdict::FailureReason;
 use rustls_pki_types::ServerName;
 use serde::Deserialize;
@@ -12,9 +12,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::hello::{check, hello};
-use super::wire::{self, Duplex, Info, Message, Op};
-use super::{End, Outcomes, Place};
+use super::wire::{self, Info, Message, Op};
+use super::{End, Errand, Place};
 use crate::transport::TransportError;
+use crate::transport::records::Duplex;
+use crate::transport::records::servers::HEARD_LATELY;
 use crate::transport::tls::Tls;
 
 /// Longest wait for the server's first word.
@@ -30,6 +32,8 @@ pub(super) struct Connection {
     inbox: String,
     /// How many records have been published, which is the end of the next of these subjects.
     published: u64,
+    /// When the server last said something.
+    heard_at: Instant,
 }
 
 impl Connection {
@@ -60,6 +64,7 @@ impl Connection {
             payload_bytes_max: info.max_payload,
             inbox: format!("_INBOX.{random:032x}."),
             published: 0,
+            heard_at: Instant::now(),
         };
         connection.log_in(&info, place).await?;
         Ok(connection)
@@ -68,6 +73,15 @@ impl Connection {
     async fn log_in(&mut self, info: &Info, place: &Place) -> Result<(), End> {
         let hello = hello(info, place)?;
         self.write(format!("CONNECT {hello}\r\nSUB {}* 1\r\nPING\r\n", self.inbox).as_bytes()).await?;
+        self.pong().await
+    }
+
+    /// Whether the server is still there, as one that has gone does not say so; it may take for ever to tell.
+    pub(super) async fn is_awake(&mut self) -> bool {
+        self.heard_at.elapsed() < HEARD_LATELY || self.write(b"PING\r\n").await.is_ok() && self.pong().await.is_ok()
+    }
+
+    async fn pong(&mut self) -> Result<(), End> {
         loop {
             match self.read().await? {
                 Op::Pong => return Ok(()),
@@ -78,16 +92,17 @@ impl Connection {
         }
     }
 
-    /// Publishes records and waits until each has its outcome.
-    pub(super) async fn publish(&mut self, records: &[Record], outcomes: &mut Outcomes) -> Result<(), End> {
+    /// Publishes the records that are not settled and waits until each is.
+    pub(super) async fn publish(&mut self, errand: &Errand<'_>) -> Result<(), End> {
         let first = self.published;
+        let records = errand.unsettled();
         let mut buffer = Vec::new();
-        for (record, outcome) in records.iter().zip(outcomes.iter_mut()) {
+        for &record in &records {
             let reply_to = format!("{}{}", self.inbox, self.published);
             self.published += 1;
-            match wire::publication(record, &reply_to, self.payload_bytes_max) {
+            match wire::publication(&errand.records[record], &reply_to, self.payload_bytes_max) {
                 Some(publication) => buffer.extend_from_slice(&publication),
-                None => *outcome = Some(Err(too_large(self.payload_bytes_max))),
+                None => errand.settle(record, Err(too_large(self.payload_bytes_max))),
             }
             if buffer.len() >= WRITE_BYTES {
                 self.write(&buffer).await?;
@@ -95,18 +110,18 @@ impl Connection {
             }
         }
         self.write(&buffer).await?;
-        while outcomes.iter().any(Option::is_none) {
+        while !errand.is_settled() {
             match self.read().await? {
                 Op::Ping => self.write(b"PONG\r\n").await?,
                 Op::Message(message) => {
                     let number =
                         message.subject.strip_prefix(&self.inbox).and_then(|number| number.parse::<u64>().ok());
                     let number = number.and_then(|number| usize::try_from(number.checked_sub(first)?).ok());
-                    if let Some(outcome) = number.and_then(|number| outcomes.get_mut(number)) {
-                        *outcome = Some(acknowledged(&message));
+                    if let Some(record) = number.and_then(|number| records.get(number)) {
+                        errand.settle(*record, acknowledged(&message));
                     }
                 }
-                Op::Err(message) => violated(message, records, outcomes)?,
+                Op::Err(message) => violated(message, errand)?,
                 Op::Info(_) | Op::Ok | Op::Pong => {}
             }
         }
@@ -114,7 +129,9 @@ impl Connection {
     }
 
     async fn read(&mut self) -> Result<Op, End> {
-        wire::read(&mut self.stream).await.map_err(|error| broken(&error))
+        let op = wire::read(&mut self.stream).await.map_err(|error| broken(&error))?;
+        self.heard_at = Instant::now();
+        Ok(op)
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
@@ -158,14 +175,14 @@ fn too_large(bytes_max: usize) -> RecordRefusal {
 }
 
 /// A violation of permissions concerns the records of one subject; whatever else the server says ends the connection.
-fn violated(message: String, records: &[Record], outcomes: &mut Outcomes) -> Result<(), End> {
+fn violated(message: String, errand: &Errand<'_>) -> Result<(), End> {
     let Some(subject) = message.strip_prefix("Permissions Violation for Publish to ") else {
         return Err(refused(message));
     };
-    let subject = subject.trim_matches('"').to_owned();
-    for (record, outcome) in records.iter().zip(outcomes) {
-        if record.topic == subject && outcome.is_none() {
-            *outcome = Some(Err(RecordRefusal::new("PERMISSIONS_VIOLATION", message.clone())));
+    let subject = subject.trim_matches('"');
+    for record in errand.unsettled() {
+        if errand.records[record].topic == subject {
+            errand.settle(record, Err(RecordRefusal::new("PERMISSIONS_VIOLATION", message.clone())));
         }
     }
     Ok(())
@@ -179,12 +196,11 @@ fn refused(message: String) -> End {
         () if says("authorization") || says("authentication") => "AUTHORIZATION",
         () if says("tls required") => "TLS_REQUIRED",
         () => {
-            let failure =
-                TransportError::new(FailureReason::Broken, format!("the server ended the connection: {message}"));
-            return End::Failed(TransportError { may_have_arrived: true, ..failure });
+            let message = format!("the server ended the connection: {message}");
+            return End::after_sending(FailureReason::Broken, message);
         }
     };
-    End::TurnedAway(code, message)
+    End::turned_away(code, message)
 }
 
 fn broken(error: &io::Error) -> End {
@@ -193,5 +209,5 @@ fn broken(error: &io::Error) -> End {
         io::ErrorKind::UnexpectedEof => "the connection was closed before every record was acknowledged",
         _ => "the connection broke",
     };
-    End::Failed(TransportError { may_have_arrived: true, ..TransportError::new(FailureReason::Broken, message) })
+    End::after_sending(FailureReason::Broken, message)
 }

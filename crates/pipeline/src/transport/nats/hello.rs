@@ -9,7 +9,7 @@ use super::{End, Place};
 
 /// Whether we and the server can agree on how to talk.
 pub(super) fn check(info: &Info, is_encrypted: bool) -> Result<(), End> {
-    let turned_away = |code, message: &str| Err(End::TurnedAway(code, message.to_owned()));
+    let turned_away = |code: &str, message: &str| Err(End::turned_away(code, message));
     match (is_encrypted, info.tls_required, info.tls_available) {
         (false, true, _) => return turned_away("TLS_REQUIRED", "the server wants an encrypted connection"),
         (true, false, false) => return turned_away("NO_TLS", "the server offers no encryption"),
@@ -44,7 +44,7 @@ pub(super) fn hello(info: &Info, place: &Place) -> Result<Value, End> {
         }
         NatsLogin::Key { seed, jwt } => {
             let Some(key) = Key::from_seed(seed.expose()) else {
-                return Err(End::TurnedAway("BAD_KEY", "the seed of the key is not one".to_owned()));
+                return Err(End::turned_away("BAD_KEY", "the seed of the key is not one"));
             };
             login.insert("sig".to_owned(), key.sign(info.nonce.as_bytes()).into());
             match jwt {

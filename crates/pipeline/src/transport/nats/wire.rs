@@ -5,16 +5,12 @@ use std::io;
 use bytes::Bytes;
 use domain::connector::Record;
 use serde::Deserialize;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 /// Longest line of a server, in bytes: the first one names all servers of a cluster.
 const LINE_BYTES_MAX: u64 = 256 * 1024;
 /// Largest message of a server, in bytes: acknowledgements are short.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-
-/// Either end of a connection, encrypted or not.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
 /// What a server says.
 #[derive(Debug)]
