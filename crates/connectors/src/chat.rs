@@ -16,7 +16,7 @@ use domain::{Settings, Verdict};
 use crate::common::{USER_AGENT, url};
 
 pub(crate) use cut::{cut, length};
-pub(crate) use digest::digest;
+use digest::digest;
 pub(crate) use sentence::{Sentence, Span, sentence};
 pub(crate) use structure::{Place, Rule, Rules, Structure};
 
@@ -66,7 +66,7 @@ pub(crate) fn in_lines(tongue: Tongue, sentence: &Sentence) -> String {
 }
 
 /// What a batch is to a chat.
-pub(crate) enum Occasion<'a> {
+enum Occasion<'a> {
     /// One message about one event.
     Event(&'a Item<'a>),
     /// One message about all of them.
@@ -77,7 +77,7 @@ pub(crate) enum Occasion<'a> {
 
 impl<'a> Occasion<'a> {
     /// A digest of one event is better told as that event.
-    pub(crate) const fn of(batch: &Batch<'a>) -> Self {
+    const fn of(batch: &Batch<'a>) -> Self {
         match (batch.items, batch.digest) {
             ([item], _) => Self::Event(item),
             (_, Some(interval)) => Self::Digest(interval),
@@ -86,17 +86,35 @@ impl<'a> Occasion<'a> {
     }
 }
 
-/// The call that posts a message about a batch, or the verdict on all of it.
-pub(crate) fn post(batch: &Batch<'_>, url: &str, message: Result<String, Verdict>) -> Step {
+/// What is said about a batch: `about` one event, or as a digest `of_lines` that are written in this tongue.
+pub(crate) fn say<M: ToString>(
+    batch: &Batch<'_>,
+    url: &str,
+    tongue: Tongue,
+    about: impl FnOnce(&Item<'_>) -> Result<M, Verdict>,
+    of_lines: impl FnOnce(Vec<String>) -> M,
+) -> Step {
+    let message = match Occasion::of(batch) {
+        Occasion::Event(item) => about(item),
+        Occasion::Digest(interval) => {
+            Ok(of_lines(digest(batch, interval).iter().map(|line| tongue.write(line)).collect()))
+        }
+        Occasion::Crowd => return Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) },
+    };
     match message {
-        Ok(message) => Step::Send(Call::Http(HttpCall::post_json(url, message).header("User-Agent", USER_AGENT))),
+        Ok(message) => {
+            let call = HttpCall::post_json(url, message.to_string()).header("User-Agent", USER_AGENT);
+            Step::Send(Call::Http(call))
+        }
         Err(verdict) => Step::settle_all(batch, &verdict),
     }
 }
 
-/// What becomes of a crowd.
-pub(crate) const fn apart() -> Step {
-    Step::Split { alone: Verdict::retry(FailureReason::Unprocessable) }
+/// How much of a message is sent, for vendors that may refuse what goes with its text.
+pub(crate) mod stage {
+    pub(crate) const WHOLE: u32 = 0;
+    /// The vendor has refused the rest.
+    pub(crate) const TEXT_ONLY: u32 = 1;
 }
 
 /// The setting `text`: the destination's own words, or ours.
@@ -113,21 +131,22 @@ impl Text {
             .map_err(|error| SettingsError::new("text", format!("does not compile: {error}")))
     }
 
-    /// The destination's own words about an event; `None` if it has none.
-    pub(crate) fn own(&self, item: &Item<'_>) -> Option<Result<String, Verdict>> {
-        let rendered = self.0.as_ref()?.render(item.value());
-        Some(rendered.map(|text| text.trim().to_owned()).map_err(|error| failed("text", &error)))
+    /// The destination's own words about an event; `None` if it has none. Where nothing else `goes_with` them, there is no
+    /// message without words.
+    pub(crate) fn own(&self, item: &Item<'_>, goes_with: bool) -> Result<Option<String>, Verdict> {
+        let Some(template) = &self.0 else { return Ok(None) };
+        let text = template.render(item.value()).map_err(|error| failed("text", &error))?;
+        match text.trim() {
+            "" if goes_with => Ok(None),
+            "" => Err(Verdict::skip("the text of the destination is empty for this event")),
+            text => Ok(Some(text.to_owned())),
+        }
     }
 }
 
 /// A template of the setting `name` failed on an event.
 pub(crate) fn failed(name: &str, error: &ExpressionError) -> Verdict {
     Verdict::reject(FailureReason::TemplateError, format!("setting `{name}`: {error}"))
-}
-
-/// An event about which the destination's own text says nothing.
-pub(crate) fn nothing_to_say() -> Verdict {
-    Verdict::skip("the text of the destination is empty for this event")
 }
 
 /// The URL of a webhook: any with `host_check = false`, else one that `check` finds to be the vendor's. A message of

@@ -3,8 +3,6 @@
 mod embeds;
 mod reply;
 
-use std::time::Duration;
-
 use domain::connector::{
     Batch, Category, Connector, Field, FieldKind, Item, Manifest, Outlet, Progress, Rate, Reply, SettingsError, Step,
 };
@@ -14,7 +12,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use self::embeds::Embeds;
-use crate::chat::{self, Occasion, Text, Tongue, cut};
+use crate::chat::{self, Text, Tongue, cut, stage};
 
 /// Speaks to Discord.
 pub(crate) struct Discord;
@@ -97,7 +95,7 @@ struct Channel {
 impl Outlet for Channel {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
         progress.stage = stage::WHOLE;
-        self.message(batch, progress)
+        self.say(batch, progress)
     }
 
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
@@ -106,27 +104,16 @@ impl Outlet for Channel {
         }
         if progress.stage == stage::WHOLE && self.embeds.is_some() && reply::is_about_the_message(reply) {
             progress.stage = stage::TEXT_ONLY;
-            return self.message(batch, progress);
+            return self.say(batch, progress);
         }
         Step::settle_all(batch, &reply::judge(reply))
     }
 }
 
-/// How much of a message is sent.
-mod stage {
-    pub(super) const WHOLE: u32 = 0;
-    /// Discord has refused the embeds.
-    pub(super) const TEXT_ONLY: u32 = 1;
-}
-
 impl Channel {
-    fn message(&self, batch: &Batch<'_>, progress: &Progress) -> Step {
-        let message = match Occasion::of(batch) {
-            Occasion::Event(item) => self.about(item, progress),
-            Occasion::Digest(interval) => Ok(digest(batch, interval)),
-            Occasion::Crowd => return chat::apart(),
-        };
-        chat::post(batch, &self.url, message.map(|message| message.to_string()))
+    fn say(&self, batch: &Batch<'_>, progress: &Progress) -> Step {
+        let of_lines = |lines: Vec<String>| message(Some(lines.join("\n")), Value::Null);
+        chat::say(batch, &self.url, TONGUE, |item| self.about(item, progress), of_lines)
     }
 
     fn about(&self, item: &Item<'_>, progress: &Progress) -> Result<Value, Verdict> {
@@ -134,18 +121,10 @@ impl Channel {
             Some(embeds) => embeds.about(item).map_err(|error| chat::failed("embeds", &error))?,
             None => Value::Null,
         };
-        let content = match self.text.own(item).transpose()? {
-            Some(text) if text.is_empty() && self.embeds.is_none() => return Err(chat::nothing_to_say()),
-            Some(text) if !text.is_empty() => Some(text),
-            _ => embeds.is_null().then(|| chat::in_lines(TONGUE, &chat::sentence(item))),
-        };
+        let text = self.text.own(item, self.embeds.is_some())?;
+        let content = text.or_else(|| embeds.is_null().then(|| chat::in_lines(TONGUE, &chat::sentence(item))));
         Ok(message(content, embeds))
     }
-}
-
-fn digest(batch: &Batch<'_>, interval: Duration) -> Value {
-    let lines: Vec<_> = chat::digest(batch, interval).iter().map(|line| TONGUE.write(line)).collect();
-    message(Some(lines.join("\n")), Value::Null)
 }
 
 fn message(content: Option<String>, embeds: Value) -> Value {

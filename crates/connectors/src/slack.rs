@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use self::blocks::Blocks;
-use crate::chat::{self, Occasion, Text, Tongue, cut};
+use crate::chat::{self, Text, Tongue, cut, stage};
 
 /// Speaks to Slack.
 pub(crate) struct Slack;
@@ -98,33 +98,22 @@ struct Channel {
 impl Outlet for Channel {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
         progress.stage = stage::WHOLE;
-        self.message(batch, progress)
+        self.say(batch, progress)
     }
 
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
         if progress.stage == stage::WHOLE && self.blocks.is_some() && reply::is_about_the_message(reply) {
             progress.stage = stage::TEXT_ONLY;
-            return self.message(batch, progress);
+            return self.say(batch, progress);
         }
         Step::settle_all(batch, &reply::judge(reply))
     }
 }
 
-/// How much of a message is sent.
-mod stage {
-    pub(super) const WHOLE: u32 = 0;
-    /// Slack has refused the blocks.
-    pub(super) const TEXT_ONLY: u32 = 1;
-}
-
 impl Channel {
-    fn message(&self, batch: &Batch<'_>, progress: &Progress) -> Step {
-        let message = match Occasion::of(batch) {
-            Occasion::Event(item) => self.about(item, progress),
-            Occasion::Digest(interval) => Ok(digest(batch, interval)),
-            Occasion::Crowd => return chat::apart(),
-        };
-        chat::post(batch, &self.url, message.map(|message| message.to_string()))
+    fn say(&self, batch: &Batch<'_>, progress: &Progress) -> Step {
+        let of_lines = |lines: Vec<String>| message(lines.join("\n"), Value::Null);
+        chat::say(batch, &self.url, TONGUE, |item| self.about(item, progress), of_lines)
     }
 
     fn about(&self, item: &Item<'_>, progress: &Progress) -> Result<Value, Verdict> {
@@ -132,21 +121,16 @@ impl Channel {
             Some(blocks) => blocks.about(item).map_err(|error| chat::failed("blocks", &error))?,
             None => Value::Null,
         };
-        let own = self.text.own(item).transpose()?;
-        let text = match own {
-            Some(text) if text.is_empty() && self.blocks.is_none() => return Err(chat::nothing_to_say()),
-            Some(text) if !text.is_empty() => text,
-            // Without a text there is no notification, so blocks always have one next to them.
-            _ => chat::in_lines(TONGUE, &chat::sentence(item)),
-        };
-        let text = cut(text, TEXT_MAX, Escape::Slack);
-        Ok(if blocks.is_null() { json!({"text": text}) } else { json!({"text": text, "blocks": blocks}) })
+        let text = self.text.own(item, self.blocks.is_some())?;
+        // Without a text there is no notification, so blocks always have one next to them.
+        let text = text.unwrap_or_else(|| chat::in_lines(TONGUE, &chat::sentence(item)));
+        Ok(message(text, blocks))
     }
 }
 
-fn digest(batch: &Batch<'_>, interval: std::time::Duration) -> Value {
-    let lines: Vec<_> = chat::digest(batch, interval).iter().map(|line| TONGUE.write(line)).collect();
-    json!({"text": cut(lines.join("\n"), TEXT_MAX, Escape::Slack)})
+fn message(text: String, blocks: Value) -> Value {
+    let text = cut(text, TEXT_MAX, Escape::Slack);
+    if blocks.is_null() { json!({"text": text}) } else { json!({"text": text, "blocks": blocks}) }
 }
 
 fn check_host(url: &Url) -> Result<(), String> {

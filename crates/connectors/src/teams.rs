@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use self::card::Card;
-use crate::chat::{self, Occasion, Text, Tongue};
+use crate::chat::{self, Text, Tongue};
 
 /// Speaks to Microsoft Teams.
 pub(crate) struct Teams;
@@ -94,15 +94,7 @@ struct Channel {
 
 impl Outlet for Channel {
     fn prepare(&self, batch: &Batch<'_>, _: &mut Progress) -> Step {
-        let body = match Occasion::of(batch) {
-            Occasion::Event(item) => self.about(item),
-            Occasion::Digest(interval) => {
-                let lines = chat::digest(batch, interval);
-                Ok(card::of_lines(lines.iter().map(|line| TONGUE.write(line))))
-            }
-            Occasion::Crowd => return chat::apart(),
-        };
-        chat::post(batch, &self.url, body)
+        chat::say(batch, &self.url, TONGUE, |item| self.about(item), card::of_lines)
     }
 
     fn advance(&self, batch: &Batch<'_>, _: &mut Progress, reply: &Reply) -> Step {
@@ -119,13 +111,10 @@ impl Channel {
         if let Some(body) = card::if_it_fits(&own_card) {
             return Ok(body);
         }
-        match self.text.own(item).transpose()? {
-            Some(text) if text.is_empty() && self.card.is_none() => Err(chat::nothing_to_say()),
-            Some(text) if !text.is_empty() => {
-                Ok(card::of_lines(text.lines().filter(|line| !line.is_empty()).map(str::to_owned)))
-            }
-            _ => Ok(card::of_sentence(&chat::sentence(item), TONGUE)),
-        }
+        Ok(match self.text.own(item, self.card.is_some())? {
+            Some(text) => card::of_lines(text.lines().filter(|line| !line.is_empty()).map(str::to_owned)),
+            None => card::of_sentence(&chat::sentence(item), TONGUE),
+        })
     }
 }
 

@@ -1,4 +1,6 @@
 use domain::Event;
+use std::time::Duration;
+
 use domain::connector::Call;
 use serde_json::{Value, json};
 use vendors::Book;
