@@ -12,6 +12,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ulid::Ulid;
 
+use crate::identity::Identifier;
 use crate::time::Timestamp;
 
 pub type AppspaceId = Id<kind::Appspace>;
@@ -20,6 +21,7 @@ pub type EventId = Id<kind::Event>;
 pub type DestinationId = Id<kind::Destination>;
 pub type ReplayId = Id<kind::Replay>;
 pub type KeyId = Id<kind::Key>;
+pub type SubjectId = Id<kind::Subject>;
 
 /// What an [`Id`] identifies; gives the prefix and the word used in messages.
 pub trait Kind {
@@ -41,6 +43,8 @@ pub mod kind {
     pub enum Replay {}
     /// Marker of [`super::KeyId`].
     pub enum Key {}
+    /// Marker of [`super::SubjectId`].
+    pub enum Subject {}
 }
 
 impl Kind for kind::Appspace {
@@ -66,6 +70,10 @@ impl Kind for kind::Replay {
 impl Kind for kind::Key {
     const PREFIX: &'static str = "key_";
     const NOUN: &'static str = "key";
+}
+impl Kind for kind::Subject {
+    const PREFIX: &'static str = "sub_";
+    const NOUN: &'static str = "subject";
 }
 
 /// A 128-bit time-sortable identifier of one kind of thing.
@@ -105,6 +113,20 @@ impl SourceId {
     pub const API: Self = Self::from_ulid(Ulid(1));
     /// The built-in source of operational events; named `afterclick` everywhere.
     pub const AFTERCLICK: Self = Self::from_ulid(Ulid(2));
+}
+
+impl SubjectId {
+    /// The id of a subject that begins with this identifier: the same whenever and wherever it is made, so that a record that
+    /// a vendor keeps under it is found again. `round` tells those apart that begin with the same one after a separation.
+    pub fn born(appspace: AppspaceId, identifier: &Identifier, round: u64) -> Self {
+        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+        context.update(&appspace.to_bytes());
+        context.update(&round.to_be_bytes());
+        context.update(identifier.to_string().as_bytes());
+        let mut first = [0; 16];
+        first.copy_from_slice(&context.finish().as_ref()[..16]);
+        Self::from_bytes(first)
+    }
 }
 
 /// A text that is not an id of the expected kind.

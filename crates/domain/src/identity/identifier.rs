@@ -1,0 +1,152 @@
+//! Identifiers: what names one person or one device, and nothing that is shared.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Longest value of an identifier, in bytes. What is longer is no identifier of anybody.
+pub const IDENTIFIER_BYTES_MAX: usize = 200;
+
+/// What an identifier is made by. The order is how well it names a person, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IdentifierKind {
+    /// The account in the app: what the customer's own database calls the person.
+    User,
+    /// An address, in lower case.
+    Email,
+    /// One installation of the app.
+    Install,
+    /// One click on a link.
+    Click,
+    /// An id that an app or a site made for somebody who is not signed in.
+    Anonymous,
+    /// The code of a referral. Codes may be used by several people, so one joins only what it does not put together wrongly; see
+    /// [`super::graph`].
+    Referral,
+}
+
+impl IdentifierKind {
+    /// Every kind, best first.
+    pub const ALL: [Self; 6] = [Self::User, Self::Email, Self::Install, Self::Click, Self::Anonymous, Self::Referral];
+
+    /// The stable code: `user`, `email` …
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Email => "email",
+            Self::Install => "install",
+            Self::Click => "click",
+            Self::Anonymous => "anonymous",
+            Self::Referral => "referral",
+        }
+    }
+
+    /// The member of `data`, of a call to identify and of a call to unlink that holds one: `user_id`, `email` …
+    pub const fn member(self) -> &'static str {
+        match self {
+            Self::User => "user_id",
+            Self::Email => "email",
+            Self::Install => "install_id",
+            Self::Click => "click_id",
+            Self::Anonymous => "anonymous_id",
+            Self::Referral => "referral_code",
+        }
+    }
+
+    /// Whether it names a person rather than a device or an occasion.
+    pub const fn is_person(self) -> bool {
+        matches!(self, Self::User | Self::Email)
+    }
+}
+
+/// One name of one person or device, written `user:42`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identifier {
+    kind: IdentifierKind,
+    value: Box<str>,
+}
+
+impl Identifier {
+    /// An identifier with blanks at its ends removed, and an address in lower case. `None` for what names nobody: an empty
+    /// text, one with control characters in it, or one longer than [`IDENTIFIER_BYTES_MAX`].
+    pub fn new(kind: IdentifierKind, value: &str) -> Option<Self> {
+        let value = value.trim();
+        let value = if kind == IdentifierKind::Email { value.to_lowercase() } else { value.to_owned() };
+        let fits = (1..=IDENTIFIER_BYTES_MAX).contains(&value.len()) && !value.contains(char::is_control);
+        fits.then(|| Self { kind, value: value.into() })
+    }
+
+    /// What it was made by.
+    pub const fn kind(&self) -> IdentifierKind {
+        self.kind
+    }
+
+    /// The name itself, without its kind.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+impl fmt::Display for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind.code(), self.value)
+    }
+}
+
+/// Without the value, which is personal and must not come into a log.
+impl fmt::Debug for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:…", self.kind.code())
+    }
+}
+
+/// A text that is no identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "that is no identifier; write its kind and its value, for example `user:42`: the kinds are user, email, install, click, \
+     anonymous and referral"
+)]
+pub struct ParseIdentifierError;
+
+impl FromStr for Identifier {
+    type Err = ParseIdentifierError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdentifierError> {
+        let (code, value) = text.split_once(':').ok_or(ParseIdentifierError)?;
+        let kind = IdentifierKind::ALL.into_iter().find(|kind| kind.code() == code).ok_or(ParseIdentifierError)?;
+        Self::new(kind, value).ok_or(ParseIdentifierError)
+    }
+}
+
+impl Serialize for Identifier {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+impl<'de> Deserialize<'de> for Identifier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_has_one_spelling() {
+        let email: Identifier = "email: Ada@Example.ORG ".parse().unwrap();
+        assert_eq!(email.to_string(), "email:ada@example.org");
+        assert_eq!("user:a:b".parse::<Identifier>().unwrap().value(), "a:b");
+        assert_eq!(format!("{email:?}"), "email:…");
+    }
+
+    #[test]
+    fn what_names_nobody_is_no_identifier() {
+        let long = format!("user:{}", "x".repeat(IDENTIFIER_BYTES_MAX + 1));
+        for text in ["", "user", "user:", "user:  ", "token:summer-promo", "user:a\nb", long.as_str()] {
+            assert_eq!(text.parse::<Identifier>(), Err(ParseIdentifierError), "{text}");
+        }
+    }
+}

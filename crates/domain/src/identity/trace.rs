@@ -1,0 +1,194 @@
+//! Traces: what events have left behind about somebody, in a form that can be put together in any order.
+//!
+//! Each member of a [`Trace`] is the least, the greatest or the union of what was told. So [`Trace::merge`] is associative,
+//! commutative and idempotent, and a fact that comes late, twice or out of order ends in the same trace.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::time::Timestamp;
+
+/// Most traits of one subject; of more, those whose names come first in the alphabet are kept.
+pub const TRAITS_MAX: usize = 64;
+
+/// A value with the moment it is from. Two of the same moment are told apart by what their events hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stamped<T> {
+    pub at: Timestamp,
+    /// The fingerprint of the event's dedupe key.
+    pub tie: u64,
+    pub value: T,
+}
+
+impl<T> Stamped<T> {
+    fn moment(&self) -> (Timestamp, u64) {
+        (self.at, self.tie)
+    }
+}
+
+/// Somebody followed a link: where it led them from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Touch {
+    /// How much the event is worth as a touch. The better one counts, however early or late the lesser one is.
+    pub worth: Worth,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// The link's own token and prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+}
+
+/// What a touch is worth, least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Worth {
+    /// A device was seen, and nothing says what brought it.
+    #[default]
+    Device,
+    /// A campaign is named by an event that is no touch itself: a conversion for example.
+    Attributed,
+    /// A link was followed, as far as a comparison of devices can say.
+    Likely,
+    /// A link was followed.
+    Certain,
+}
+
+/// An amount, in units of its currency.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Money {
+    pub amount: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+}
+
+/// What events have left behind about somebody.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Trace {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    /// The first of the best touches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_touch: Option<Stamped<Touch>>,
+    /// The last of the best touches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_touch: Option<Stamped<Touch>>,
+    /// The first platform that was named, for touches that name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Stamped<String>>,
+    /// When each of these happened first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clicked_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installed_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed_at: Option<Timestamp>,
+    /// The person signed up through a referral.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referred_at: Option<Timestamp>,
+    /// A referral was completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// The person did what the link was for: a completed referral, a conversion or a purchase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub converted_at: Option<Timestamp>,
+    /// Who referred, by the first event that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referrer: Option<Stamped<String>>,
+    /// The code of the referral, by the first event that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referral_code: Option<Stamped<String>>,
+    /// The milestone that was reached last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub milestone: Option<Stamped<String>>,
+    /// The amount of the last conversion that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub money: Option<Stamped<Money>>,
+    /// Of each trait what was said last: `name`, `phone`, and whatever a call to identify gives.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub traits: BTreeMap<String, Stamped<Value>>,
+}
+
+impl Trace {
+    /// What both say together.
+    pub fn merge(&mut self, other: &Self) {
+        least(&mut self.first_seen, other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+        for (own, others) in [
+            (&mut self.clicked_at, other.clicked_at),
+            (&mut self.installed_at, other.installed_at),
+            (&mut self.claimed_at, other.claimed_at),
+            (&mut self.referred_at, other.referred_at),
+            (&mut self.completed_at, other.completed_at),
+            (&mut self.converted_at, other.converted_at),
+        ] {
+            least(own, others);
+        }
+        better(&mut self.first_touch, other.first_touch.as_ref(), |a, b| {
+            (b.value.worth, a.moment()) < (a.value.worth, b.moment())
+        });
+        better(&mut self.last_touch, other.last_touch.as_ref(), |a, b| {
+            (a.value.worth, a.moment()) > (b.value.worth, b.moment())
+        });
+        first(&mut self.platform, other.platform.as_ref());
+        first(&mut self.referrer, other.referrer.as_ref());
+        first(&mut self.referral_code, other.referral_code.as_ref());
+        last(&mut self.milestone, other.milestone.as_ref());
+        last(&mut self.money, other.money.as_ref());
+        for (name, value) in &other.traits {
+            let mut own = self.traits.remove(name);
+            last(&mut own, Some(value));
+            self.traits.extend(own.map(|own| (name.clone(), own)));
+        }
+        while self.traits.len() > TRAITS_MAX {
+            self.traits.pop_last();
+        }
+    }
+
+    /// Whether it says anything about what a sales team wants to know, and not only that somebody was seen.
+    pub fn is_telling(&self) -> bool {
+        [self.installed_at, self.claimed_at, self.referred_at, self.completed_at, self.converted_at]
+            .iter()
+            .any(Option::is_some)
+    }
+}
+
+fn least(own: &mut Option<Timestamp>, other: Option<Timestamp>) {
+    *own = [*own, other].into_iter().flatten().min();
+}
+
+fn first<T: Clone>(own: &mut Option<Stamped<T>>, other: Option<&Stamped<T>>) {
+    better(own, other, |a, b| a.moment() < b.moment());
+}
+
+fn last<T: Clone>(own: &mut Option<Stamped<T>>, other: Option<&Stamped<T>>) {
+    better(own, other, |a, b| a.moment() > b.moment());
+}
+
+/// Takes the other one if there is no own one or if it `beats` it.
+fn better<T: Clone>(
+    own: &mut Option<Stamped<T>>,
+    other: Option<&Stamped<T>>,
+    beats: impl Fn(&Stamped<T>, &Stamped<T>) -> bool,
+) {
+    if let Some(other) = other
+        && own.as_ref().is_none_or(|own| beats(other, own))
+    {
+        *own = Some(other.clone());
+    }
+}
