@@ -1,7 +1,9 @@
 //! Records in the topics of a broker that speaks Kafka's protocol, and what a broker cannot make us do.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
 
 use domain::Verdict;
 use domain::event::Event;
@@ -11,6 +13,7 @@ use pipeline::transport::Guard;
 use serde_json::{Value, json};
 
 use crate::outlet::{Destination, of, sample};
+use crate::scripted::{Script, Stage};
 
 fn settings(address: &str, changes: Value) -> Value {
     let mut settings = json!({"brokers": [address], "topic": "events", "tls": false});
@@ -103,18 +106,22 @@ fn broker(answer: impl Fn(&[u8], u16) -> Vec<u8> + Send + 'static) -> String {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
-            let mut length = [0; 4];
-            while stream.read_exact(&mut length).is_ok() {
-                let mut request = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
-                stream.read_exact(&mut request).unwrap();
-                // After the number of the request.
-                let answer = [&request[4..8], &answer(&request, address.port())].concat();
-                stream.write_all(&u32::try_from(answer.len()).unwrap().to_be_bytes()).unwrap();
-                stream.write_all(&answer).unwrap();
-            }
+            while answer_one(&mut stream, |request| answer(request, address.port())).is_ok() {}
         }
     });
     address.to_string()
+}
+
+/// Answers one request with whatever this makes of it.
+fn answer_one(stream: &mut TcpStream, answer: impl FnOnce(&[u8]) -> Vec<u8>) -> std::io::Result<()> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let mut request = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+    stream.read_exact(&mut request)?;
+    // After the number of the request.
+    let answer = [&request[4..8], &answer(&request)].concat();
+    stream.write_all(&u32::try_from(answer.len()).unwrap().to_be_bytes())?;
+    stream.write_all(&answer)
 }
 
 /// A broker that answers whatever it is asked with this.
@@ -133,6 +140,12 @@ fn metadata(host: &str, port: i32) -> Vec<u8> {
         [number(1), vec![0, 0], number(0), number(7), number(0), number(0)].concat(),
     ]
     .concat()
+}
+
+/// That the batch for this partition came to this.
+fn produced(error: u8) -> Vec<u8> {
+    let produced = [&[0, 0, 0, 1, 0, 6][..], b"events", &[0, 0, 0, 1, 0, 0, 0, 0, 0, error]];
+    [produced.concat(), vec![0; 8 + 8 + 4]].concat()
 }
 
 #[tokio::test]
@@ -168,15 +181,53 @@ async fn one_record_that_is_too_large_does_not_take_its_neighbours_with_it() {
         if request[..2] == [0, 3] {
             return metadata("127.0.0.1", port.into());
         }
-        let is_too_large = request.windows(6).any(|part| part == b"poison");
-        let produced =
-            [&[0, 0, 0, 1, 0, 6][..], b"events", &[0, 0, 0, 1, 0, 0, 0, 0, 0, if is_too_large { 10 } else { 0 }]];
-        [produced.concat(), vec![0; 8 + 8 + 4]].concat()
+        produced(if request.windows(6).any(|part| part == b"poison") { 10 } else { 0 })
     });
     let destination = Destination::new("kafka", settings(&address, json!({})));
     let events: Vec<_> = (0..20).map(|number| click(number, if number == 7 { "poison" } else { "user" })).collect();
     for (number, verdict) in destination.verdicts(&events).await.into_iter().enumerate() {
         let is_rejected = matches!(verdict, Verdict::Reject { reason: FailureReason::TooLarge, .. });
         assert_eq!((is_rejected, verdict == Verdict::Delivered), (number == 7, number != 7), "{number}: {verdict:?}");
+    }
+}
+
+/// A broker that answers so many requests, about a cluster whose only leader is at this port and for records, and then
+/// says nothing more.
+fn answers(count: usize, leader: u16) -> Script {
+    Box::new(move |line| {
+        for _ in 0..count {
+            let answer = |request: &[u8]| match request[..2] {
+                [0, 3] => metadata("127.0.0.1", leader.into()),
+                _ => produced(0),
+            };
+            answer_one(&mut line.stream, answer).unwrap();
+        }
+        line.says_nothing_more();
+    })
+}
+
+/// A destination of two brokers, at the ports 9092 and 9093, whose connections follow these scripts.
+fn scripted(scripts: impl IntoIterator<Item = Script>) -> (Destination, Arc<Stage>) {
+    let (guard, stage) = Stage::new(scripts);
+    let brokers = json!({"brokers": ["127.0.0.1:9092", "127.0.0.1:9093"]});
+    (Destination::behind(guard, "kafka", settings("", brokers)), stage)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_says_nothing_does_not_use_up_the_attempt() {
+    let (destination, _stage) = scripted([answers(0, 9092), answers(2, 9093)]);
+    assert_eq!(destination.verdicts(&[click(1, "user")]).await, [Verdict::Delivered]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_connection_whose_broker_has_gone_does_not_use_up_the_attempt() {
+    let of_the_broker_that_tells = vec![answers(2, 9092), answers(2, 9092)];
+    let of_the_leader = vec![answers(2, 9094), answers(1, 9094), answers(1, 9094)];
+    for scripts in [of_the_broker_that_tells, of_the_leader] {
+        let (destination, stage) = scripted(scripts);
+        assert_eq!(destination.verdicts(&[click(1, "user")]).await, [Verdict::Delivered]);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(destination.verdicts(&[click(2, "user")]).await, [Verdict::Delivered]);
+        assert_eq!(stage.scripts_left(), 0);
     }
 }

@@ -24,6 +24,7 @@ mod outlet;
 mod post_office;
 mod postgres;
 mod replay;
+mod scripted;
 mod seals;
 mod sql;
 mod ssrf;

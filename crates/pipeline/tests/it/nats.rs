@@ -1,4 +1,9 @@
-//! Messages in a stream of a real NATS server.
+//! Messages in a stream of a real NATS server, and what a server that fails in the middle cannot make us do.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use domain::Verdict;
 use domain::event::Event;
@@ -8,6 +13,7 @@ use pipeline::transport::Guard;
 use serde_json::{Value, json};
 
 use crate::outlet::{Destination, of, sample};
+use crate::scripted::{Line, Script, Stage};
 
 fn settings(nats: &Nats, changes: Value) -> Value {
     let mut settings = json!({
@@ -141,4 +147,110 @@ async fn a_connection_is_encrypted_and_a_key_logs_in() {
     // An authority that nobody has named is not trusted.
     assert_eq!(with(json!({})).deliver(&event).await.unwrap_err().reason, FailureReason::Tls);
     assert_eq!(nats.messages("EVENTS").unwrap().len(), 1);
+}
+
+/// Says hello, and lets anybody in.
+fn let_in(stream: &mut TcpStream) {
+    stream.write_all(b"INFO {\"headers\":true}\r\n").unwrap();
+    let mut lines = BufReader::new(&*stream).lines().map(Result::unwrap);
+    lines.find(|line| line == "PING").unwrap();
+    stream.write_all(b"PONG\r\n").unwrap();
+}
+
+/// Takes so many records, of which it acknowledges the first ones; returns their subjects.
+fn take(stream: &mut TcpStream, count: usize, acknowledged: usize) -> Vec<String> {
+    let mut reader = BufReader::new(&*stream);
+    let mut records = Vec::new();
+    while records.len() < count {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let words: Vec<_> = line.split_ascii_whitespace().collect();
+        let ["HPUB", subject, reply_to, _, bytes] = words[..] else { panic!("`{line}`") };
+        reader.read_exact(&mut vec![0; bytes.parse::<usize>().unwrap() + 2]).unwrap();
+        records.push([subject, reply_to].map(str::to_owned));
+    }
+    let word = r#"{"stream":"EVENTS","seq":1}"#;
+    for [_, reply_to] in &records[..acknowledged] {
+        write!(stream, "MSG {reply_to} 1 {}\r\n{word}\r\n", word.len()).unwrap();
+    }
+    records.into_iter().map(|[subject, _]| subject).collect()
+}
+
+/// A server that is well for one batch, and then says nothing more.
+fn well(count: usize) -> Script {
+    Box::new(move |line| {
+        let_in(&mut line.stream);
+        take(&mut line.stream, count, count);
+        line.says_nothing_more();
+    })
+}
+
+/// A destination of two servers, whose connections follow these scripts.
+fn scripted(scripts: impl IntoIterator<Item = Script>) -> (Destination, Arc<Stage>) {
+    let (guard, stage) = Stage::new(scripts);
+    let settings = json!({"servers": ["127.0.0.1:4222", "127.0.0.1:4223"], "tls": false});
+    (Destination::behind(guard, "nats", settings), stage)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_nothing_does_not_use_up_the_attempt() {
+    let greets: Script = Box::new(|line| {
+        line.stream.write_all(b"INFO {\"headers\":true}\r\n").unwrap();
+        line.says_nothing_more();
+    });
+    for silent in [Box::new(|line: &mut Line| line.says_nothing()), greets] {
+        let (destination, _stage) = scripted([silent, well(1)]);
+        assert_eq!(destination.verdicts(&[sample("link.clicked", 1)]).await, [Verdict::Delivered]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_connection_whose_server_has_gone_does_not_use_up_the_attempt() {
+    let (destination, stage) = scripted([well(1), well(2)]);
+    assert_eq!(destination.verdicts(&[sample("link.clicked", 1)]).await, [Verdict::Delivered]);
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let events = [sample("link.clicked", 2), sample("link.clicked", 3)];
+    assert_eq!(destination.verdicts(&events).await, [Verdict::Delivered, Verdict::Delivered]);
+    assert_eq!(stage.scripts_left(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_acknowledged_before_a_kept_connection_broke_is_not_sent_again() {
+    let breaks: Script = Box::new(|line| {
+        let_in(&mut line.stream);
+        take(&mut line.stream, 1, 1);
+        take(&mut line.stream, 3, 1);
+        line.stream.shutdown(Shutdown::Both).unwrap();
+    });
+    let again = Arc::new(Mutex::new(Vec::new()));
+    let book = Arc::clone(&again);
+    let takes_the_rest: Script = Box::new(move |line| {
+        let_in(&mut line.stream);
+        *book.lock().unwrap() = take(&mut line.stream, 2, 2);
+    });
+    let (destination, _stage) = scripted([breaks, takes_the_rest]);
+    assert_eq!(destination.verdicts(&[sample("link.clicked", 1)]).await, [Verdict::Delivered]);
+    let events = ["link.clicked", "link.created", "install.tracked"].map(|kind| named(kind, 2));
+    assert_eq!(destination.verdicts(&events).await, vec![Verdict::Delivered; 3]);
+    assert_eq!(*again.lock().unwrap(), ["events.link.created", "events.install.tracked"]);
+}
+
+/// An event of any type.
+fn named(event_type: &str, number: u64) -> Event {
+    of(event_type, number, json!({ "event": event_type, "data": {} }).to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_ends_in_mid_batch_forgets_no_acknowledgement() {
+    let ends: Script = Box::new(|line| {
+        let_in(&mut line.stream);
+        take(&mut line.stream, 2, 1);
+        line.stream.write_all(b"-ERR 'User Authentication Expired'\r\n").unwrap();
+    });
+    let (destination, _stage) = scripted([ends]);
+    let verdicts = destination.verdicts(&[sample("link.clicked", 1), sample("link.clicked", 2)]).await;
+    let [Verdict::Delivered, Verdict::Retry { message: Some(message), .. }] = &verdicts[..] else {
+        panic!("{verdicts:?}");
+    };
+    assert!(message.contains("Authentication Expired"), "{message}");
 }
