@@ -1,6 +1,6 @@
 //! What a person must mend: one clear message that says who must do what, everything held, and nothing lost.
 
-use peers::{Aws, ClickHouse, Postgres};
+use peers::{Aws, ClickHouse, Kafka, Nats, Postgres};
 use serde_json::{Value, json};
 use vendors::amplitude::Amplitude;
 use vendors::bigquery::BigQuery;
@@ -344,4 +344,78 @@ fn a_refused_access_key_of_a_bucket_holds_everything() {
         let files: Vec<_> = objects.iter().map(|object| String::from_utf8_lossy(&object.body)).collect();
         Tally { times: count_marks(files.iter().flat_map(|file| file.lines())), ..Tally::default() }
     });
+}
+
+#[test]
+fn a_wrong_password_of_nats_and_a_subject_that_no_stream_takes_hold_everything() {
+    let Some(nats) = Nats::start() else { return };
+    let settings = |password: &str| {
+        let address = nats.url().replace("nats://", "");
+        json!({ "servers": [address], "user": Nats::USER, "password": password, "tls": false })
+    };
+    let look_at = |stream: &str| {
+        // Not there before it is made.
+        let messages = nats.messages(stream).unwrap_or_default();
+        Tally {
+            times: count_marks(messages.iter().map(|message| String::from_utf8_lossy(&message.data))),
+            ..Tally::default()
+        }
+    };
+    let trouble = Trouble {
+        connector: "nats",
+        settings: settings(Nats::PASSWORD),
+        reason: "misconfigured",
+        says: vec!["no stream takes the subject", "add it to the subjects of a JetStream stream", "`subject`"],
+    };
+    check(&trouble, |_| nats.create_stream("EVENTS", &["events.>"]).unwrap(), || look_at("EVENTS"));
+
+    let mut settings = settings("mistyped");
+    settings["subject"] = json!("more.{{ type }}");
+    nats.create_stream("MORE", &["more.>"]).unwrap();
+    let trouble = Trouble {
+        connector: "nats",
+        settings,
+        reason: "unauthorized",
+        says: vec!["the NATS server refuses the login", "Authorization Violation"],
+    };
+    check(&trouble, set(json!({ "password": Nats::PASSWORD })), || look_at("MORE"));
+}
+
+#[test]
+fn a_topic_that_is_not_there_yet_holds_everything() {
+    let Some(kafka) = Kafka::start() else { return };
+    let trouble = Trouble {
+        connector: "kafka",
+        settings: json!({ "brokers": [kafka.address()], "topic": "events", "tls": false }),
+        reason: "misconfigured",
+        says: vec!["the cluster has no such topic", "`events`", "make it, or mend the setting `topic`"],
+    };
+    check(&trouble, |_| kafka.create_topic("events", 3).unwrap(), || look_at(&kafka));
+}
+
+#[test]
+fn a_login_that_a_broker_refuses_holds_everything() {
+    let (Some(strict), Some(open)) = (Kafka::start_for_nobody(), Kafka::start()) else { return };
+    open.create_topic("events", 3).unwrap();
+    let trouble = Trouble {
+        connector: "kafka",
+        settings: json!({
+            "brokers": [strict.address()], "topic": "events", "tls": false,
+            "user": "alice", "password": "mistyped", "mechanism": "SCRAM-SHA-256",
+        }),
+        reason: "unauthorized",
+        says: vec!["the broker refuses the login", "check `user`, `password` and `mechanism`"],
+    };
+    // The peer knows nobody who could log in, so what is mended is where the broker is.
+    let login = json!({ "brokers": [open.address()], "user": null, "password": null, "mechanism": null });
+    check(&trouble, set(login), || look_at(&open));
+}
+
+fn look_at(kafka: &Kafka) -> Tally {
+    // Not there before it is made.
+    let records = kafka.records("events").unwrap_or_default();
+    Tally {
+        times: count_marks(records.iter().map(|record| String::from_utf8_lossy(&record.value))),
+        ..Tally::default()
+    }
 }
