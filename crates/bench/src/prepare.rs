@@ -4,7 +4,6 @@
 //! makes; only then is it filled here, while no program has it.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -90,7 +89,7 @@ fn new_event(source: &Source, destination: DestinationId, sequence: u64, at: Tim
         dedupe_key: DedupeKey::of_body(source.id, source.appspace, &body),
         body,
     };
-    NewEvent { event: Arc::new(event), deliveries: vec![NewDelivery::to(destination)] }
+    NewEvent::new(event, vec![NewDelivery::to(destination)])
 }
 
 /// Not random at all, but different each time and rising, which is what ids of one millisecond need.

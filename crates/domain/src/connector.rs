@@ -72,6 +72,12 @@ pub trait Outlet: Send + Sync {
         Vec::new()
     }
 
+    /// Whether it wants the record of a person once more when something becomes known of them by an event that it does not
+    /// get. Only for vendors that keep records of people.
+    fn reissues(&self) -> bool {
+        false
+    }
+
     /// The calls whose replies [`Outlet::plan`] needs to see what is there already. They change nothing. `None` if there
     /// is nothing that the destination needs to have made for it.
     fn survey(&self, _means: &Means<'_>) -> Option<Vec<Call>> {

@@ -3,7 +3,7 @@
 //!
 //! A filter is an expression (`data.country in ["DE", "AT"]`), a template is text with expressions in it
 //! (`New install from {{ data.campaign }}`) and, if need be, `{% if %}`. Both see five names: `type`, `data`,
-//! `timestamp`, `id` and `source`. A member that is not there is undefined, and so are its members; asking is no error.
+//! `timestamp`, `id` and `source`; templates also see `person`, what is known of whom the event is about. A member that is not there is undefined, and so are its members; asking is no error.
 //!
 //! What an expression can cost is bounded before it runs: no loops, assignments, macros or calls exist (`check.rs`), every
 //! filter that makes text has a cap (`filters.rs`), and fuel and an output limit stand behind both.
@@ -18,6 +18,7 @@ use std::sync::LazyLock;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
 use crate::event::Event;
+use crate::identity::Profile;
 
 pub use check::ROOTS;
 pub use escape::Escape;
@@ -40,19 +41,26 @@ impl EventValue {
     ///
     /// `data` is the `data` object of the body or, for a sender whose envelope has none, the whole body.
     pub fn new(event: &Event, source_name: &str) -> Self {
+        Self::about(event, source_name, None)
+    }
+
+    /// The same with what is known of the person that it is about, as `person`.
+    pub fn about(event: &Event, source_name: &str, profile: Option<&Profile>) -> Self {
         // A body that cannot be read must fail the filters, not slip through them as "no match".
         let body: Value = match serde_json::from_slice(&event.body) {
             Ok(body) => body,
             Err(error) => return Self(Err(ExpressionError::new(format!("the body cannot be read: {error}")))),
         };
         let data = body.get_attr("data").ok().filter(|data| data.kind() == minijinja::value::ValueKind::Map);
-        Self(Ok(Value::from_pairs([
+        let person = profile.and_then(|profile| Some(("person", serde_json::from_value(profile.value()).ok()?)));
+        let known = [
             ("type", Value::from(event.event_type.as_str())),
             ("data", data.unwrap_or(body)),
             ("timestamp", Value::from(event.occurred_at.to_string())),
             ("id", Value::from(event.id.to_string())),
             ("source", Value::from(source_name)),
-        ])))
+        ];
+        Self(Ok(Value::from_pairs(known.into_iter().chain(person))))
     }
 
     fn root(&self) -> Result<Value, ExpressionError> {
@@ -67,6 +75,7 @@ pub struct Filter(Expression);
 impl Filter {
     /// Compiles an expression such as `data.revenue >= 100 and data.currency == "EUR"`.
     pub fn compile(source: &str) -> Result<Self, ExpressionError> {
+        check::filter(source)?;
         Expression::compile(source).map(Self)
     }
 

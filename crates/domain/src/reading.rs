@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use crate::event::Event;
 use crate::expression::EventValue;
+use crate::identity::Profile;
 
 /// What has been read of one event. It belongs to that event and is asked about no other.
 #[derive(Debug)]
 pub struct Reading {
     source: String,
+    profile: Option<Profile>,
     data: OnceLock<Value>,
     value: OnceLock<EventValue>,
 }
@@ -18,12 +20,23 @@ pub struct Reading {
 impl Reading {
     /// An event from the source of this name, of which nothing has been read yet.
     pub const fn new(source: String) -> Self {
-        Self { source, data: OnceLock::new(), value: OnceLock::new() }
+        Self { source, profile: None, data: OnceLock::new(), value: OnceLock::new() }
+    }
+
+    /// The same with what is known of the person that the event is about.
+    #[must_use]
+    pub fn about(self, profile: Option<Profile>) -> Self {
+        Self { profile, ..self }
     }
 
     /// The name of the source.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// What is known of the person that the event is about, for destinations that ask for it.
+    pub const fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
     }
 
     /// The `data` object of the body or, for a sender whose envelope has none, the whole body. `null` if the body cannot
@@ -41,6 +54,6 @@ impl Reading {
 
     /// The event for filters and templates.
     pub fn value(&self, event: &Event) -> &EventValue {
-        self.value.get_or_init(|| EventValue::new(event, &self.source))
+        self.value.get_or_init(|| EventValue::about(event, &self.source, self.profile.as_ref()))
     }
 }

@@ -225,7 +225,7 @@ impl Intake {
             body,
         };
         let deliveries = self.registry.routes(origin.appspace).deliveries(&event, origin.name);
-        NewEvent { event: Arc::new(event), deliveries }
+        NewEvent::new(event, deliveries)
     }
 
     /// Keeps a body that is signed and yet no event: it is evidence, not rubbish.

@@ -92,5 +92,6 @@ fn make(
     };
     let mut deliveries = registry.routes(appspace).deliveries(&event, SOURCE_NAME);
     deliveries.retain(|delivery| Some(delivery.destination) != about);
-    NewEvent { event: Arc::new(event), deliveries }
+    // What we say about ourselves names nobody whom no event has named before.
+    NewEvent { event: Arc::new(event), deliveries, has_facts: false }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::event::{DedupeKey, Event, EventType};
+use domain::identity::Fact;
 use domain::verdict::FailureReason;
 use domain::{AppspaceId, DestinationId, EventId, SourceId, Timestamp};
 
@@ -73,6 +74,16 @@ pub struct NewEvent {
     pub event: Arc<Event>,
     /// One delivery per entry, in this order. A destination that has been deleted meanwhile is left out.
     pub deliveries: Vec<NewDelivery>,
+    /// Whether it may say who somebody is; it is then on the list of [`crate::Subjects::unfolded`].
+    pub has_facts: bool,
+}
+
+impl NewEvent {
+    /// An event that causes these deliveries, read for facts by its body alone.
+    pub fn new(event: Event, deliveries: Vec<NewDelivery>) -> Self {
+        let has_facts = Fact::may_be_in(&event.body);
+        Self { event: Arc::new(event), deliveries, has_facts }
+    }
 }
 
 /// A delivery that an event causes.

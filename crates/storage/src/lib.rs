@@ -23,6 +23,7 @@ mod replays;
 mod shares;
 pub mod signal;
 pub mod sqlite;
+mod subjects;
 mod upkeep;
 mod work;
 
@@ -41,6 +42,9 @@ pub use memos::{MEMO_KEY_BYTES_MAX, MEMO_VALUE_BYTES_MAX, MEMOS_PER_CALL_MAX, Me
 pub use page::{Page, PageRequest};
 pub use replays::{ReplayScan, ReplayStep, Replays};
 pub use signal::WorkSignal;
+pub use subjects::{
+    Erased, Erasure, FACTS_PER_CALL_MAX, Fold, IdentifierRecord, SUBJECTS_PER_CALL_MAX, SubjectRecord, Subjects,
+};
 pub use upkeep::{COMMIT_SIZE_BOUNDS, Figures, Pruned, SYNC_SECONDS_BOUNDS, Upkeep};
 pub use work::{Claimed, Fence, Lane, Owned, Settled, Settlement, Work};
 

@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::expression::EventValue;
 use crate::fields::Fields;
 use crate::id::DeliveryId;
+use crate::identity::Profile;
 use crate::reading::Reading;
 use crate::time::Timestamp;
 
@@ -61,6 +62,12 @@ impl<'a> Item<'a> {
     /// The same for filters and templates.
     pub fn value(&self) -> &'a EventValue {
         self.reading.value(self.event)
+    }
+
+    /// What is known of the person that the event is about; only for destinations that ask for it, see
+    /// [`super::Manifest::keeps_people`], and only if the event names somebody.
+    pub fn profile(&self) -> Option<&'a Profile> {
+        self.reading.profile()
     }
 
     /// The name of the source.

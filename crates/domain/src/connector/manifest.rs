@@ -104,6 +104,13 @@ impl Manifest {
         matches!(self.category, Category::Chat | Category::Email)
     }
 
+    /// Whether the vendor keeps records of people. The engine then gives each item the [`crate::identity::Profile`] of the
+    /// person it is about, as it stands when the batch is sent, and sends one batch at a time, so that an older state of a record
+    /// never overtakes a newer one.
+    pub const fn keeps_people(&self) -> bool {
+        matches!(self.category, Category::Crm)
+    }
+
     /// For a person: how many events go into one request.
     pub fn portions(&self) -> String {
         let BatchLimits { items, items_max, .. } = self.batch;

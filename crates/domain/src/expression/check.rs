@@ -13,7 +13,9 @@ use super::filters::{FILTERS, NUMBER_FILTERS, TESTS};
 use super::{ExpressionError, SOURCE_BYTES_MAX};
 
 /// The names an expression sees.
-pub const ROOTS: [&str; 5] = ["type", "data", "timestamp", "id", "source"];
+pub const ROOTS: [&str; 6] = ["type", "data", "timestamp", "id", "source", PERSON];
+/// The name of the person that an event is about: not in filters, which are asked before anybody is looked up.
+const PERSON: &str = "person";
 
 /// Most `~` and `+` in one source: each may copy everything before it.
 const JOINS_MAX: usize = 16;
@@ -26,10 +28,20 @@ const BRANCHES_MAX: usize = 50;
 
 /// Checks an expression: no `{{ }}`, no statements.
 pub(super) fn expression(source: &str) -> Result<(), ExpressionError> {
+    checked(source, &ROOTS)
+}
+
+/// Checks an expression that sees an event and nobody behind it.
+pub(super) fn filter(source: &str) -> Result<(), ExpressionError> {
+    let (without_person, _) = ROOTS.split_at(ROOTS.len() - 1);
+    checked(source, without_person)
+}
+
+fn checked(source: &str, roots: &'static [&'static str]) -> Result<(), ExpressionError> {
     length(source, SOURCE_BYTES_MAX)?;
     depth(source, Place::Expression)?;
     let expr = parse_expr(source).map_err(|error| ExpressionError::from_engine(&error))?;
-    Check::default().expr(&expr)
+    Check { roots, joins: 0 }.expr(&expr)
 }
 
 /// Whether a source is an expression by its syntax.
@@ -44,7 +56,7 @@ pub(super) fn text(source: &str, bytes_max: usize) -> Result<(), ExpressionError
     depth(source, Place::Text)?;
     let tree =
         parse(source, "template", SyntaxConfig::default()).map_err(|error| ExpressionError::from_engine(&error))?;
-    Check::default().statement(&tree)
+    Check { roots: &ROOTS, joins: 0 }.statement(&tree)
 }
 
 fn length(source: &str, bytes_max: usize) -> Result<(), ExpressionError> {
@@ -131,8 +143,9 @@ fn is_link(token: &Token<'_>) -> bool {
     }
 }
 
-#[derive(Default)]
 struct Check {
+    /// The names that are known.
+    roots: &'static [&'static str],
     joins: usize,
 }
 
@@ -167,10 +180,10 @@ impl Check {
     fn expr(&mut self, expr: &Expr<'_>) -> Result<(), ExpressionError> {
         match expr {
             Expr::Const(_) => Ok(()),
-            Expr::Var(var) if ROOTS.contains(&var.id) => Ok(()),
+            Expr::Var(var) if self.roots.contains(&var.id) => Ok(()),
             Expr::Var(var) => {
                 let name = var.id;
-                let hint = format!("`{name}` is not known here; use {}, like `data.{name}`", list(&ROOTS));
+                let hint = format!("`{name}` is not known here; use {}, like `data.{name}`", list(self.roots));
                 refuse(hint, var.span())
             }
             Expr::GetAttr(get) => self.expr(&get.expr),

@@ -115,7 +115,7 @@ impl Class {
             Self::Device => !(a.has_person() && b.has_person()),
             Self::Referral => {
                 let devices = [IdentifierKind::Install, IdentifierKind::Click, IdentifierKind::Anonymous];
-                !(a.has_person() && b.has_person()) && !both(a, b, &devices)
+                !(both(a, b, &devices) || a.has_person() && b.has_person())
             }
         }
     }

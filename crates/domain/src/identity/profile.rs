@@ -151,3 +151,59 @@ impl Profile {
         self.identifiers.iter().find(|identifier| identifier.kind() == kind).map(Identifier::value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::id::AppspaceId;
+    use crate::identity::{Moment, Stamped};
+
+    fn id(text: &str) -> Identifier {
+        text.parse().unwrap()
+    }
+
+    fn profile(identifiers: &[&str], trace: Trace) -> Profile {
+        let identifiers: BTreeSet<_> = identifiers.iter().map(|text| id(text)).collect();
+        let appspace = AppspaceId::mint(Timestamp::from_secs(1), 1);
+        let subject = SubjectId::born(appspace, identifiers.first().unwrap(), 0);
+        Profile { subject, absorbed: BTreeSet::new(), identifiers, trace }
+    }
+
+    fn said(name: &str, value: Value) -> Trace {
+        let Moment { at, tie } = Moment { at: Timestamp::from_secs(1), tie: 0 };
+        Trace { traits: BTreeMap::from([(name.to_owned(), Stamped { at, tie, value })]), ..Trace::default() }
+    }
+
+    #[test]
+    fn the_address_is_the_one_that_was_said_last_and_is_the_persons() {
+        let emails = ["user:1", "email:a@b.c", "email:d@e.f"];
+        assert_eq!(profile(&emails, Trace::default()).email(), Some("a@b.c"));
+        assert_eq!(profile(&emails, said("email", json!("D@e.f"))).email(), Some("d@e.f"));
+        assert_eq!(profile(&emails, said("email", json!("x@y.z"))).email(), Some("a@b.c"));
+    }
+
+    #[test]
+    fn a_device_is_nobody_in_particular() {
+        assert!(!profile(&["install:i", "click:c"], Trace::default()).is_known());
+        assert!(profile(&["install:i", "email:a@b.c"], Trace::default()).is_known());
+    }
+
+    #[test]
+    fn nobody_goes_back() {
+        let trace = Trace { converted_at: Some(Timestamp::from_secs(9)), ..Trace::default() };
+        let mut later = trace.clone();
+        later.merge(&Trace { installed_at: Some(Timestamp::from_secs(20)), ..Trace::default() });
+        assert_eq!(profile(&["user:1"], trace).stage(), Stage::Customer);
+        assert_eq!(profile(&["user:1"], later).stage(), Stage::Customer);
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_member() {
+        let value = profile(&["user:1"], said("plan", json!("pro"))).value();
+        assert_eq!(value["user_id"], "1");
+        assert_eq!(value["traits"]["plan"], "pro");
+        assert!(value.get("email").is_none());
+    }
+}

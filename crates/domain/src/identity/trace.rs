@@ -192,3 +192,88 @@ fn better<T: Clone>(
         *own = Some(other.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn touch(worth: Worth, seconds: i64, campaign: &str) -> Trace {
+        let value = Touch { worth, campaign: Some(campaign.to_owned()), ..Touch::default() };
+        let touch = Some(Stamped { at: Timestamp::from_secs(seconds), tie: 0, value });
+        Trace { first_touch: touch.clone(), last_touch: touch, ..Trace::default() }
+    }
+
+    fn campaigns(traces: &[Trace]) -> (String, String) {
+        let mut all = Trace::default();
+        for trace in traces {
+            all.merge(trace);
+        }
+        let campaign = |touch: Option<Stamped<Touch>>| touch.unwrap().value.campaign.unwrap();
+        (campaign(all.first_touch), campaign(all.last_touch))
+    }
+
+    #[test]
+    fn first_and_last_touch_are_kept_and_a_lesser_one_never_counts_beside_a_better_one() {
+        let (first, last) = campaigns(&[
+            touch(Worth::Certain, 20, "b"),
+            touch(Worth::Likely, 5, "guessed"),
+            touch(Worth::Certain, 10, "a"),
+            touch(Worth::Certain, 30, "c"),
+            touch(Worth::Attributed, 40, "bought"),
+        ]);
+        assert_eq!((first.as_str(), last.as_str()), ("a", "c"));
+    }
+
+    fn any_trace() -> impl Strategy<Value = Trace> {
+        let stamp = || (0_i64..5, 0_u64..1_000);
+        let touch =
+            (stamp(), prop::sample::select(vec![Worth::Device, Worth::Attributed, Worth::Likely, Worth::Certain]));
+        (prop::option::of(touch), stamp(), prop::option::of(0_i64..5), "[a-c]").prop_map(
+            |(touch, (seconds, tie), installed, name)| {
+                let at = Timestamp::from_secs(seconds);
+                // What is said at one moment comes of one event, and an event says one thing.
+                let said = Stamped { at, tie, value: Value::from(format!("{seconds} {tie}")) };
+                let touch = touch.map(|((seconds, tie), worth)| Stamped {
+                    at: Timestamp::from_secs(seconds),
+                    tie,
+                    value: Touch { worth, campaign: Some(format!("{seconds} {tie}")), ..Touch::default() },
+                });
+                Trace {
+                    first_seen: Some(at),
+                    last_seen: Some(at),
+                    first_touch: touch.clone(),
+                    last_touch: touch,
+                    installed_at: installed.map(Timestamp::from_secs),
+                    traits: BTreeMap::from([(name, said)]),
+                    ..Trace::default()
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn traces_come_together_in_any_order_and_any_number_of_times(
+            traces in prop::collection::vec(any_trace(), 1..8),
+            turn in any::<prop::sample::Index>(),
+        ) {
+            let all = |traces: &[Trace]| {
+                let mut all = Trace::default();
+                for trace in traces {
+            all.merge(trace);
+        }
+                all
+            };
+            let mut other: Vec<_> = traces.iter().rev().cloned().chain(traces.iter().cloned()).collect();
+            let middle = turn.index(other.len());
+            other.rotate_left(middle);
+            // In two parts first, then the parts.
+            let (left, right) = other.split_at(middle);
+            let parts = [all(left), all(right)];
+            prop_assert_eq!(all(&traces), all(&other));
+            prop_assert_eq!(all(&traces), all(&parts));
+        }
+    }
+}

@@ -97,7 +97,7 @@ impl Kit {
             body,
         };
         let deliveries = destinations.iter().map(|&destination| NewDelivery::to(destination)).collect();
-        NewEvent { event: Arc::new(event), deliveries }
+        NewEvent::new(event, deliveries)
     }
 
     /// The same sender's event once more: another id and time, the same key and body.
@@ -324,7 +324,7 @@ pub async fn whole<T, F: Future<Output = Result<Page<T>>>>(limit: usize, fetch: 
 
 /// The same new event with something else about the event.
 pub fn change(new: &NewEvent, change: impl FnOnce(Event) -> Event) -> NewEvent {
-    NewEvent { event: Arc::new(change((*new.event).clone())), deliveries: new.deliveries.clone() }
+    NewEvent::new(change((*new.event).clone()), new.deliveries.clone())
 }
 
 pub fn ids(work: &[Owned]) -> Vec<DeliveryId> {

@@ -112,7 +112,7 @@ impl State {
             row.duplicates += 1;
             return Appended::Duplicate { id: row.event.id, duplicates: row.duplicates };
         }
-        let NewEvent { event, deliveries } = new;
+        let NewEvent { event, deliveries, .. } = new;
         let no = self.next_no();
         self.event_nos.insert(event.id, no);
         self.seen.insert((event.appspace, event.dedupe_key.0), no);

@@ -1,6 +1,5 @@
 //! Trying a destination out with a real test event.
 
-use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -45,7 +44,7 @@ pub(crate) async fn test(
     let live = find(&state, &caller, &destination)?;
     let event = sample(&state, caller.appspace_id(), catalogue::TEST).ok_or_else(Problem::internal)?;
     let id = event.id;
-    let event = NewEvent { event: Arc::new(event), deliveries: vec![NewDelivery::to(live.destination.id)] };
+    let event = NewEvent::new(event, vec![NewDelivery::to(live.destination.id)]);
     state.store.append(Append { events: vec![event], on_known: OnKnown::Count }).await?;
     let delivery = DeliveryId { event: id, ordinal: 0 };
     Ok((StatusCode::ACCEPTED, Json(Tested { event: id.to_string(), delivery: delivery.to_string() })))
