@@ -1,4 +1,5 @@
-//! What the chat connectors share: sentences about events, digests, templates inside JSON, and lengths.
+//! What the chat connectors share: what is said and how much of it, sentences about events, digests, templates inside JSON, and
+//! lengths.
 
 mod cut;
 mod digest;

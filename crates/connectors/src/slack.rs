@@ -129,8 +129,11 @@ impl Channel {
 }
 
 fn message(text: String, blocks: Value) -> Value {
-    let text = cut(text, TEXT_MAX, Escape::Slack);
-    if blocks.is_null() { json!({"text": text}) } else { json!({"text": text, "blocks": blocks}) }
+    let mut message = json!({"text": cut(text, TEXT_MAX, Escape::Slack)});
+    if !blocks.is_null() {
+        message["blocks"] = blocks;
+    }
+    message
 }
 
 fn check_host(url: &Url) -> Result<(), String> {
