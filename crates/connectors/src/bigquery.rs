@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::auth::google::Account;
-use crate::auth::oauth;
 use crate::common::{USER_AGENT, url as receivers};
 use crate::warehouse::{
     COLUMNS_FIELD, DATA, DEFAULT_COLUMNS_FIELD, Kind, Layout, Manner, Rows, TABLE_DEFAULT, identifier,
@@ -117,7 +116,7 @@ impl Outlet for Table {
     }
 
     fn token(&self, reply: &Reply) -> Result<Token, Verdict> {
-        oauth::token(reply, "put the key file of a service account that is alive into `service_account`, then resume")
+        Account::token(reply)
     }
 
     fn survey(&self, means: &Means<'_>) -> Option<Vec<Call>> {

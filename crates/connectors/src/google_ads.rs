@@ -14,7 +14,6 @@ use serde_json::{Map, Value, json};
 
 use crate::ads::{self, CONSENT, CONSENT_HELP, Consent};
 use crate::auth::google::Account;
-use crate::auth::oauth;
 use crate::common::USER_AGENT;
 use crate::tracking::{self, Bulk, HOST_HELP};
 
@@ -144,7 +143,7 @@ impl Outlet for Customer {
     }
 
     fn token(&self, reply: &Reply) -> Result<Token, Verdict> {
-        oauth::token(reply, "put the key file of a service account that is alive into `service_account`, then resume")
+        Account::token(reply)
     }
 }
 

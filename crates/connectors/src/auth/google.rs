@@ -1,7 +1,7 @@
 //! Google's service accounts: a key file, and the call that turns it into a token for one of Google's APIs.
 
-use domain::Timestamp;
-use domain::connector::HttpCall;
+use domain::connector::{HttpCall, Reply, Token};
+use domain::{Timestamp, Verdict};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -51,5 +51,12 @@ impl Account {
             "exp": now.as_secs() + LIFETIME_SECS,
         });
         oauth::jwt_bearer(&self.token_url, &self.key.sign(self.key_id.as_deref(), &claims), &[])
+    }
+
+    /// Reads what comes back.
+    pub(crate) fn token(reply: &Reply) -> Result<Token, Verdict> {
+        let mend = "have an owner of the Google Cloud project make a new key under IAM › Service accounts › Keys, put the \
+                    file into `service_account`, then resume the destination";
+        oauth::token(reply, "Google", mend)
     }
 }

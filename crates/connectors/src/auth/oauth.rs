@@ -57,8 +57,9 @@ struct Refused {
     error_description: Option<String>,
 }
 
-/// Reads the answer of a token server. `mend` says what to do about a refusal: it is the end of the message.
-pub(crate) fn token(reply: &Reply, mend: &str) -> Result<Token, Verdict> {
+/// Reads the answer of a token server. A message about a refusal begins with `who` that is and ends with who must do what,
+/// and where: `mend`.
+pub(crate) fn token(reply: &Reply, who: &str, mend: &str) -> Result<Token, Verdict> {
     let granted = serde_json::from_slice::<Granted>(&reply.body);
     let is_usable = |granted: &Granted| granted.access_token.bytes().all(|byte| byte.is_ascii_graphic());
     match (reply.status, granted) {
@@ -68,7 +69,7 @@ pub(crate) fn token(reply: &Reply, mend: &str) -> Result<Token, Verdict> {
             extra: None,
         }),
         (408 | 429 | 500..=599, _) => Err(common::retry(reply)),
-        (200..=299, Err(_)) if common::is_page(reply) => Err(common::page(reply, "the token server")),
+        (200..=299, Err(_)) if common::is_page(reply) => Err(common::page(reply, who)),
         (status, _) => {
             let said = match serde_json::from_slice::<Refused>(&reply.body) {
                 // There may be a token in what cannot be read.
@@ -79,7 +80,8 @@ pub(crate) fn token(reply: &Reply, mend: &str) -> Result<Token, Verdict> {
                 }
                 Err(_) => common::said(reply),
             };
-            Err(Verdict::unauthorized(format!("no token was given, but {status}{}; {mend}", in_brackets(said))))
+            let said = in_brackets(said);
+            Err(Verdict::unauthorized(format!("{who} gave no token and answered {status}{said}; {mend}")))
         }
     }
 }
@@ -90,7 +92,7 @@ mod tests {
     use crate::kit::reply;
 
     fn refused(status: u16, body: &str) -> Verdict {
-        token(&reply(status, &[], body.to_owned()), "mend it").unwrap_err()
+        token(&reply(status, &[], body.to_owned()), "Acme", "have Ada mend it").unwrap_err()
     }
 
     #[test]
@@ -111,19 +113,22 @@ mod tests {
 
     #[test]
     fn a_token_is_read_with_its_time_and_a_refusal_with_its_words() {
-        let granted = token(&reply(200, &[], r#"{"access_token":"t","expires_in":3599,"token_type":"Bearer"}"#), "");
-        let granted = granted.unwrap();
+        let body = r#"{"access_token":"t","expires_in":3599,"token_type":"Bearer"}"#;
+        let granted = token(&reply(200, &[], body), "", "").unwrap();
         assert_eq!((granted.secret.expose(), granted.valid_for), ("t", Some(Duration::from_secs(3_599))));
-        let message = "no token was given, but 400 (invalid_grant: Invalid JWT Signature.); mend it";
+        let message = "Acme gave no token and answered 400 (invalid_grant: Invalid JWT Signature.); have Ada mend it";
         let body = r#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#;
         assert_eq!(refused(400, body), Verdict::unauthorized(message));
-        assert_eq!(refused(404, "<html>"), Verdict::unauthorized("no token was given, but 404; mend it"));
+        assert_eq!(
+            refused(404, "<html>"),
+            Verdict::unauthorized("Acme gave no token and answered 404; have Ada mend it")
+        );
         assert!(matches!(refused(503, ""), Verdict::Retry { .. }));
         // A captive portal says nothing about the client.
         assert!(matches!(refused(200, "<html>"), Verdict::Retry { .. }));
         assert_eq!(
             refused(200, r#"{"access_tok":"t"}"#),
-            Verdict::unauthorized("no token was given, but 200; mend it")
+            Verdict::unauthorized("Acme gave no token and answered 200; have Ada mend it")
         );
         assert!(matches!(refused(200, r#"{"access_token":"a\nb"}"#), Verdict::Pause { .. }));
     }

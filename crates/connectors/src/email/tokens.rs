@@ -44,6 +44,8 @@ impl Tokens {
 
     /// Reads what comes back.
     pub(super) fn read_reply(reply: &Reply) -> Result<Token, Verdict> {
-        oauth::token(reply, "put a client that is alive into `client_id` and `client_secret`, then resume")
+        let mend = "have whoever runs it make a client that may send mail, put its id and secret into `client_id` and \
+                    `client_secret`, then resume the destination";
+        oauth::token(reply, "the server at `token_url`", mend)
     }
 }

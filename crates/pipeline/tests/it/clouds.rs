@@ -89,7 +89,10 @@ async fn whom_bigquery_refuses_is_told_what_to_do() {
     account["client_email"] = json!("nobody@acme.iam.gserviceaccount.com");
     let stranger = bigquery(&simulator).with(&json!({"service_account": account.to_string()}));
     let refusal = in_words(&stranger.deliver(&conversions(&[json!(1)])).await[0]);
-    assert!(refusal.starts_with("pause unauthorized: no token was given, but 400 (invalid_grant: "), "{refusal}");
+    assert!(
+        refusal.starts_with("pause unauthorized: Google gave no token and answered 400 (invalid_grant: "),
+        "{refusal}"
+    );
     assert!(refusal.contains("`service_account`"), "{refusal}");
 
     let no_table = in_words(&bigquery(&simulator).try_to_deliver(&conversions(&[json!(1)]), 4).await[0]);
