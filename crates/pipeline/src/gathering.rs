@@ -2,11 +2,13 @@
 //!
 //! A batch begins when as many deliveries lie ready as it takes, or as many bytes, or when the oldest of them has waited
 //! for as long as it may. Halves of a batch that was refused whole go before everything else, each as it is. Members of a
-//! sealed batch ([`crate::seals`]) wait for each other in a parcel of their own.
+//! sealed batch ([`crate::seals`]) wait for each other in a parcel of their own ([`parcels`]).
 //!
 //! Pure: the time is passed in.
 
-use std::collections::{BTreeMap, VecDeque};
+mod parcels;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use domain::connector::BatchLimits;
 use storage::{Fence, Owned};
 use tokio::time::Instant;
 
+use self::parcels::Parcels;
 use crate::attempt::ATTEMPT_MAX;
 use crate::registry::LiveDestination;
 use crate::seals::{self, SealId, Seals};
@@ -25,8 +28,6 @@ pub(crate) const LEASE_LEFT_MIN: Duration = Duration::from_secs(ATTEMPT_MAX.as_s
 const DIGEST_ITEMS_MAX: usize = 1_000;
 /// Batches that have grown beyond this are narrow no more.
 const NARROWED_MAX: usize = 16_384;
-/// How long the members of a sealed batch wait for the others before somebody looks where those are.
-const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// What is needed to give a delivery back.
 pub(crate) type Leases = Vec<(DeliveryId, Fence)>;
@@ -46,12 +47,13 @@ pub(crate) struct Pack {
 pub(crate) struct Gathering {
     /// In the order in which they were claimed.
     loose: VecDeque<Laid>,
+    /// What a batch of them would have: packs and parcels do not make it full.
     loose_bytes: usize,
     /// Batches that are complete as they are.
     packs: VecDeque<Pack>,
     packed: usize,
-    /// Sealed batches of which some members are not in hand.
-    parcels: BTreeMap<SealId, Parcel>,
+    packed_bytes: usize,
+    parcels: Parcels,
     /// Most items of a batch while one that is refused whole is being narrowed down over several claims.
     narrowed_to: Option<usize>,
 }
@@ -61,15 +63,6 @@ struct Laid {
     owned: Owned,
     lease_until: Instant,
     since: Instant,
-}
-
-/// Members of a sealed batch that are in hand.
-#[derive(Debug)]
-struct Parcel {
-    members: Arc<[DeliveryId]>,
-    items: BTreeMap<DeliveryId, Owned>,
-    lease_until: Instant,
-    look_at: Instant,
 }
 
 /// How much goes into a batch of this destination.
@@ -125,16 +118,9 @@ impl Gathering {
             let sealed = seals.and_then(|seals| seals.of(owned.id).and_then(|id| Some((id, seals.get(id)?))));
             if let Some((id, seal)) = sealed {
                 has_members = true;
-                let parcel = self.parcels.entry(id).or_insert_with(|| Parcel {
-                    members: Arc::clone(&seal.members),
-                    items: BTreeMap::new(),
-                    lease_until,
-                    look_at: now,
-                });
-                parcel.lease_until = parcel.lease_until.min(lease_until);
-                parcel.look_at = now + LOOK_AFTER;
-                parcel.items.insert(owned.id, owned);
-                self.complete(id);
+                if let Some(pack) = self.parcels.lay(id, seal, owned, lease_until, now) {
+                    self.put_last(pack);
+                }
             } else {
                 self.loose_bytes += owned.event.body.len();
                 self.loose.push_back(Laid { owned, lease_until, since: now });
@@ -146,7 +132,7 @@ impl Gathering {
     /// Takes up batches that are to be tried next, the first one first.
     pub(crate) fn put_first(&mut self, packs: impl DoubleEndedIterator<Item = Pack>) {
         for pack in packs.rev() {
-            self.packed += pack.items.len();
+            self.count(&pack);
             self.packs.push_front(pack);
         }
     }
@@ -161,9 +147,9 @@ impl Gathering {
         self.len() == 0 && self.parcels.is_empty()
     }
 
-    /// How many bytes the bodies of those have that are in no batch yet.
+    /// How many bytes the bodies of everything in hand have, whether it could be begun or not.
     pub(crate) fn bytes(&self) -> usize {
-        self.loose_bytes
+        self.loose_bytes + self.packed_bytes + self.parcels.bytes()
     }
 
     /// When the next batch can begin, not before `now`; `None` if there is none. Deliveries that are in no batch yet can
@@ -187,6 +173,7 @@ impl Gathering {
     ) -> Option<Pack> {
         while let Some(pack) = self.packs.pop_front() {
             self.packed -= pack.items.len();
+            self.packed_bytes -= bytes_of(&pack.items);
             if !is_short(pack.lease_until, now) {
                 return Some(pack);
             }
@@ -223,30 +210,24 @@ impl Gathering {
 
     /// When somebody should look where the missing members of a sealed batch are.
     pub(crate) fn look_at(&self) -> Option<Instant> {
-        self.parcels.values().map(|parcel| parcel.look_at).min()
+        self.parcels.look_at()
     }
 
     /// The sealed batch whose missing members are to be looked for at `now`, and those members.
     pub(crate) fn incomplete(&mut self, now: Instant) -> Option<(SealId, Vec<DeliveryId>)> {
-        let (id, parcel) = self.parcels.iter_mut().find(|(_, parcel)| parcel.look_at <= now)?;
-        parcel.look_at = now + LOOK_AFTER;
-        Some((*id, parcel.members.iter().filter(|member| !parcel.items.contains_key(member)).copied().collect()))
+        self.parcels.incomplete(now)
     }
 
     /// Some members of a sealed batch are gone for good; what is left is sealed as `left`, if anything is.
     pub(crate) fn reseal(&mut self, id: SealId, left: Option<(SealId, Arc<[DeliveryId]>)>) {
-        let Some(mut parcel) = self.parcels.remove(&id) else { return };
-        if let Some((id, members)) = left {
-            parcel.members = members;
-            self.parcels.insert(id, parcel);
-            self.complete(id);
+        if let Some(pack) = self.parcels.reseal(id, left) {
+            self.put_last(pack);
         }
     }
 
     /// Takes those out of hand whose lease runs short while they wait for other members.
     pub(crate) fn take_short_parcels(&mut self, now: Instant) -> Leases {
-        let short = self.parcels.extract_if(.., |_, parcel| is_short(parcel.lease_until, now));
-        short.flat_map(|(_, parcel)| parcel.items.into_values()).map(|owned| (owned.id, owned.fence)).collect()
+        self.parcels.take_short(now)
     }
 
     /// Takes those out of hand that are in no batch.
@@ -262,10 +243,9 @@ impl Gathering {
         for pack in &packs {
             self.narrow(pack);
         }
-        let packs = packs.into_iter().flat_map(|pack| pack.items);
-        let parcels = std::mem::take(&mut self.parcels).into_values().flat_map(|parcel| parcel.items.into_values());
-        leases.extend(packs.chain(parcels).map(|owned| (owned.id, owned.fence)));
-        self.packed = 0;
+        (self.packed, self.packed_bytes) = (0, 0);
+        leases.extend(packs.iter().flat_map(Pack::leases));
+        leases.extend(self.parcels.clear());
         leases
     }
 
@@ -276,20 +256,14 @@ impl Gathering {
         }
     }
 
-    /// Makes a batch of a parcel in which nothing is missing.
-    fn complete(&mut self, id: SealId) {
-        let is_complete = |parcel: &Parcel| parcel.members.iter().all(|member| parcel.items.contains_key(member));
-        if !self
-            .parcels
-            .get(&id)
-            .is_some_and(|parcel| parcel.items.len() >= parcel.members.len() && is_complete(parcel))
-        {
-            return;
-        }
-        let Some(mut parcel) = self.parcels.remove(&id) else { return };
-        let items: Vec<Owned> = parcel.members.iter().filter_map(|member| parcel.items.remove(member)).collect();
-        self.packed += items.len();
-        self.packs.push_back(Pack { items, lease_until: parcel.lease_until, seal: Some(id), is_part: false });
+    fn put_last(&mut self, pack: Pack) {
+        self.count(&pack);
+        self.packs.push_back(pack);
+    }
+
+    fn count(&mut self, pack: &Pack) {
+        self.packed += pack.items.len();
+        self.packed_bytes += bytes_of(&pack.items);
     }
 
     fn items_max(&self, limits: &BatchLimits) -> usize {
@@ -301,6 +275,10 @@ impl Gathering {
         self.loose_bytes -= laid.owned.event.body.len();
         Some(laid)
     }
+}
+
+fn bytes_of<'a>(items: impl IntoIterator<Item = &'a Owned>) -> usize {
+    items.into_iter().map(|owned| owned.event.body.len()).sum()
 }
 
 fn is_short(lease_until: Instant, now: Instant) -> bool {
@@ -374,8 +352,11 @@ mod tests {
                 let waits = oldest.front().map_or(Duration::ZERO, |since| now - *since);
                 proptest::prop_assert!(waits < LIMITS.linger(), "{waits:?}");
             }
+            let waiting = laid - taken.len() as u128;
+            proptest::prop_assert_eq!(gathering.len() as u128, waiting);
             taken.extend(gathering.clear().iter().map(|(id, _)| u128::from_be_bytes(id.event.to_bytes()) & u128::from(u64::MAX)));
             proptest::prop_assert_eq!(taken, (1..=laid).collect::<Vec<_>>());
+            proptest::prop_assert_eq!((gathering.len(), gathering.bytes()), (0, 0));
         }
     }
 }

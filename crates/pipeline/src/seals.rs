@@ -89,22 +89,25 @@ impl Seals {
         }
     }
 
-    /// The changes of a batch are on disk.
+    /// The changes of a batch are on disk: nobody else needs to forget what it took the place of.
     pub(crate) fn is_on_disk(&mut self, id: SealId) {
-        if let Some(seal) = self.open.get_mut(&id) {
-            seal.is_durable = true;
-            seal.replaces.clear();
+        let Some(seal) = self.open.get_mut(&id) else { return };
+        seal.is_durable = true;
+        let replaced = std::mem::take(&mut seal.replaces);
+        if !replaced.is_empty() {
+            for seal in self.open.values_mut() {
+                seal.replaces.retain(|id| !replaced.contains(id));
+            }
         }
     }
 
-    /// Seals both halves of a batch in its place; returns what must be durable before one of them is sent.
+    /// Seals both halves of a batch in its place; returns what makes that durable in one step. Without it either half
+    /// takes the place by itself before it is sent, so that none is ever on disk beside the whole.
     pub(crate) fn split(&mut self, id: SealId, halves: [Vec<DeliveryId>; 2]) -> ([SealId; 2], Vec<Memo>) {
-        let old = self.remove(id);
-        let gone = old.iter().flat_map(|seal| seal.on_disk(id)).map(forget);
-        let gone: Vec<Memo> = gone.collect();
-        let ids = halves.map(|members| self.seal(members));
+        let replaces = self.remove(id).map(|seal| seal.on_disk(id)).unwrap_or_default();
+        let ids = halves.map(|members| self.add(Seal::new(members.into(), replaces.clone())));
         let new = ids.iter().filter_map(|id| Some(put(*id, &self.open.get(id)?.members)));
-        let changes = new.chain(gone).collect();
+        let changes = new.chain(replaces.into_iter().map(forget)).collect();
         (ids, changes)
     }
 
@@ -274,6 +277,43 @@ mod tests {
         let mut again = Seals::default();
         again.found(&encode(&members(0..3)));
         assert_eq!(again.of(member(0)), Some(one));
+    }
+
+    #[test]
+    fn halves_that_did_not_get_onto_the_disk_are_never_there_beside_the_whole() {
+        for first in [0, 1] {
+            let (mut seals, mut disk) = (Seals::default(), Disk::default());
+            let whole = seals.seal(members(0..5));
+            disk.apply(seals.changes(whole));
+            seals.is_on_disk(whole);
+            let (halves, _refused) = seals.split(whole, [members(0..3), members(3..5)]);
+            // They keep their boundaries also when nothing of them could be sent for now.
+            for half in halves {
+                seals.break_unsent(half);
+            }
+            assert_eq!((seals.of(member(0)), seals.of(member(4))), (Some(halves[0]), Some(halves[1])));
+
+            let (one, other) = (halves[first], halves[1 - first]);
+            disk.apply(seals.changes(one));
+            seals.is_on_disk(one);
+            assert_eq!(disk.0, BTreeSet::from([one.key()]));
+            disk.apply(seals.changes(other));
+            seals.is_on_disk(other);
+            assert_eq!(disk.0, BTreeSet::from([one.key(), other.key()]));
+            assert!(halves.iter().all(|half| seals.changes(*half).is_empty()));
+        }
+    }
+
+    #[test]
+    fn a_half_of_which_nothing_is_left_takes_the_whole_off_the_disk_too() {
+        let (mut seals, mut disk) = (Seals::default(), Disk::default());
+        let whole = seals.seal(members(0..5));
+        disk.apply(seals.changes(whole));
+        seals.is_on_disk(whole);
+        let ([one, two], _refused) = seals.split(whole, [members(0..3), members(3..5)]);
+        assert!(seals.leave(two, members(3..4)).is_empty(), "what is left of the other one is not sent yet");
+        disk.apply(seals.leave(one, Vec::new()));
+        assert!(disk.0.is_empty());
     }
 
     #[test]

@@ -74,6 +74,7 @@ impl Desk {
         if let Some(seal) = seal {
             let members = [halves[0].members(), halves[1].members()];
             let (ids, memos) = self.lane.seals().split(seal, members);
+            // If this fails no half is sent before it has taken the place of the whole by itself.
             if self.engine.remember(self.id, memos, Patience::Endless).await.is_ok() {
                 let mut seals = self.lane.seals();
                 for id in ids {

@@ -1,9 +1,9 @@
 //! Connectors that take batches and do what the replies say, so that a script of replies is a whole vendor.
 //!
 //! A call lists the tokens of its items. A reply is read like this: `{"split": true}` refuses the batch whole,
-//! `{"reauthorize": "…"}` refuses the token, `{"pause": "…"}` asks for a pause, `{"verdicts": {"t3": "reject"}}` judges
-//! items by name (`retry`, `reject`, `skip`, `wait`); whatever is not named is delivered if the status is a success and
-//! retried if it is not. `429` waits.
+//! `{"reauthorize": "…"}` refuses the token, `{"pause": "…"}` asks for a pause, `{"more": true}` for another call,
+//! `{"verdicts": {"t3": "reject"}}` judges items by name (`retry`, `reject`, `skip`, `wait`); whatever is not named is
+//! delivered if the status is a success and retried if it is not. `429` waits.
 
 use std::time::Duration;
 
@@ -23,6 +23,12 @@ pub(crate) static BULK: Bulk = Bulk(&Manifest { name: "bulk", ..MANIFEST });
 /// The same for a vendor that recognises a batch by its boundaries.
 pub(crate) static SEALED: Bulk =
     Bulk(&Manifest { name: "sealed", batch: BatchLimits { keeps_boundaries: true, ..MANIFEST.batch }, ..MANIFEST });
+/// The same for one that takes much at once.
+pub(crate) static HEFTY: Bulk = Bulk(&Manifest {
+    name: "hefty",
+    batch: BatchLimits { items: 1_000, items_max: 1_000, bytes_max: 3 << 19, keeps_boundaries: true, ..MANIFEST.batch },
+    ..MANIFEST
+});
 /// The same for people.
 pub(crate) static CHATTY: Bulk = Bulk(&Manifest { name: "chatty", category: Category::Chat, ..MANIFEST });
 /// One at a time, two calls a second, two hundred a day.
@@ -57,7 +63,7 @@ const MANIFEST: Manifest = Manifest {
 /// The real connectors and these.
 pub(crate) fn with_bulk() -> Plugins {
     let mut all: Vec<&'static dyn Connector> = connectors::ALL.to_vec();
-    all.extend([&BULK as &dyn Connector, &SEALED, &CHATTY, &THRIFTY, &SINGLE]);
+    all.extend([&BULK as &dyn Connector, &SEALED, &HEFTY, &CHATTY, &THRIFTY, &SINGLE]);
     Plugins { connectors: all.leak(), ..plugins() }
 }
 
@@ -116,6 +122,9 @@ impl Outlet for Shop {
         }
         if let Some(ms) = said["pause_ms"].as_u64() {
             progress.pause_for(Duration::from_millis(ms));
+        }
+        if said["more"] == true {
+            return Step::Send(Call::Http(HttpCall::post_json("https://example.com/more", "{}")));
         }
         if said["split"] == true {
             return Step::Split { alone: Verdict::reject(FailureReason::Refused, "poison") };

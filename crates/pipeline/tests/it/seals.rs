@@ -11,6 +11,7 @@ use storage::memory::MemoryStore;
 
 use crate::batches::{bulk, bulk_over};
 use crate::engine::{Answer, Engine, SECOND, Sent};
+use crate::house::click;
 use crate::sulky::Sulky;
 
 fn sealed(destination: &mut domain::Destination) {
@@ -148,6 +149,91 @@ async fn no_more_than_64_batches_are_sealed_and_not_done() {
     let store = &engine.house.store;
     let pending = store.lanes().await.unwrap().iter().map(|lane| lane.pending).sum::<u64>();
     assert_eq!((pending, seals(&engine, lane).await), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_not_all_sealed_batches_are_in_hand_at_once() {
+    let sulky = Arc::new(Sulky::new(MemoryStore::new()));
+    // It fails at once and recovers slowly, so that all of them are due before the first is done.
+    let script = |sent: &Sent| match sent.at.as_secs() {
+        0..30 => Answer::Status(503),
+        _ => Answer::Slowly(200, 2 * SECOND),
+    };
+    let (engine, lane) = bulk_over(Arc::clone(&sulky) as _, script, |destination| {
+        sealed(destination);
+        destination.connector = String::from("hefty");
+        destination.concurrency = 4;
+    })
+    .await;
+    // 64 batches of six, 96 MiB in all.
+    let pad = "x".repeat(254 << 10);
+    for number in 0..384 {
+        let large = click(number).replace("{\"token\"", &format!("{{\"pad\":\"{pad}\",\"token\""));
+        engine.house.send(&large).await.unwrap();
+    }
+    engine.pass(20 * SECOND).await;
+    assert_eq!((calls(&engine, lane).len(), seals(&engine, lane).await), (64, 64));
+    engine.pass(100 * SECOND).await;
+    let all = calls(&engine, lane);
+    let (first, again) = all.split_at(64);
+    let boundaries = |calls: &[Vec<String>]| calls.iter().cloned().collect::<BTreeSet<_>>();
+    assert_eq!((again.len(), boundaries(again)), (64, boundaries(first)));
+    let pending = engine.house.store.lanes().await.unwrap().iter().map(|lane| lane.pending).sum::<u64>();
+    assert_eq!((pending, seals(&engine, lane).await), (0, 0));
+    // 64 MiB, the smallest claim, and what is on the wires.
+    let mib = sulky.bytes_most() >> 20;
+    assert!(mib < 64 + 8 + 6, "{mib} MiB");
+}
+
+#[tokio::test(start_paused = true)]
+async fn halves_take_the_place_of_the_whole_also_when_the_store_refused_to_remember_them_at_first() {
+    let sulky = Arc::new(Sulky::new(MemoryStore::new()));
+    let moody = Arc::clone(&sulky);
+    let script = move |sent: &Sent| match (sent.at.as_secs(), sent.tokens().len()) {
+        (0..10, 10) => {
+            moody.refuse_after(0);
+            Answer::Refuses(400, json!({ "split": true }))
+        }
+        (0..10, _) => Answer::Status(503),
+        _ => Answer::Status(200),
+    };
+    let (mut engine, lane) = bulk_over(Arc::clone(&sulky) as _, script, sealed).await;
+    engine.clicks(0..10).await;
+    engine.pass(SECOND).await;
+    assert_eq!(seals(&engine, lane).await, 2, "the whole is gone when the halves are there");
+    engine.dispatcher.stop(SECOND).await;
+    engine.restart(DispatcherOptions::default()).await;
+    engine.pass(90 * SECOND).await;
+    let mut calls = calls(&engine, lane);
+    calls[1..].sort();
+    assert_eq!(calls, [tokens(0..10), tokens(0..5), tokens(0..5), tokens(5..10), tokens(5..10)]);
+    assert_eq!((engine.count(lane, State::Delivered).await, seals(&engine, lane).await), (10, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_that_the_store_could_not_remember_is_never_sent() {
+    let sulky = Arc::new(Sulky::new(MemoryStore::new()));
+    let moody = Arc::clone(&sulky);
+    let script = move |sent: &Sent| match (sent.at.as_secs(), sent.tokens().len()) {
+        (0, 10) => {
+            moody.remember_only(0);
+            Answer::Refuses(400, json!({ "split": true }))
+        }
+        (_, 10) => Answer::Refuses(400, json!({ "split": true })),
+        _ => Answer::Status(200),
+    };
+    let (mut engine, lane) = bulk_over(Arc::clone(&sulky) as _, script, sealed).await;
+    engine.clicks(0..10).await;
+    engine.pass(10 * SECOND).await;
+    assert_eq!((calls(&engine, lane), seals(&engine, lane).await), (vec![tokens(0..10)], 1));
+    // The whole was refused as it is, so it can be sent again as it is.
+    sulky.remember_only(usize::MAX);
+    engine.restart(DispatcherOptions::default()).await;
+    engine.pass(200 * SECOND).await;
+    let mut calls = calls(&engine, lane);
+    calls[2..].sort();
+    assert_eq!(calls, [tokens(0..10), tokens(0..10), tokens(0..5), tokens(5..10)]);
+    assert_eq!((engine.count(lane, State::Delivered).await, seals(&engine, lane).await), (10, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,9 @@
-//! A store that can be told to be busy whenever an outcome is to be stored, and to fail when something is to be remembered.
+//! A store that can be told to be busy whenever an outcome is to be stored, and to fail or to refuse when something is to be
+//! remembered; and that knows how much is in the hands of others.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +26,31 @@ pub(crate) struct Sulky {
     remembers: AtomicUsize,
     /// It has failed.
     is_gone: AtomicBool,
+    /// How often something can be remembered until that is refused once.
+    until_refusal: AtomicUsize,
+    in_hand: Mutex<InHand>,
+}
+
+/// What is claimed and neither settled nor given back.
+#[derive(Default)]
+struct InHand {
+    body_bytes: HashMap<DeliveryId, usize>,
+    bytes: usize,
+    bytes_most: usize,
+}
+
+impl InHand {
+    fn take(&mut self, work: &[Owned]) {
+        for owned in work {
+            let bytes = owned.event.body.len();
+            self.bytes += bytes - self.body_bytes.insert(owned.id, bytes).unwrap_or_default();
+        }
+        self.bytes_most = self.bytes_most.max(self.bytes);
+    }
+
+    fn leave(&mut self, ids: &[DeliveryId]) {
+        self.bytes -= ids.iter().filter_map(|id| self.body_bytes.remove(id)).sum::<usize>();
+    }
 }
 
 impl Sulky {
@@ -33,6 +60,8 @@ impl Sulky {
             sulks: AtomicBool::new(false),
             remembers: AtomicUsize::new(usize::MAX),
             is_gone: AtomicBool::new(false),
+            until_refusal: AtomicUsize::new(usize::MAX),
+            in_hand: Mutex::default(),
         }
     }
 
@@ -40,6 +69,16 @@ impl Sulky {
     pub(crate) fn remember_only(&self, times: usize) {
         self.remembers.store(times, Ordering::SeqCst);
         self.is_gone.store(false, Ordering::SeqCst);
+    }
+
+    /// Refuses once to remember something, after so many times, and goes on.
+    pub(crate) fn refuse_after(&self, times: usize) {
+        self.until_refusal.store(times, Ordering::SeqCst);
+    }
+
+    /// The most bytes of bodies that were in the hands of others at once.
+    pub(crate) fn bytes_most(&self) -> usize {
+        self.in_hand.lock().unwrap().bytes_most
     }
 
     pub(crate) fn sulk(&self, sulks: bool) {
@@ -50,7 +89,9 @@ impl Sulky {
 #[async_trait]
 impl Work for Sulky {
     async fn claim(&self, of: DestinationId, now: Timestamp, limit: usize, until: Timestamp) -> Result<Claimed> {
-        self.store.claim(of, now, limit, until).await
+        let claimed = self.store.claim(of, now, limit, until).await?;
+        self.in_hand.lock().unwrap().take(&claimed.work);
+        Ok(claimed)
     }
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
         if self.sulks.load(Ordering::SeqCst) {
@@ -59,10 +100,16 @@ impl Work for Sulky {
         if self.is_gone.load(Ordering::SeqCst) {
             return Err(StoreError::Failed("the disk is gone".into()));
         }
-        self.store.settle(settlements).await
+        let ids: Vec<DeliveryId> = settlements.iter().map(|settlement| settlement.id).collect();
+        let settled = self.store.settle(settlements).await?;
+        self.in_hand.lock().unwrap().leave(&ids);
+        Ok(settled)
     }
     async fn release(&self, leases: Vec<(DeliveryId, Fence)>) -> Result<()> {
-        self.store.release(leases).await
+        let ids: Vec<DeliveryId> = leases.iter().map(|(id, _)| *id).collect();
+        self.store.release(leases).await?;
+        self.in_hand.lock().unwrap().leave(&ids);
+        Ok(())
     }
     async fn rescue(&self, now: Timestamp) -> Result<usize> {
         self.store.rescue(now).await
@@ -184,6 +231,10 @@ impl Memos for Sulky {
         if self.remembers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
             self.is_gone.store(true, Ordering::SeqCst);
             return Err(StoreError::Failed("the disk is gone".into()));
+        }
+        // Below zero it wraps around, which is never again.
+        if self.until_refusal.fetch_sub(1, Ordering::SeqCst) == 0 {
+            return Err(StoreError::Limit("no room for this".to_owned()));
         }
         self.store.remember(of, changes, now).await
     }
