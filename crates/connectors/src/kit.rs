@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use domain::connector::{Batch, Call, Category, HttpCall, Item, Means, Outlet, Progress, Reply, Step, Token};
+use domain::identity::{Fact, Profile, ReferralCreated};
 use domain::{Connector, DeliveryId, Event, Reading, Secret, Settings, Timestamp, Verdict, catalogue};
 use serde::Deserialize;
 
@@ -90,7 +91,13 @@ pub(crate) fn refusal(connector: &dyn Connector, settings: &Settings) -> String 
 
 /// Hands events to an outlet as the engine would.
 pub(crate) fn with_batch<T>(events: &[Event], digest: bool, look: impl FnOnce(&Batch<'_>) -> T) -> T {
-    let readings: Vec<_> = events.iter().map(|_| Reading::new("tolinku".to_owned())).collect();
+    let reading = |event: &Event| {
+        let reading = Reading::new("tolinku".to_owned());
+        let fact = Fact::of(event, reading.data(event), ReferralCreated::Shown);
+        let profile = fact.and_then(|fact| Profile::of(event.appspace, fact));
+        Reading::new("tolinku".to_owned()).about(profile)
+    };
+    let readings: Vec<_> = events.iter().map(reading).collect();
     let items: Vec<_> = events
         .iter()
         .zip(&readings)

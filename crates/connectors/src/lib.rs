@@ -12,6 +12,7 @@ mod bus;
 mod chat;
 mod clickhouse;
 mod common;
+mod crm;
 mod discord;
 mod email;
 mod ga4;

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::fact::Fact;
 use super::identifier::{Identifier, IdentifierKind};
 use super::trace::{Money, Touch, Trace};
-use crate::id::SubjectId;
+use crate::id::{AppspaceId, SubjectId};
 use crate::time::Timestamp;
 
 /// What a record's lead source is, as the sales team sees it.
@@ -39,6 +40,13 @@ pub enum Stage {
 }
 
 impl Profile {
+    /// What one fact alone says: for a preview, where nothing is stored.
+    pub fn of(appspace: AppspaceId, fact: Fact) -> Option<Self> {
+        let subject = SubjectId::born(appspace, fact.identifiers.first()?, 0);
+        let identifiers = fact.identifiers.into_iter().collect();
+        Some(Self { subject, absorbed: BTreeSet::new(), identifiers, trace: fact.trace })
+    }
+
     /// The account in the app.
     pub fn user_id(&self) -> Option<&str> {
         self.named(IdentifierKind::User)
@@ -157,7 +165,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::id::AppspaceId;
     use crate::identity::{Moment, Stamped};
 
     fn id(text: &str) -> Identifier {

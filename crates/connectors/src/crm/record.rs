@@ -1,0 +1,95 @@
+//! The record that a sales team sees.
+
+use domain::Timestamp;
+use domain::identity::profile::LEAD_SOURCE;
+use domain::identity::{Profile, Stage, Touch};
+
+/// What is known of a person, under the names of a CRM. What is not known is `None` and is not sent: an empty value would
+/// clear what the CRM has.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Record<'p> {
+    pub(crate) lead_source: &'static str,
+    pub(crate) user_id: Option<&'p str>,
+    pub(crate) email: Option<&'p str>,
+    pub(crate) first_name: Option<&'p str>,
+    pub(crate) last_name: Option<&'p str>,
+    pub(crate) phone: Option<&'p str>,
+    /// Of the first touch.
+    pub(crate) campaign: Option<&'p str>,
+    pub(crate) channel: Option<&'p str>,
+    pub(crate) platform: Option<&'p str>,
+    pub(crate) token: Option<&'p str>,
+    pub(crate) prefix: Option<&'p str>,
+    /// Of the last touch.
+    pub(crate) last_campaign: Option<&'p str>,
+    pub(crate) last_channel: Option<&'p str>,
+    pub(crate) installed_at: Option<Timestamp>,
+    pub(crate) referred_at: Option<Timestamp>,
+    pub(crate) converted_at: Option<Timestamp>,
+    pub(crate) referral_source: Option<&'p str>,
+    /// The amount of the last conversion, in units of its currency.
+    pub(crate) value: Option<f64>,
+    pub(crate) currency: Option<&'p str>,
+    pub(crate) stage: Stage,
+}
+
+impl<'p> Record<'p> {
+    /// What a profile says.
+    pub(crate) fn of(profile: &'p Profile) -> Self {
+        let first = profile.first_touch().map(|(touch, _)| touch);
+        let last = profile.last_touch().map(|(touch, _)| touch);
+        let of = |touch: Option<&'p Touch>, read: fn(&'p Touch) -> Option<&'p String>| {
+            touch.and_then(read).map(String::as_str)
+        };
+        let (first_name, last_name) = names(profile);
+        Self {
+            lead_source: LEAD_SOURCE,
+            user_id: profile.user_id(),
+            email: profile.email(),
+            first_name,
+            last_name,
+            phone: profile.phone(),
+            campaign: of(first, |touch| touch.campaign.as_ref()),
+            channel: of(first, |touch| touch.channel.as_ref()),
+            platform: profile.platform(),
+            token: of(first, |touch| touch.token.as_ref()),
+            prefix: of(first, |touch| touch.prefix.as_ref()),
+            last_campaign: of(last, |touch| touch.campaign.as_ref()),
+            last_channel: of(last, |touch| touch.channel.as_ref()),
+            installed_at: profile.trace.installed_at,
+            referred_at: profile.trace.referred_at,
+            converted_at: profile.trace.converted_at,
+            referral_source: profile.referral_source(),
+            value: profile.money().map(|money| money.amount),
+            currency: profile.money().and_then(|money| money.currency.as_deref()),
+            stage: profile.stage(),
+        }
+    }
+}
+
+/// First and last name: as they were said, or else the whole name taken apart.
+fn names(profile: &Profile) -> (Option<&str>, Option<&str>) {
+    let said = (profile.trait_text("first_name"), profile.trait_text("last_name"));
+    let apart = profile.name().map_or((None, None), split_name);
+    (said.0.or(apart.0), said.1.or(apart.1))
+}
+
+/// Takes a name apart at its last blank: `Ada King Lovelace` is Ada King and Lovelace. A single word is a last name, which
+/// every CRM asks for.
+pub(crate) fn split_name(name: &str) -> (Option<&str>, Option<&str>) {
+    match name.trim().rsplit_once(char::is_whitespace) {
+        Some((first, last)) => (Some(first.trim_end()), Some(last)),
+        None => (None, Some(name.trim())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_taken_apart_at_its_last_blank() {
+        assert_eq!(split_name(" Ada King  Lovelace "), (Some("Ada King"), Some("Lovelace")));
+        assert_eq!(split_name("Ada"), (None, Some("Ada")));
+    }
+}
