@@ -12,9 +12,10 @@ pub(super) fn turned_away(code: &str, message: &str) -> Verdict {
     let words = on_one_line(message, MESSAGE_CHARS_MAX);
     let said = in_brackets((!words.is_empty()).then(|| words.clone()));
     match code {
-        "AUTHORIZATION" => {
-            Verdict::unauthorized(format!("the NATS server refuses the login; check it with who runs the server{said}"))
-        }
+        "AUTHORIZATION" => Verdict::unauthorized(format!(
+            "the NATS server refuses the login; put a good one into `user` and `password`, `token`, `nkey_seed` or \
+             `credentials`{said}"
+        )),
         "NO_INBOX" => Verdict::unauthorized(
             "the user hears no acknowledgements; allow it to subscribe to `_INBOX.>` on the NATS server".to_owned(),
         ),

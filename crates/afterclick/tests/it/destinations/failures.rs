@@ -365,7 +365,12 @@ fn a_wrong_password_of_nats_and_a_subject_that_no_stream_takes_hold_everything()
         connector: "nats",
         settings: settings(Nats::PASSWORD),
         reason: "misconfigured",
-        says: vec!["no stream takes the subject", "add it to the subjects of a JetStream stream", "`subject`"],
+        says: vec![
+            "no stream takes the subject",
+            "add it to the subjects of a JetStream stream",
+            "`subject`",
+            "resume",
+        ],
     };
     check(&trouble, |_| nats.create_stream("EVENTS", &["events.>"]).unwrap(), || look_at("EVENTS"));
 
@@ -376,7 +381,12 @@ fn a_wrong_password_of_nats_and_a_subject_that_no_stream_takes_hold_everything()
         connector: "nats",
         settings,
         reason: "unauthorized",
-        says: vec!["the NATS server refuses the login", "Authorization Violation"],
+        says: vec![
+            "the NATS server refuses the login",
+            "Authorization Violation",
+            "put a good one into `user` and `password`",
+            "destinations resume troubled",
+        ],
     };
     check(&trouble, set(json!({ "password": Nats::PASSWORD })), || look_at("MORE"));
 }
@@ -388,7 +398,7 @@ fn a_topic_that_is_not_there_yet_holds_everything() {
         connector: "kafka",
         settings: json!({ "brokers": [kafka.address()], "topic": "events", "tls": false }),
         reason: "misconfigured",
-        says: vec!["the cluster has no such topic", "`events`", "make it, or mend the setting `topic`"],
+        says: vec!["the cluster has no such topic", "`events`", "make it, or mend the setting `topic`", "resume"],
     };
     check(&trouble, |_| kafka.create_topic("events", 3).unwrap(), || look_at(&kafka));
 }
@@ -404,7 +414,11 @@ fn a_login_that_a_broker_refuses_holds_everything() {
             "user": "alice", "password": "mistyped", "mechanism": "SCRAM-SHA-256",
         }),
         reason: "unauthorized",
-        says: vec!["the broker refuses the login", "check `user`, `password` and `mechanism`"],
+        says: vec![
+            "the broker refuses the login",
+            "check `user`, `password` and `mechanism`",
+            "destinations resume troubled",
+        ],
     };
     // The peer knows nobody who could log in, so what is mended is where the broker is.
     let login = json!({ "brokers": [open.address()], "user": null, "password": null, "mechanism": null });
