@@ -86,13 +86,13 @@ mod tests {
 
     /// The partition of each record with such a key, in a topic of three.
     fn partitions(keys: &[Option<&str>], keyless_from: usize) -> Vec<i32> {
-        let record = |key: &Option<&str>| Record {
+        let record = |key: Option<&str>| Record {
             topic: "events".to_owned(),
             key: key.map(str::to_owned),
             headers: Vec::new(),
             value: bytes::Bytes::new(),
         };
-        let records: Vec<_> = keys.iter().map(record).collect();
+        let records: Vec<_> = keys.iter().copied().map(record).collect();
         let lane = DestinationId::mint(Timestamp::from_secs(1), 1);
         let errand = Errand::new(lane, &records, Instant::now());
         let partitions = (0..3).map(|number| Partition { error: 0, number, leader: 7 }).collect();

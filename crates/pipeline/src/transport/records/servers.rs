@@ -42,11 +42,10 @@ pub(in crate::transport) async fn first_to_answer<T>(
             // Whoever names a forbidden address is told so, whatever the others say.
             Ok(Some(Err(End::Failed(error)))) if error.reason != FailureReason::AddressRefused => failure = error,
             Ok(Some(done)) => return done,
-            Ok(None) => {}
             Err(_) if is_last => {
                 return Err(TransportError::new(FailureReason::Timeout, "no server answered in time").into());
             }
-            Err(_) => {}
+            Ok(None) | Err(_) => {}
         }
     }
 }
