@@ -162,10 +162,14 @@ impl Exchange<'_> {
             progress.replies += 1;
             step = contained(|| outlet.advance(&batch, &mut progress, &reply));
             self.pause = self.pause.max(progress.pause());
-            if let Some(entries) = entries {
-                self.enter(entries, &reply, step.as_ref()).await;
-            }
+            let entered = match entries {
+                Some(entries) => self.enter(entries, &reply, step.as_ref()).await,
+                None => Ok(()),
+            };
             self.reply = Some(reply);
+            if let Err(end) = entered {
+                return Round::Over(end);
+            }
         }
     }
 

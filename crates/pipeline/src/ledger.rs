@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::connector::Reply;
 use domain::verdict::{FailureReason, Verdict};
-use domain::{DeliveryId, EventId, Timestamp};
+use domain::{Attempt, DeliveryId, EventId, Timestamp};
 use serde::{Deserialize, Serialize};
 use storage::{Memo, Owned};
 
@@ -67,13 +67,17 @@ pub(crate) fn key(event: EventId, message: &str) -> String {
     hashed(&format!("sent:{event}:"), message)
 }
 
-/// Decides about a message that has an entry.
-pub(crate) fn decide(entry: &Entry, owned: &Owned) -> Decision {
+/// Decides about a message that has an entry. `attempts` are those of the delivery so far; they are asked about only if the
+/// entry [is unclear](Entry::is_unclear_to).
+pub(crate) fn decide(entry: &Entry, owned: &Owned, attempts: &[Attempt]) -> Decision {
     let is_own = entry.delivery == owned.id;
     // A resend is made after what it repeats, by a person who wants it twice.
     let is_resend = owned.replay.is_none() && owned.id.ordinal > entry.delivery.ordinal;
-    // An unknown outcome makes a dead letter, and only a person brings it back, with its whole schedule before it.
-    let is_redriven = owned.standing.attempts >= entry.attempt && owned.standing.spent == 0;
+    // An unknown outcome makes a dead letter, and only a person brings it back. Whatever else comes between the call and
+    // this attempt, like a wait or a pause, is no person who has looked whether the message arrived.
+    let is_unknown =
+        |attempt: &Attempt| attempt.number >= entry.attempt && attempt.reason == Some(FailureReason::UnknownOutcome);
+    let is_redriven = attempts.iter().any(is_unknown);
     match &entry.sent {
         Some(sent) if is_own => Decision::Answered(Box::new(sent.reply(entry.at))),
         None if is_own && is_redriven => Decision::Send,
@@ -97,6 +101,16 @@ pub(crate) fn unknown_outcome(delivery: DeliveryId, why: &str) -> Verdict {
     )
 }
 
+impl Decision {
+    /// What was answered to the message, if it is known.
+    pub(crate) fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Answered(reply) => Some(reply),
+            Self::Send | Self::Over(_) => None,
+        }
+    }
+}
+
 impl Entry {
     /// An entry for a message that is about to be sent.
     pub(crate) fn sending(owned: &Owned, now: Timestamp) -> Self {
@@ -114,6 +128,11 @@ impl Entry {
         let body = hex::encode(&reply.body[..reply.body.len().min(BODY_BYTES_MAX)]);
         let sent = Sent { status: reply.status, code: reply.code.clone(), headers: headers.cloned().collect(), body };
         Self { at: reply.received_at, sent: Some(sent), ..self }
+    }
+
+    /// Whether nobody knows what became of it, and only the delivery's attempts say whether a person was asked.
+    pub(crate) fn is_unclear_to(&self, owned: &Owned) -> bool {
+        self.sent.is_none() && self.delivery == owned.id
     }
 
     /// What is stored under `key`, and claims it if nobody else has.
@@ -171,12 +190,31 @@ mod tests {
         Reply { status: 202, code: None, headers, body: Bytes::from_static(b"{}"), received_at: NOW }
     }
 
+    fn attempt(number: u32, reason: FailureReason) -> Attempt {
+        Attempt {
+            number,
+            started_at: NOW,
+            duration_ms: 1,
+            status: None,
+            reason: Some(reason),
+            error: None,
+            reply: None,
+        }
+    }
+
     /// What is decided about an entry of the delivery with ordinal 1, made in its second attempt.
     fn check(is_sent: bool, owned: &Owned, expect: &str) {
+        check_after(&[], is_sent, owned, expect);
+    }
+
+    /// The same when the last attempts of the delivery have ended like this.
+    fn check_after(reasons: &[FailureReason], is_sent: bool, owned: &Owned, expect: &str) {
+        let first = owned.standing.attempts + 1 - u32::try_from(reasons.len()).unwrap();
+        let attempts: Vec<Attempt> = (first..).zip(reasons).map(|(number, reason)| attempt(number, *reason)).collect();
         let entry = Entry::sending(&self::owned(1, 1, 0, false), NOW);
         let entry = if is_sent { entry.answered(&reply()) } else { entry };
         let entry = Entry::read(&entry.value()).unwrap();
-        let decision = match decide(&entry, owned) {
+        let decision = match decide(&entry, owned, &attempts) {
             Decision::Send => "send",
             Decision::Answered(reply) => {
                 assert_eq!(
@@ -202,7 +240,20 @@ mod tests {
 
     #[test]
     fn a_person_who_redrives_it_has_it_sent_again() {
-        check(false, &owned(1, 2, 0, false), "send");
+        use FailureReason::{Connect, Throttled, UnknownOutcome};
+        check_after(&[UnknownOutcome], false, &owned(1, 2, 0, false), "send");
+        // What comes between the person and the call takes nothing back.
+        check_after(&[UnknownOutcome, Throttled, Connect], false, &owned(1, 4, 1, false), "send");
+    }
+
+    #[test]
+    fn nobody_has_redriven_what_was_only_waited_for() {
+        use FailureReason::{Refused, Throttled, UnknownOutcome};
+        check_after(&[Throttled], false, &owned(1, 2, 0, false), "unknown");
+        check_after(&[Throttled, Refused], false, &owned(1, 3, 0, false), "unknown");
+        // The person spoke before this call was made.
+        check_after(&[UnknownOutcome], false, &owned(1, 1, 0, false), "unknown");
+        check_after(&[UnknownOutcome, Throttled], false, &owned(1, 2, 0, false), "unknown");
     }
 
     #[test]

@@ -30,14 +30,8 @@ impl Engine {
     ) -> Result<Vec<Option<Bytes>>, StoreError> {
         let mut found = Vec::with_capacity(changes.len());
         for step in changes.chunks(MEMOS_PER_CALL_MAX) {
-            let mut pauses = Pauses::default();
-            found.extend(loop {
-                match self.store.remember(of, step.to_vec(), self.clock.now()).await {
-                    Err(StoreError::Busy { .. }) if patience.is_left() => pauses.next().await,
-                    Err(error) => return Err(self.noted(error)),
-                    Ok(found) => break found,
-                }
-            });
+            let remember = || self.store.remember(of, step.to_vec(), self.clock.now());
+            found.extend(self.patiently(patience, remember).await?);
         }
         Ok(found)
     }
@@ -51,21 +45,29 @@ impl Engine {
     ) -> Result<Vec<Option<Bytes>>, StoreError> {
         let mut found = Vec::with_capacity(keys.len());
         for step in keys.chunks(MEMOS_PER_CALL_MAX) {
-            let mut pauses = Pauses::default();
-            found.extend(loop {
-                match self.store.recall(of, step.to_vec(), self.clock.now()).await {
-                    Err(StoreError::Busy { .. }) if patience.is_left() => pauses.next().await,
-                    Err(error) => return Err(self.noted(error)),
-                    Ok(found) => break found,
-                }
-            });
+            let recall = || self.store.recall(of, step.to_vec(), self.clock.now());
+            found.extend(self.patiently(patience, recall).await?);
         }
         Ok(found)
     }
 
-    fn noted(&self, error: StoreError) -> StoreError {
-        self.note_failure(&error);
-        error
+    /// Asks the store, and again while it is busy. An error is noted.
+    pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        patience: Patience,
+        ask: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        let mut pauses = Pauses::default();
+        loop {
+            match ask().await {
+                Err(StoreError::Busy { .. }) if patience.is_left() => pauses.next().await,
+                Err(error) => {
+                    self.note_failure(&error);
+                    return Err(error);
+                }
+                Ok(found) => return Ok(found),
+            }
+        }
     }
 }
 

@@ -1,16 +1,16 @@
 //! Recollection: what a lane finds out from the store about its past.
 //!
-//! Once per process it reads for how long the vendor wants to be left alone and which batches are sealed. Later it looks where the members are that it waits for, and which
-//! batches are done without anybody having noticed: after a crash, or because a person called their members off.
+//! Once per process it reads for how long the vendor wants to be left alone and which batches are sealed. Later it looks where
+//! the members are that it waits for, and which batches are done without anybody having noticed: after a crash, or because a
+//! person called their members off.
 
 use std::sync::Arc;
 
 use domain::delivery::State;
-use domain::{AppspaceId, DeliveryId, Destination, DestinationId};
+use domain::{AppspaceId, DeliveryId, Destination};
 use storage::StoreError;
 use tokio::time::Instant;
 
-use crate::chores::Pauses;
 use crate::engine::Engine;
 use crate::lane::{Chore, LaneState};
 use crate::memory::Patience;
@@ -45,7 +45,9 @@ async fn recollect_hold(engine: &Engine, state: &LaneState, destination: &Destin
 async fn recollect_seals(engine: &Engine, state: &LaneState, destination: &Destination) -> Result<(), StoreError> {
     let (mut found, mut after) = (Seals::default(), None::<String>);
     loop {
-        let page = page(engine, destination.id, after.as_deref()).await?;
+        let (after_last, now) = (after.as_deref(), engine.clock.now());
+        let turn = || engine.store.recall_all(destination.id, seals::PREFIX, after_last, SEALS_MAX, now);
+        let page = engine.patiently(Patience::Endless, turn).await?;
         let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());
         for (_, value) in &page {
@@ -54,20 +56,6 @@ async fn recollect_seals(engine: &Engine, state: &LaneState, destination: &Desti
     }
     *state.seals() = found;
     sweep(engine, state, destination).await
-}
-
-async fn page(
-    engine: &Engine,
-    of: DestinationId,
-    after: Option<&str>,
-) -> Result<Vec<(String, bytes::Bytes)>, StoreError> {
-    let mut pauses = Pauses::default();
-    loop {
-        match engine.store.recall_all(of, seals::PREFIX, after, SEALS_MAX, engine.clock.now()).await {
-            Err(StoreError::Busy { .. }) => pauses.next().await,
-            page => return page,
-        }
-    }
 }
 
 /// Forgets the sealed batches of which no member waits any more.

@@ -157,7 +157,7 @@ pub enum ServerTls {
 }
 
 /// What came back from a call. A call that got no reply at all is judged by the engine, not by the connector.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status or SMTP reply code; 0 for a transport that has no such number.
     pub status: u16,

@@ -1,6 +1,7 @@
 //! Messages to people: never sent twice by themselves, whatever breaks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::DestinationId;
 use domain::delivery::State;
@@ -142,6 +143,82 @@ async fn nothing_is_sent_that_cannot_be_entered_and_nothing_twice_whose_answer_c
         let (summary, _) = engine.only(letters).await;
         assert_eq!((summary.delivery.standing.state, engine.wires.to(letters).len()), (state, sent));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_answer_is_refused_by_the_store_is_not_sent_again() {
+    let sulky = Arc::new(Sulky::new(MemoryStore::new()));
+    let script = |sent: &Sent| match (sent.url.ends_with("/more"), sent.before) {
+        (true, _) => Answer::Status(429),
+        (false, _) => Answer::Says(json!({ "more": true })),
+    };
+    let (engine, letters) = letters(Arc::clone(&sulky) as _, script).await;
+    sulky.refuse_after(1);
+    engine.clicks(0..1).await;
+    engine.pass(1_000 * SECOND).await;
+    let (summary, attempts) = engine.only(letters).await;
+    let standing = summary.delivery.standing;
+    assert_eq!((standing.state, standing.reason), (State::Dead, Some(FailureReason::UnknownOutcome)));
+    assert_eq!((attempts.len(), engine.wires.to(letters).len()), (1, 1), "it ends before anything hangs on the answer");
+    let error = attempts[0].error.clone().unwrap();
+    assert!(error.starts_with("it may have been sent, but its answer could not be kept; see whether"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn resuming_a_destination_is_no_word_about_a_message_that_was_cut_off() {
+    let fetches = AtomicUsize::new(0);
+    let script = move |sent: &Sent| match sent.is_for_token() {
+        true if fetches.fetch_add(1, Ordering::SeqCst) == 1 => Answer::Status(401),
+        true => Answer::Says(json!({ "token": "t" })),
+        false => Answer::Hangs,
+    };
+    let mut engine = Engine::over(memory(), with_bulk(), script).await;
+    let letters = engine
+        .destination("letters", |destination| {
+            destination.connector = String::from("single");
+            destination.settings = serde_json::from_value(json!({ "once": true, "token": true })).unwrap();
+        })
+        .await;
+    engine.clicks(0..1).await;
+    engine.pass(SECOND).await;
+    engine.dispatcher.stop(SECOND / 10).await;
+    engine.restart(DispatcherOptions::default()).await;
+    engine.pass(200 * SECOND).await;
+    assert!(engine.house.registry.destination(letters).unwrap().destination.paused.is_some());
+    engine.house.registry.resume_destination(letters).await.unwrap();
+    engine.pass(200 * SECOND).await;
+    let (summary, attempts) = engine.only(letters).await;
+    assert_eq!(summary.delivery.standing.reason, Some(FailureReason::UnknownOutcome), "{attempts:?}");
+    let sent = engine.wires.to(letters);
+    assert_eq!(sent.iter().filter(|sent| !sent.is_for_token()).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_item_of_a_batch_is_judged_by_its_own_answer() {
+    let sulky = Arc::new(Sulky::new(MemoryStore::new()));
+    // Each answer speaks of its own item only.
+    let script = |sent: &Sent| Answer::Says(json!({ "verdicts": { sent.tokens()[0].as_str(): "skip" } }));
+    let mut engine = Engine::over(Arc::clone(&sulky) as _, with_bulk(), script).await;
+    let letters = engine
+        .destination("letters", |destination| {
+            destination.connector = String::from("bulk");
+            destination.settings = serde_json::from_value(json!({ "once": true })).unwrap();
+            destination.batch.items = Some(1);
+        })
+        .await;
+    // Neither outcome is stored.
+    sulky.sulk(true);
+    engine.clicks(0..2).await;
+    engine.pass(10 * SECOND).await;
+    engine.dispatcher.stop(SECOND / 10).await;
+    assert_eq!(engine.wires.to(letters).len(), 2);
+    sulky.sulk(false);
+    let mut in_one = engine.house.registry.destination(letters).unwrap().destination.clone();
+    in_one.batch.items = Some(2);
+    engine.house.put(in_one).await;
+    engine.restart(DispatcherOptions::default()).await;
+    engine.pass(200 * SECOND).await;
+    assert_eq!((engine.count(letters, State::Skipped).await, engine.wires.to(letters).len()), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]
