@@ -5,10 +5,11 @@
 
 use domain::delivery::{Class, Standing, State};
 use domain::verdict::FailureReason;
-use domain::{EventId, ReplayId, Timestamp};
+use domain::{Attempt, EventId, ReplayId, Timestamp};
 use rusqlite::params;
 
 use super::kept::Kept;
+use super::leaving::Leaving;
 use super::numbers::{AppspaceNo, DeliveryNo, DestinationNo, EventNo};
 use super::rows::{self, DeliveryRow};
 use super::transaction::{Change, Tx};
@@ -77,11 +78,27 @@ fn insert_row(tx: &Tx<'_>, new: &NewRow<'_>) -> rusqlite::Result<()> {
 
 /// Changes a delivery to `to`: the row, and the tables that queue it. What memory must learn is the caller's part.
 pub(super) fn change(tx: &mut Tx<'_>, row: &DeliveryRow, to: &Standing, now: Timestamp) -> rusqlite::Result<()> {
-    leave(tx, row)?;
+    let mut leaving = Leaving::default();
+    change_with(tx, row, to, now, &mut leaving)?;
+    leaving.end(tx)
+}
+
+/// The same, as one of many whose rows leave `fresh` together.
+pub(super) fn change_with(
+    tx: &mut Tx<'_>,
+    row: &DeliveryRow,
+    to: &Standing,
+    now: Timestamp,
+    leaving: &mut Leaving,
+) -> rusqlite::Result<()> {
+    if !(is_in_fresh(&row.standing) && is_in_fresh(to)) {
+        leave(tx, row, leaving)?;
+    }
     let dead_no = enter(tx, row.no, row.appspace, row.destination, to, now)?;
     let mut update = tx.conn.prepare_cached(
         "UPDATE deliveries SET state = ?2, class = ?3, attempts = ?4, spent = ?5, due_at = ?6, reason = ?7, \
-         ended_at = ?8, dead_no = ?9 WHERE no = ?1",
+         ended_at = ?8, dead_no = ?9, tried_at = NULL, tried_ms = NULL, tried_status = NULL, tried_reply = NULL \
+         WHERE no = ?1",
     )?;
     update.execute(params![
         row.no.0,
@@ -95,6 +112,20 @@ pub(super) fn change(tx: &mut Tx<'_>, row: &DeliveryRow, to: &Standing, now: Tim
         dead_no,
     ])?;
     Ok(())
+}
+
+/// Ends a fresh delivery that has arrived at its first try, which needs no row of its own.
+pub(super) fn arrive(
+    tx: &mut Tx<'_>,
+    no: DeliveryNo,
+    destination: DestinationNo,
+    attempt: &Attempt,
+    now: Timestamp,
+    leaving: &mut Leaving,
+) -> rusqlite::Result<()> {
+    leaving.add(tx, no, destination);
+    let (ended_at, started_at) = (now.as_millis(), attempt.started_at.as_millis());
+    tx.arrive(params![no.0, ended_at, started_at, attempt.duration_ms, attempt.status, attempt.reply])
 }
 
 /// The number of the next delivery of an event, if it may have one more.
@@ -120,16 +151,16 @@ pub(super) fn waiting(
     Waiting { no, event_id, due_at, created_at, attempts, spent, class, replay, event }
 }
 
+/// Whether a delivery with this standing is queued in `fresh`, where it keeps its place whatever its time.
+fn is_in_fresh(standing: &Standing) -> bool {
+    (standing.state, standing.class) == (State::Pending, Class::Fresh)
+}
+
 /// Removes a delivery from the table that queues it.
-fn leave(tx: &Tx<'_>, row: &DeliveryRow) -> rusqlite::Result<()> {
+fn leave(tx: &Tx<'_>, row: &DeliveryRow, leaving: &mut Leaving) -> rusqlite::Result<()> {
     let standing = &row.standing;
     match (standing.state, standing.class) {
-        (State::Pending, Class::Fresh) => {
-            if let Some(fold) = tx.fold_of(row.no.event()) {
-                let sql = "DELETE FROM fresh WHERE fold_no = ?1 AND destination_no = ?2 AND delivery_no = ?3";
-                tx.conn.prepare_cached(sql)?.execute(params![fold, row.destination, row.no.0])?;
-            }
-        }
+        (State::Pending, Class::Fresh) => leaving.add(tx, row.no, row.destination),
         (State::Pending, class) => {
             let sql = "DELETE FROM due WHERE destination_no = ?1 AND class = ?2 AND due_at = ?3 AND delivery_no = ?4";
             let key = params![row.destination, rows::class_code(class), standing.due_at.as_millis(), row.no.0];

@@ -31,6 +31,7 @@ mod headroom;
 mod kept;
 mod lanes;
 mod leases;
+mod leaving;
 mod ledger;
 mod load;
 mod lock;

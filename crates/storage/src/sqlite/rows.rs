@@ -1,5 +1,6 @@
 //! Rows into values: how the columns of events, deliveries and attempts are read.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use domain::{AppspaceId, Attempt, DeliveryId, DestinationId, Event, EventId, Rep
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::numbers::{AppspaceNo, DeliveryNo, DestinationNo, EventNo};
+use super::numbers::{AppspaceNo, DeliveryNo, DestinationNo, EventNo, SourceNo, TypeNo};
 
 /// A delivery as it is stored, as far as a change needs to know it.
 #[derive(Debug, Clone)]
@@ -53,6 +54,56 @@ fn event_at(row: &Row<'_>) -> rusqlite::Result<Arc<Event>> {
         dedupe_key: DedupeKey(row.get(7)?),
         body: Bytes::copy_from_slice(row.get_ref(8)?.as_blob()?),
     }))
+}
+
+/// The columns of an event beside its id, as [`MetNames::event_at`] reads them.
+pub(super) const EVENT_COLUMNS: &str =
+    "e.appspace_no, e.source_no, e.type_no, e.occurred_at, e.received_at, e.time_mark, e.dedupe_key, e.body";
+
+/// Names that were met in one read of many events: they are few, and looking up three of them for each would cost more than
+/// the event.
+#[derive(Debug, Default)]
+pub(super) struct MetNames {
+    appspaces: HashMap<AppspaceNo, AppspaceId>,
+    sources: HashMap<SourceNo, SourceId>,
+    types: HashMap<TypeNo, EventType>,
+}
+
+impl MetNames {
+    /// Reads an event whose [`EVENT_COLUMNS`] begin at `at`.
+    pub(super) fn event_at(
+        &mut self,
+        conn: &Connection,
+        row: &Row<'_>,
+        id: EventId,
+        at: usize,
+    ) -> rusqlite::Result<Arc<Event>> {
+        Ok(Arc::new(Event {
+            id,
+            appspace: met(&mut self.appspaces, conn, row.get(at)?, |row| Ok(AppspaceId::from_bytes(row.get(0)?)))?,
+            source: met(&mut self.sources, conn, row.get(at + 1)?, |row| Ok(SourceId::from_bytes(row.get(0)?)))?,
+            event_type: met(&mut self.types, conn, row.get(at + 2)?, |row| event_type_at(row, 0))?,
+            occurred_at: Timestamp::from_millis(row.get(at + 3)?),
+            received_at: Timestamp::from_millis(row.get(at + 4)?),
+            time_mark: time_mark_at(row, at + 5)?,
+            dedupe_key: DedupeKey(row.get(at + 6)?),
+            body: Bytes::copy_from_slice(row.get_ref(at + 7)?.as_blob()?),
+        }))
+    }
+}
+
+fn met<T: Clone>(
+    names: &mut HashMap<i64, T>,
+    conn: &Connection,
+    no: i64,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    if let Some(name) = names.get(&no) {
+        return Ok(name.clone());
+    }
+    let name = conn.prepare_cached("SELECT value FROM names WHERE no = ?1")?.query_row([no], read)?;
+    names.insert(no, name.clone());
+    Ok(name)
 }
 
 pub(super) fn event_type_at(row: &Row<'_>, at: usize) -> rusqlite::Result<EventType> {
@@ -117,13 +168,14 @@ pub(super) fn delivery(conn: &Connection, no: DeliveryNo) -> rusqlite::Result<Op
          JOIN names n ON n.no = d.destination_no LEFT JOIN replays r ON r.no = d.replay_no WHERE d.no = ?1",
     )?;
     let row = find.query_row(params![no.0, no.event().0], |row| {
+        let standing = standing_at(row, 0)?;
         let delivery = Delivery {
             id: DeliveryId { event: EventId::from_bytes(row.get(10)?), ordinal: no.ordinal() },
             destination: DestinationId::from_bytes(row.get(12)?),
             event_type: event_type_at(row, 11)?,
-            standing: standing_at(row, 0)?,
+            standing,
             created_at: Timestamp::from_millis(row.get(6)?),
-            ended_at: time_at(row, 7)?,
+            ended_at: time_at(row, 7)?.filter(|_| standing.state != State::Pending),
             replay: replay_id_at(row, 9)?,
             note: row.get(8)?,
             leased: false,
@@ -146,21 +198,21 @@ pub(super) fn newest_state(
     find.query_row(range, |row| state_at(row, 0)).optional()
 }
 
+/// Attempts of a delivery: one that arrived at its first try has it in its own row.
+const ATTEMPTS: &str = "SELECT 1 AS number, tried_at, tried_ms, tried_status, NULL, NULL, tried_reply FROM deliveries \
+                        WHERE no = ?1 AND state = 1 AND tried_at IS NOT NULL UNION ALL \
+                        SELECT number, started_at, duration_ms, status, reason, error, reply FROM attempts \
+                        WHERE delivery_no = ?1";
+
 /// All attempts of a delivery, oldest first.
 pub(super) fn attempts(conn: &Connection, no: DeliveryNo) -> rusqlite::Result<Vec<Attempt>> {
-    let mut find = conn.prepare_cached(
-        "SELECT number, started_at, duration_ms, status, reason, error, reply FROM attempts WHERE delivery_no = ?1 \
-         ORDER BY number",
-    )?;
+    let mut find = conn.prepare_cached(&format!("{ATTEMPTS} ORDER BY number"))?;
     find.query_map([no.0], attempt_at)?.collect()
 }
 
 /// The newest attempt of a delivery.
 pub(super) fn last_attempt(conn: &Connection, no: DeliveryNo) -> rusqlite::Result<Option<Attempt>> {
-    let mut find = conn.prepare_cached(
-        "SELECT number, started_at, duration_ms, status, reason, error, reply FROM attempts WHERE delivery_no = ?1 \
-         ORDER BY number DESC LIMIT 1",
-    )?;
+    let mut find = conn.prepare_cached(&format!("{ATTEMPTS} ORDER BY number DESC LIMIT 1"))?;
     find.query_row([no.0], attempt_at).optional()
 }
 

@@ -8,7 +8,11 @@ use super::options::OpenError;
 const APPLICATION_ID: i64 = 0x4143_4C4B;
 
 /// All migrations; the schema version is how many of them a database has seen.
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_memos.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_memos.sql"),
+    include_str!("migrations/0003_first_tries.sql"),
+];
 
 /// The schema version that this program writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();

@@ -1,12 +1,13 @@
 //! Recording the outcomes of attempts.
 
 use domain::Attempt;
-use domain::delivery::{Class, State};
+use domain::delivery::{Class, Standing, State};
 use domain::verdict::FailureReason;
 use rusqlite::params;
 
 use super::append;
 use super::failure::TxResult;
+use super::leaving::Leaving;
 use super::ledger;
 use super::numbers::{DeliveryNo, DestinationNo};
 use super::rows::{self, DeliveryRow};
@@ -20,22 +21,39 @@ pub(super) fn settle(tx: &mut Tx<'_>, settlements: &[Settlement]) -> TxResult<Ve
     for settlement in settlements {
         append::check(tx, settlement.news.as_slice(), OnKnown::Count)?;
     }
-    settlements.iter().map(|settlement| settle_one(tx, settlement)).collect()
+    let mut leaving = Leaving::default();
+    let settled =
+        settlements.iter().map(|settlement| settle_one(tx, settlement, &mut leaving)).collect::<Result<_, _>>()?;
+    leaving.end(tx)?;
+    Ok(settled)
 }
 
-fn settle_one(tx: &mut Tx<'_>, settlement: &Settlement) -> TxResult<Settled> {
+fn settle_one(tx: &mut Tx<'_>, settlement: &Settlement, leaving: &mut Leaving) -> TxResult<Settled> {
     let leased = {
         let mut lanes = tx.state.shared.lanes();
         lanes.begin_end(settlement.id, settlement.fence).map(|lease| (lease.destination, lease.waiting.bare()))
     };
     let Some((destination, waiting)) = leased else { return Ok(Settled::Stale) };
     tx.ends([settlement.fence]);
-    insert_attempt(tx, waiting.no, &settlement.attempt)?;
-    let row = row_of(tx, destination, &waiting, settlement.standing.state)?;
-    ledger::change(tx, &row, &settlement.standing, settlement.now)?;
+    let Settlement { attempt, standing, now, .. } = settlement;
+    if has_arrived_at_once(&waiting, attempt, standing) {
+        ledger::arrive(tx, waiting.no, destination, attempt, *now, leaving)?;
+    } else {
+        insert_attempt(tx, waiting.no, attempt)?;
+        let row = row_of(tx, destination, &waiting, standing.state)?;
+        ledger::change_with(tx, &row, standing, *now, leaving)?;
+    }
     tx.change(Change::Settled { fence: settlement.fence, standing: settlement.standing });
     append::append(tx, settlement.news.as_slice(), OnKnown::Count)?;
     Ok(Settled::Done)
+}
+
+/// Whether this is what nearly always happens: a fresh delivery arrives at its first try, and nothing more is to be said.
+fn has_arrived_at_once(waiting: &Waiting, attempt: &Attempt, standing: &Standing) -> bool {
+    let before = waiting.standing();
+    before == Standing::new(Class::Fresh, before.due_at)
+        && *standing == Standing { state: State::Delivered, attempts: 1, ..before }
+        && matches!(attempt, Attempt { number: 1, reason: None, error: None, .. })
 }
 
 /// The row as it is stored. Memory knows it, but for two things: a retry made due by a person in this very transaction

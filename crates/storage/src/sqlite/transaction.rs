@@ -90,9 +90,10 @@ pub(super) struct WriterState {
 pub(super) struct Tx<'w> {
     pub(super) conn: &'w Connection,
     pub(super) state: &'w mut WriterState,
-    /// The two statements of every event, looked up once per transaction and not once per event.
+    /// The statements of every event and of nearly every outcome, looked up once per transaction and not each time.
     insert_event: Option<CachedStatement<'w>>,
     insert_fresh: Option<CachedStatement<'w>>,
+    arrive: Option<CachedStatement<'w>>,
 }
 
 impl WriterState {
@@ -164,7 +165,7 @@ impl WriterState {
 
 impl<'w> Tx<'w> {
     pub(super) fn new(conn: &'w Connection, state: &'w mut WriterState) -> Self {
-        Self { conn, state, insert_event: None, insert_fresh: None }
+        Self { conn, state, insert_event: None, insert_fresh: None, arrive: None }
     }
 
     /// Writes the row of an event: number, id, appspace, source, type, two times, mark, key, body.
@@ -174,11 +175,20 @@ impl<'w> Tx<'w> {
         prepared(&mut self.insert_event, self.conn, sql)?.execute(values).map(drop)
     }
 
-    /// Writes the row of an ordinary new delivery: number, destination, time.
+    /// Writes the row of an ordinary new delivery: number, destination, time. It is as large as it will be when the delivery
+    /// has arrived.
     pub(super) fn insert_fresh(&mut self, values: impl Params) -> rusqlite::Result<()> {
-        let sql = "INSERT INTO deliveries (no, destination_no, state, class, attempts, spent, due_at, created_at) \
-                   VALUES (?1, ?2, 0, 0, 0, 0, ?3, ?3)";
+        let sql = "INSERT INTO deliveries (no, destination_no, state, class, attempts, spent, due_at, created_at, \
+                   ended_at, tried_at, tried_ms, tried_status) VALUES (?1, ?2, 0, 0, 0, 0, ?3, ?3, ?3, ?3, 2, 200)";
         prepared(&mut self.insert_fresh, self.conn, sql)?.execute(values).map(drop)
+    }
+
+    /// Writes that a fresh delivery has arrived at its first try: number, and of the try its end, its beginning, how long it
+    /// took, status and reply.
+    pub(super) fn arrive(&mut self, values: impl Params) -> rusqlite::Result<()> {
+        let sql = "UPDATE deliveries SET state = 1, attempts = 1, ended_at = ?2, tried_at = ?3, tried_ms = ?4, \
+                   tried_status = ?5, tried_reply = ?6 WHERE no = ?1";
+        prepared(&mut self.arrive, self.conn, sql)?.execute(values).map(drop)
     }
 
     /// The number of an event about to be stored.

@@ -124,7 +124,10 @@ async fn a_store_from_before_there_were_memos_is_brought_up_to_date() {
         rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
     let new = schema(&conn);
-    conn.execute_batch("DROP TABLE memos; DROP INDEX quarantine_by_time; PRAGMA user_version = 1;").unwrap();
+    let before = "DROP TABLE memos; DROP INDEX quarantine_by_time; ALTER TABLE deliveries DROP COLUMN tried_at; \
+                  ALTER TABLE deliveries DROP COLUMN tried_ms; ALTER TABLE deliveries DROP COLUMN tried_status; \
+                  ALTER TABLE deliveries DROP COLUMN tried_reply; PRAGMA user_version = 1;";
+    conn.execute_batch(before).unwrap();
 
     let mut kit = Kit::open(Box::new(OnDisk::on(dir, |options| options))).await;
     for n in 0..2 {

@@ -5,6 +5,7 @@ mod checkpoint;
 mod conformance;
 mod crash;
 mod faults;
+mod first_tries;
 mod kit;
 mod memos;
 mod open;

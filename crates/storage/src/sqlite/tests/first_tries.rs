@@ -1,0 +1,66 @@
+//! Deliveries that arrive at their first try: the try is in their own row, in stores of before it is not.
+
+use domain::{Attempt, Verdict};
+use rusqlite::Connection;
+
+use super::kit::{Change, OnDisk, Probe};
+use crate::conformance::kit::{Kit, settlement};
+use crate::sqlite::transaction::Tx;
+use crate::sqlite::{DATABASE_FILE, SqliteOptions};
+use crate::{DeliverySummary, PageRequest, Settled};
+
+async fn count(probe: &Probe, sql: &'static str) -> i64 {
+    let count = move |tx: &mut Tx<'_>| Ok(tx.conn.query_row(sql, [], |row| row.get(0))?);
+    probe.store().shared.queue.command(count).await.unwrap()
+}
+
+/// Delivers three of four, so that one of those in the middle stays.
+async fn deliver(kit: &mut Kit) -> Vec<DeliverySummary> {
+    let a = kit.destination("a").await;
+    kit.owe(0, 4, a).await;
+    let claimed = kit.claim(a, 10, 4).await;
+    let outcomes = [0, 1, 3].map(|at| settlement(&claimed[at], 11, &Verdict::Delivered));
+    assert_eq!(kit.store().settle(outcomes.to_vec()).await.unwrap(), [Settled::Done; 3]);
+    listed(kit).await
+}
+
+async fn listed(kit: &Kit) -> Vec<DeliverySummary> {
+    kit.store().deliveries(kit.all_deliveries(), PageRequest::first(10)).await.unwrap().items
+}
+
+fn attempts(of: &[DeliverySummary]) -> Vec<Option<Attempt>> {
+    of.iter().map(|summary| summary.last_attempt.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_first_try_that_succeeds_is_shown_and_takes_no_row() {
+    for change in [(|options| options) as Change, |options| SqliteOptions { tail_rows_max: 1, ..options }] {
+        let (mut kit, probe) = OnDisk::kit(change).await;
+        let deliveries = deliver(&mut kit).await;
+        let ended: Vec<bool> = deliveries.iter().map(|summary| summary.delivery.ended_at.is_some()).collect();
+        assert_eq!(ended, [true, false, true, true]);
+        assert_eq!(attempts(&deliveries).iter().map(Option::is_some).collect::<Vec<_>>(), ended);
+        assert_eq!(count(&probe, "SELECT count(*) FROM attempts").await, 0);
+        kit.reopen().await;
+        assert_eq!(attempts(&listed(&kit).await), attempts(&deliveries));
+    }
+}
+
+#[tokio::test]
+async fn the_attempts_of_an_older_store_are_still_shown() {
+    let (mut kit, probe) = OnDisk::kit(|options| options).await;
+    let deliveries = deliver(&mut kit).await;
+    let dir = probe.copy().await;
+    let conn = Connection::open(dir.path().join(DATABASE_FILE)).unwrap();
+    let before = "INSERT INTO attempts SELECT no, 1, tried_at, tried_ms, tried_status, NULL, NULL, tried_reply \
+                  FROM deliveries WHERE state = 1; \
+                  ALTER TABLE deliveries DROP COLUMN tried_at; ALTER TABLE deliveries DROP COLUMN tried_ms; \
+                  ALTER TABLE deliveries DROP COLUMN tried_status; ALTER TABLE deliveries DROP COLUMN tried_reply; \
+                  UPDATE deliveries SET ended_at = NULL WHERE state = 0; PRAGMA user_version = 2;";
+    conn.execute_batch(before).unwrap();
+    drop(conn);
+    let app = kit.app;
+    let mut kit = Kit::open(Box::new(OnDisk::on(dir, |options| options))).await;
+    kit.app = app;
+    assert_eq!(attempts(&listed(&kit).await), attempts(&deliveries));
+}
