@@ -123,10 +123,12 @@ struct Table {
     layout: Layout,
 }
 
-/// The stages of an exchange, before the last. A statement that failed for want of luck is handed over once more.
+/// The stages of an exchange, before the last. A statement that failed is handed over once more, under another name: for want
+/// of luck, or because what it failed for may have been mended since.
 const HANDED_OVER: u32 = 0;
 const ASKED_FOR: u32 = 1;
 const HANDED_OVER_AGAIN: u32 = 2;
+const HANDED_OVER_ANEW: u32 = 4;
 /// How many replies an exchange has before it is left for later: when it has handed over once, and twice.
 const REPLIES_MAX: [u32; 2] = [4, 8];
 /// The note of what Amazon calls the statement.
@@ -153,7 +155,7 @@ impl Outlet for Table {
 
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
         let told = match progress.stage {
-            HANDED_OVER | HANDED_OVER_AGAIN => reply::of_hand_over(reply),
+            HANDED_OVER | HANDED_OVER_AGAIN | HANDED_OVER_ANEW => reply::of_hand_over(reply),
             _ => reply::of_question(self, reply),
         };
         match told {
@@ -172,7 +174,13 @@ impl Outlet for Table {
                 progress.stage = HANDED_OVER_AGAIN;
                 self.prepare(batch, progress)
             }
-            Told::Running(verdict) | Told::Unlucky(verdict) | Told::All(verdict) => Step::settle_all(batch, &verdict),
+            Told::Hindered(_) if progress.stage == ASKED_FOR => {
+                progress.stage = HANDED_OVER_ANEW;
+                self.prepare(batch, progress)
+            }
+            Told::Running(verdict) | Told::Unlucky(verdict) | Told::Hindered(verdict) | Told::All(verdict) => {
+                Step::settle_all(batch, &verdict)
+            }
         }
     }
 
@@ -234,9 +242,13 @@ fn sent(batch: &Batch<'_>, call: Result<Call, String>) -> Step {
     }
 }
 
-/// A name for this statement, good for a while: the same statement is executed once, and one that failed gets another chance.
+/// A name for this statement, good for a while: the same statement is executed once, and one that failed gets another chance. If
+/// a person had to mend something, that is at once.
 fn client_token(batch: &Batch<'_>, stage: u32) -> String {
-    let while_good = batch.now.as_secs().div_euclid(TOKEN_SECS);
+    let while_good = match stage {
+        HANDED_OVER_ANEW => batch.now.as_millis(),
+        _ => batch.now.as_secs().div_euclid(TOKEN_SECS),
+    };
     let named = format!("{} {while_good} {stage}", batch.fingerprint());
     hex::encode(ring::digest::digest(&ring::digest::SHA256, named.as_bytes()))
 }

@@ -83,8 +83,11 @@ impl Vendor for Meta {
             return error(400, 190, "Invalid OAuth access token.");
         }
         let events = list(&body["data"]);
-        if *dataset != self.dataset_id || !(1..=EVENTS_MAX).contains(&events.len()) {
-            return error(400, 100, "Unsupported post request, or not 1 to 1000 events");
+        if *dataset != self.dataset_id {
+            return unknown_object(dataset);
+        }
+        if !(1..=EVENTS_MAX).contains(&events.len()) {
+            return error(400, 100, "Invalid parameter: data holds 1 to 1000 events");
         }
         if let Some((index, message)) =
             events.iter().enumerate().find_map(|(index, event)| Some((index, self.check(event, request.at).err()?)))
@@ -125,6 +128,17 @@ fn keep(event: &Value, at: Duration, book: &mut Book) {
 /// A string, or a list of them.
 fn strings(value: &Value) -> Vec<&str> {
     value.as_str().into_iter().chain(list(value).iter().map(text)).collect()
+}
+
+/// For a dataset that is not there and for one that the token may not see.
+fn unknown_object(id: &str) -> Answer {
+    let message = format!("Unsupported post request. Object with ID '{id}' does not exist or cannot be seen.");
+    Answer::json(
+        400,
+        &json!({ "error": {
+        "message": message, "type": "GraphMethodException", "code": 100, "error_subcode": 33, "fbtrace_id": "A0",
+    } }),
+    )
 }
 
 /// Codes 1, 2, 4, 17, 341 and 80004 are transient; the status is 400 for most of them all the same.

@@ -22,6 +22,8 @@ pub struct Redshift {
     pub running_polls: u32,
     /// A statement with one of these texts in it fails.
     pub failing: Vec<String>,
+    /// A table that is not there until a statement creates it, in the way that statements write it.
+    pub missing: Option<String>,
     credentials: Credentials,
     statements: Vec<Statement>,
     /// Places in `statements` by client token.
@@ -51,7 +53,14 @@ impl Redshift {
             region: REGION.to_owned(),
             service: "redshift-data",
         };
-        Self { running_polls: 0, failing: Vec::new(), credentials, statements: Vec::new(), tokens: HashMap::new() }
+        Self {
+            running_polls: 0,
+            failing: Vec::new(),
+            missing: None,
+            credentials,
+            statements: Vec::new(),
+            tokens: HashMap::new(),
+        }
     }
 
     fn execute(&mut self, body: &Value, sqls: &[Value], fails: bool, book: &mut Book) -> Answer {
@@ -80,9 +89,19 @@ impl Redshift {
         Answer::json(200, &json!({ "Id": id_of(index), "CreatedAt": 1_772_634_728.0 }))
     }
 
-    fn error_of(&self, body: &Value, sqls: &[Value], fails: bool) -> Option<String> {
+    fn error_of(&mut self, body: &Value, sqls: &[Value], fails: bool) -> Option<String> {
         if fails {
             return Some("ERROR: could not serialize access to a table".to_owned());
+        }
+        for sql in sqls.iter().map(text) {
+            match self.missing.take_if(|table| sql.contains(table.as_str())) {
+                Some(table) if !sql.starts_with("CREATE TABLE ") => {
+                    let error = format!("ERROR: relation {table} does not exist");
+                    self.missing = Some(table);
+                    return Some(error);
+                }
+                _ => {}
+            }
         }
         let names: Vec<&str> = list(&body["Parameters"]).iter().map(|parameter| text(&parameter["name"])).collect();
         sqls.iter().map(text).find_map(|sql| {
@@ -130,6 +149,8 @@ impl Vendor for Redshift {
             }
             "BatchExecuteStatement" => self.execute(&body, list(&body["Sqls"]), request.partial_failure, book),
             "DescribeStatement" => self.describe(text(&body["Id"])),
+            // Whatever it is, it has no columns or is not there: nobody here knows what was created.
+            "DescribeTable" => Answer::json(200, &json!({ "ColumnList": [] })),
             _ => error(400, "UnknownOperationException", ""),
         }
     }

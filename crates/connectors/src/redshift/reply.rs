@@ -29,6 +29,9 @@ pub(super) enum Told {
     OneOfThem(Verdict),
     /// It failed and may succeed another time; this, if it is not tried at once.
     Unlucky(Verdict),
+    /// It failed for something that a person must mend, and may have by now: a statement that failed is remembered as that. This,
+    /// if it is not so.
+    Hindered(Verdict),
     All(Verdict),
 }
 
@@ -137,18 +140,18 @@ fn of_failure(table: &Table, text: &str) -> Told {
     let lower = text.to_lowercase();
     let says = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
     if says(&["does not exist"]) && says(&["column"]) {
-        return Told::All(Verdict::misconfigured(format!(
+        return Told::Hindered(Verdict::misconfigured(format!(
             "table `{name}` lacks a column ({text}); run {PROVISION} to add what is missing, or leave the column \
              out by `columns.… = \"\"`, then resume the destination"
         )));
     }
     if says(&["does not exist", "not found"]) {
-        return Told::All(Verdict::misconfigured(format!(
+        return Told::Hindered(Verdict::misconfigured(format!(
             "there is no table `{name}` ({text}); run {PROVISION} to create it, then resume the destination"
         )));
     }
     if says(&["permission denied", "must be owner", "authentication failed", "not authorized"]) {
-        return Told::All(Verdict::unauthorized(format!(
+        return Told::Hindered(Verdict::unauthorized(format!(
             "the database user may not write to `{name}` ({text}); have the owner grant `INSERT` and `SELECT` on the table \
              and `USAGE` on its schema, then resume the destination"
         )));
@@ -158,7 +161,7 @@ fn of_failure(table: &Table, text: &str) -> Told {
         return Told::OneOfThem(Verdict::reject(FailureReason::Refused, text));
     }
     if says(&["syntax error", "of type"]) {
-        return Told::All(Verdict::misconfigured(format!(
+        return Told::Hindered(Verdict::misconfigured(format!(
             "the insert into `{name}` is not accepted ({text}); mend the table or the settings, then resume the destination"
         )));
     }
