@@ -1,5 +1,8 @@
 //! What a person must mend: one clear message that says who must do what, everything held, and nothing lost.
 
+mod ads;
+mod clouds;
+
 use peers::{Aws, ClickHouse, Kafka, Nats, Postgres};
 use serde_json::{Value, json};
 use vendors::amplitude::Amplitude;
@@ -11,7 +14,7 @@ use vendors::mixpanel::Mixpanel;
 use vendors::segment::Segment;
 use vendors::slack::{Hook, Slack};
 use vendors::smtp::Smtp;
-use vendors::{Faults, Simulator, Vendor as _, clickhouse as look_alike, discord, teams};
+use vendors::{Faults, Simulator, Vendor as _, catch_hook, clickhouse as look_alike, discord, teams};
 
 use super::tally::{Tally, count_marks};
 use super::traffic::{self, Event};
@@ -33,6 +36,12 @@ struct Trouble {
 /// Runs into the trouble, mends it, and looks whether everything arrived exactly once.
 #[track_caller]
 fn check(trouble: &Trouble, mend: impl FnOnce(&Server), look: impl Fn() -> Tally) {
+    check_with(&traffic::mixed(BEFORE + AFTER), trouble, mend, look);
+}
+
+/// The same with these events.
+#[track_caller]
+fn check_with(events: &[Event], trouble: &Trouble, mend: impl FnOnce(&Server), look: impl Fn() -> Tally) {
     let server = Setup::new().start();
     server.send(
         "POST",
@@ -42,7 +51,6 @@ fn check(trouble: &Trouble, mend: impl FnOnce(&Server), look: impl Fn() -> Tally
             "rate": 1000, "batch": { "wait": "50ms" },
         }),
     );
-    let events = traffic::mixed(BEFORE + AFTER);
     let publish = |events: &[Event]| server.publish(&events.iter().map(|event| event.envelope.clone()).collect());
 
     publish(&events[..BEFORE]);
@@ -56,12 +64,12 @@ fn check(trouble: &Trouble, mend: impl FnOnce(&Server), look: impl Fn() -> Tally
     for part in &trouble.says {
         assert!(message.contains(part), "`{message}` does not say `{part}`");
     }
-    wait_for_all(&server, &events, "held");
+    wait_for_all(&server, events, "held");
     assert!(look().times.is_empty(), "{:?} came through", look().times);
 
     mend(&server);
     server.run(&["destinations", "resume", "troubled"]).ended(0).prints("troubled running");
-    wait_for_all(&server, &events, "delivered");
+    wait_for_all(&server, events, "delivered");
     let times = look().times;
     let expected = count_marks(events.iter().map(|event| &event.mark));
     assert_eq!(times, expected, "each exactly once");
@@ -149,6 +157,23 @@ fn a_flow_of_teams_that_is_off_holds_everything() {
         says: vec!["switch", "resume"],
     };
     check(&trouble, |_| teams.vendor(|teams| teams.flow = teams::Flow::Live), tally(&teams));
+}
+
+#[test]
+fn an_automation_that_does_not_listen_any_more_holds_everything() {
+    use catch_hook::State::{Gone, Live, SwitchedOff};
+    use catch_hook::Tool::{Make, N8n, Zapier};
+
+    for (tool, state) in [(N8n, SwitchedOff), (Make, SwitchedOff), (Make, Gone), (Zapier, Gone)] {
+        let hook = catch_hook::CatchHook { state, ..catch_hook::CatchHook::new(tool) }.start(Faults::none());
+        let trouble = Trouble {
+            connector: "zapier",
+            settings: json!({ "url": hook.hook_url() }),
+            reason: "gone",
+            says: vec!["has no active workflow behind this webhook", "activate the workflow", "resume"],
+        };
+        check(&trouble, |_| hook.vendor(|hook| hook.state = Live), tally(&hook));
+    }
 }
 
 #[test]
@@ -322,7 +347,7 @@ fn a_key_file_of_nobody_that_google_knows_holds_everything() {
         connector: "bigquery",
         settings: json!({ "url": bigquery.url(), "project": "acme", "dataset": "links", "service_account": wrong }),
         reason: "unauthorized",
-        says: vec!["no token was given", "`service_account`", "resume"],
+        says: vec!["Google gave no token", "`service_account`", "resume"],
     };
     check(&trouble, set(json!({ "service_account": right })), tally(&bigquery));
 }
