@@ -11,11 +11,13 @@
 pub mod fact;
 pub mod graph;
 pub mod identifier;
+pub mod journey;
 pub mod profile;
 pub mod trace;
 
 pub use fact::{Fact, ReferralCreated};
 pub use graph::{Links, Moment};
 pub use identifier::{Identifier, IdentifierKind};
+pub use journey::{Journey, SalesRecord, Span, Step, StepKind};
 pub use profile::{Profile, Stage};
 pub use trace::{Money, Stamped, Touch, Trace, Worth};

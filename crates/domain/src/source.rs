@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::connector::{self, Field, SettingsError};
 use crate::event::EventType;
 use crate::id::{AppspaceId, SourceId};
+use crate::identity::ReferralCreated;
 use crate::name::Name;
 use crate::secret::Secret;
 use crate::settings::Settings;
@@ -75,6 +76,11 @@ pub trait Dialect: Send + Sync {
 
     /// Reads a body whose signature has been verified. The bytes are kept whatever this says.
     fn read(&self, headers: &http::HeaderMap, body: &[u8], settings: &Settings) -> Result<Envelope, Unreadable>;
+
+    /// What this sender means by `referral.created`.
+    fn referral_created(&self, _settings: &Settings) -> ReferralCreated {
+        ReferralCreated::Shown
+    }
 }
 
 /// What a dialect is called and which settings it takes.

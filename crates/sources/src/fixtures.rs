@@ -109,6 +109,23 @@ fn a_generic_sender_signs_under_its_own_headers() {
     assert_eq!(generic.signing(Scheme::StandardWebhooks, &Settings::default()), default);
 }
 
+#[test]
+fn a_source_says_what_it_means_by_a_referral() {
+    use domain::identity::ReferralCreated;
+
+    for dialect in ALL {
+        let meaning = |settings: Value| {
+            let settings: Settings = serde_json::from_value(settings).unwrap();
+            dialect.manifest().check(&settings).map(|()| dialect.referral_created(&settings)).ok()
+        };
+        assert_eq!(meaning(json!({})), Some(ReferralCreated::Shown));
+        assert_eq!(meaning(json!({ "referral_created": "shown" })), Some(ReferralCreated::Shown));
+        assert_eq!(meaning(json!({ "referral_created": "code" })), Some(ReferralCreated::Code));
+        assert_eq!(meaning(json!({ "referral_created": "sign_up" })), Some(ReferralCreated::SignUp));
+        assert_eq!(meaning(json!({ "referral_created": "both" })), None);
+    }
+}
+
 proptest! {
     #[test]
     fn no_body_panics(body: Vec<u8>, text in r#"[\[\]{}",:\\a1 ]{0,60}"#, pointer in "(/[a1~]{0,2}){1,3}") {

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use domain::Settings;
 use domain::connector::{Field, FieldKind, SettingsError};
+use domain::identity::ReferralCreated;
 use domain::signature::{Scheme, Signing};
 use domain::source::{Dialect, DialectManifest, Envelope, Unreadable};
 use http::{HeaderMap, HeaderName};
 
 use crate::envelope::{self, event_type, lookup, sender_id, time};
+use crate::meaning;
 
 /// A sender that no file knows by name.
 pub(crate) struct Generic;
@@ -34,6 +36,7 @@ static MANIFEST: DialectManifest = DialectManifest {
             "id_pointer",
             "where the sender's own id of the event stands; without it the body identifies the event",
         ),
+        meaning::REFERRAL_CREATED,
     ],
 };
 
@@ -75,6 +78,10 @@ impl Dialect for Generic {
             id_header: header("id_header", default.id_header),
             tolerance: tolerance.map_or(default.tolerance, Duration::from_secs),
         }
+    }
+
+    fn referral_created(&self, settings: &Settings) -> ReferralCreated {
+        meaning::referral_created(settings)
     }
 
     fn read(&self, _: &HeaderMap, body: &[u8], settings: &Settings) -> Result<Envelope, Unreadable> {

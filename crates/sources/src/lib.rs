@@ -5,6 +5,7 @@
 
 mod envelope;
 mod generic;
+mod meaning;
 mod tolinku;
 
 use domain::source::Dialect;

@@ -4,6 +4,7 @@
 
 use domain::Settings;
 use domain::connector::SettingsError;
+use domain::identity::ReferralCreated;
 use domain::signature::{Scheme, Signing};
 use domain::source::{Dialect, DialectManifest, Envelope, Unreadable};
 use http::HeaderMap;
@@ -11,11 +12,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::envelope::{self, event_type, sender_id, time};
+use crate::meaning;
 
 /// The official sender, and any platform that speaks like it.
 pub(crate) struct Tolinku;
 
-static MANIFEST: DialectManifest = DialectManifest { name: "tolinku", title: "Tolinku", fields: &[] };
+static MANIFEST: DialectManifest =
+    DialectManifest { name: "tolinku", title: "Tolinku", fields: &[meaning::REFERRAL_CREATED] };
 
 /// The members of the envelope; others are kept in the body and ignored. A member that occurs twice is an error, because
 /// two readers could take different ones.
@@ -42,6 +45,10 @@ impl Dialect for Tolinku {
 
     fn signing(&self, scheme: Scheme, _: &Settings) -> Signing {
         Signing::default_for(scheme)
+    }
+
+    fn referral_created(&self, settings: &Settings) -> ReferralCreated {
+        meaning::referral_created(settings)
     }
 
     fn read(&self, _: &HeaderMap, body: &[u8], _: &Settings) -> Result<Envelope, Unreadable> {

@@ -30,6 +30,17 @@ pub enum ReferralCreated {
     SignUp,
 }
 
+impl ReferralCreated {
+    /// The words of the setting `referral_created`, in the order of [`ReferralCreated::ALL`].
+    pub const CODES: &'static [&'static str] = &["shown", "code", "sign_up"];
+    const ALL: [Self; 3] = [Self::Shown, Self::Code, Self::SignUp];
+
+    /// What the setting says.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::CODES.iter().zip(Self::ALL).find(|(known, _)| **known == code).map(|(_, meaning)| meaning)
+    }
+}
+
 /// What one event says about somebody.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fact {

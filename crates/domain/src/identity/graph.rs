@@ -10,6 +10,9 @@
 //! 3. Anything and the code of a referral: never two persons, nor two installs, two clicks or two anonymous ids, because codes
 //!    may be handed to several people.
 //!
+//! An identifier that is linked to more than [`SHARERS_MAX`] persons is shared: it names nobody any longer and joins nothing,
+//! see [`is_shared`].
+//!
 //! What is not put together stays apart until a link says otherwise. Since the order is one of the links and not of their
 //! arrival, the outcome depends on which links there are and on nothing else.
 
@@ -19,6 +22,21 @@ use serde::{Deserialize, Serialize};
 
 use super::identifier::{Identifier, IdentifierKind};
 use crate::time::Timestamp;
+
+/// Most persons that an identifier is linked to and still names one of them; of a referral's code, most identifiers of any
+/// kind. A tablet in a shop is nobody, and so is an id that an app fills with zeros.
+pub const SHARERS_MAX: usize = 16;
+
+/// Whether an identifier with these links is one that many use.
+pub fn is_shared(identifier: &Identifier, links: &BTreeMap<Identifier, Moment>) -> bool {
+    let counts = |other: &Identifier| match identifier.kind() {
+        IdentifierKind::User => false,
+        IdentifierKind::Email => other.kind() == IdentifierKind::User,
+        IdentifierKind::Referral => true,
+        IdentifierKind::Install | IdentifierKind::Click | IdentifierKind::Anonymous => other.kind().is_person(),
+    };
+    links.keys().filter(|other| counts(other)).take(SHARERS_MAX + 1).count() > SHARERS_MAX
+}
 
 /// When something was told first. Two of the same time are told apart by what their events hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
