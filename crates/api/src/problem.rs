@@ -227,6 +227,7 @@ impl From<RegistryError> for Problem {
             RegistryError::Rate => ("rate_invalid", Some("rate")),
             RegistryError::Batch(_) => ("batch_invalid", Some("batch")),
             RegistryError::Volume(_) => ("volume_invalid", Some("volume")),
+            RegistryError::Privacy(_) => ("privacy_invalid", Some("privacy")),
             RegistryError::TooMany(..) => ("limit_reached", None),
         };
         let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string());

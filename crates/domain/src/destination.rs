@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::connector::BatchLimits;
 use crate::id::{AppspaceId, DestinationId};
 use crate::name::Name;
+use crate::privacy::Privacy;
 use crate::retry::RetryPolicy;
 use crate::settings::Settings;
 use crate::source::Managed;
@@ -43,6 +44,9 @@ pub struct Destination {
     /// How much of what matches it wants.
     #[serde(default, skip_serializing_if = "Volume::is_everything")]
     pub volume: Volume,
+    /// What of a person it does not get, or not as it is.
+    #[serde(default, skip_serializing_if = "Privacy::is_open")]
+    pub privacy: Privacy,
     /// Whether its breaker may open.
     pub breaker: bool,
     pub settings: Settings,

@@ -11,7 +11,7 @@ use domain::retry::RetryPolicy;
 use domain::signature::Scheme;
 use domain::source::{Managed, SourceSecret};
 use domain::subscription::Subscriptions;
-use domain::{Appspace, Destination, DestinationId, Name, Secret, Settings, Source, SourceId, Timestamp, Volume};
+use domain::{Appspace, Destination, DestinationId, Name, Privacy, Secret, Settings, Source, SourceId, Timestamp, Volume};
 use serde::{Deserialize, Serialize};
 
 use crate::registry::{LiveDestination, LiveSource, Registry, RegistryError};
@@ -39,6 +39,7 @@ pub struct DestinationSpec {
     pub rate: Option<RateLimit>,
     pub batch: BatchWish,
     pub volume: Volume,
+    pub privacy: Privacy,
     pub breaker: bool,
     pub settings: Settings,
 }
@@ -260,6 +261,7 @@ fn destination_step(mint: &Mint<'_>, current: Option<&Destination>, spec: Destin
         rate: spec.rate,
         batch: spec.batch,
         volume: spec.volume,
+        privacy: spec.privacy,
         breaker: spec.breaker,
         settings: spec.settings,
         // Pausing is an act of a person or a verdict, not of the file.
@@ -311,6 +313,7 @@ fn note_wishes(changes: &mut Vec<String>, current: &Destination, wanted: &Destin
     note(changes, "volume.digest", had.digest_ms != has.digest_ms);
     let (had, has) = (had.first_per_subject_per_day, has.first_per_subject_per_day);
     note(changes, "volume.first_per_subject_per_day", had != has);
+    note(changes, "privacy", current.privacy != wanted.privacy);
 }
 
 fn note_settings(changes: &mut Vec<String>, current: &Settings, wanted: &Settings) {

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use domain::appspace::DEFAULT_APPSPACE;
 use domain::connector::SettingsError;
 use domain::destination::{CONCURRENCY_MAX, DESTINATIONS_MAX, Pause};
+use domain::identity::ReferralCreated;
 use domain::key::{Key, KeyHash};
 use domain::source::{Dialect, SOURCE_SECRETS_MAX, SOURCES_MAX};
 use domain::subscription::Subscriptions;
@@ -72,6 +73,8 @@ pub enum RegistryError {
     Batch(String),
     #[error("the volume {0}")]
     Volume(&'static str),
+    #[error("the privacy {0}")]
+    Privacy(String),
     #[error("an appspace can have at most {0} {1}")]
     TooMany(usize, &'static str),
     #[error(transparent)]
@@ -183,6 +186,13 @@ impl Registry {
             return operational::SOURCE_NAME.to_owned();
         }
         self.read().sources.get(&id).map_or_else(|| id.to_string(), |live| live.source.name.to_string())
+    }
+
+    /// What a source means by `referral.created`. What a deleted one meant shows in its events.
+    pub fn referral_created(&self, id: SourceId) -> ReferralCreated {
+        let shown = self.read();
+        let live = shown.sources.get(&id);
+        live.map_or(ReferralCreated::Shown, |live| live.dialect.referral_created(&live.source.settings))
     }
 
     /// The destination with this id.

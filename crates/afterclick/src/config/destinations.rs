@@ -1,11 +1,13 @@
 //! Every `[[destination]]` of a file.
 
-use domain::Volume;
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::connector::Manifest;
 use domain::destination::{BatchWish, CONCURRENCY_DEFAULT, RateLimit};
 use domain::hint::hint;
 use domain::retry::{RetryPolicy, RetryPolicyError, format_wait, parse_wait};
 use domain::subscription::Subscriptions;
+use domain::{Privacy, Volume};
 use pipeline::Plugins;
 use pipeline::reconcile::DestinationSpec;
 use serde::Deserialize;
@@ -16,9 +18,22 @@ use super::settings::settings;
 use super::show::Line;
 use super::value::Value;
 
-const KEYS: &[&str] =
-    &["name", "connector", "events", "when", "retry", "concurrency", "rate", "batch", "volume", "breaker", "settings"];
+const KEYS: &[&str] = &[
+    "name",
+    "connector",
+    "events",
+    "when",
+    "retry",
+    "concurrency",
+    "rate",
+    "batch",
+    "volume",
+    "privacy",
+    "breaker",
+    "settings",
+];
 const BATCH_KEYS: &[&str] = &["items", "wait"];
+const PRIVACY_KEYS: &[&str] = &["drop", "hash", "truncate"];
 const VOLUME_KEYS: &[&str] = &["sample", "threshold", "digest", "first_per_subject_per_day"];
 
 /// Reads every `[[destination]]`.
@@ -61,6 +76,7 @@ fn destination(section: &mut Section<'_>, plugins: Plugins) -> Option<Destinatio
     let manifest = manifest?;
     let batch = batch(section, manifest);
     let volume = volume(section, manifest);
+    let privacy = privacy(section);
     let settings = settings(section, manifest.name, manifest.fields);
     Some(DestinationSpec {
         name: name?,
@@ -72,6 +88,7 @@ fn destination(section: &mut Section<'_>, plugins: Plugins) -> Option<Destinatio
         rate: rate?,
         batch: batch?,
         volume: volume?,
+        privacy: privacy?,
         breaker: breaker?,
         settings: settings?,
     })
@@ -113,6 +130,17 @@ fn volume(section: &mut Section<'_>, manifest: &Manifest) -> Option<Volume> {
         })
     })?;
     accepted(section, "volume", wish.check(manifest)).then_some(wish)
+}
+
+/// `privacy = { drop = ["user_agent"], hash = ["email"], truncate = { ip = 24 } }`.
+fn privacy(section: &mut Section<'_>) -> Option<Privacy> {
+    let wish = section.nested("privacy", PRIVACY_KEYS, |privacy| {
+        let drop = privacy.read("drop", BTreeSet::new(), "none");
+        let hash = privacy.read("hash", BTreeSet::new(), "none");
+        let truncate = privacy.read("truncate", BTreeMap::new(), "none");
+        Some(Privacy { drop: drop?, hash: hash?, truncate: truncate? })
+    })?;
+    accepted(section, "privacy", wish.check()).then_some(wish)
 }
 
 /// Tells what is wrong with a table as a whole.

@@ -7,7 +7,7 @@ use domain::destination::{BatchWish, CONCURRENCY_DEFAULT};
 use domain::retry::RetryPolicy;
 use domain::signature::Scheme;
 use domain::subscription::Subscriptions;
-use domain::{Name, Secret, Settings, Volume};
+use domain::{Name, Privacy, Secret, Settings, Volume};
 use http::StatusCode;
 use pipeline::reconcile::{self, Action, Desired, DestinationSpec, SourceSpec};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::destinations::rate;
-use super::destinations::shape::{BatchShown, RetryShown, VolumeShown};
+use super::destinations::shape::{BatchShown, PrivacyShown, RetryShown, VolumeShown};
 use super::sources::shape::SchemeShown;
 use crate::auth::Owner;
 use crate::extract::Json as Body;
@@ -76,6 +76,9 @@ pub(crate) struct ConfigDestination {
     #[serde(default)]
     #[schema(value_type = Option<VolumeShown>)]
     volume: Volume,
+    #[serde(default)]
+    #[schema(value_type = Option<PrivacyShown>)]
+    privacy: Privacy,
     breaker: Option<bool>,
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -162,6 +165,7 @@ fn desired(state: &ApiState, config: Config) -> Result<Desired, Problem> {
             rate: destination.rate.map(rate).transpose()?,
             batch: destination.batch,
             volume: destination.volume,
+            privacy: destination.privacy,
             breaker: destination.breaker.unwrap_or(true),
             settings: Settings(destination.settings),
         })

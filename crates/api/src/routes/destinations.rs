@@ -16,7 +16,7 @@ use domain::replay::Select;
 use domain::retry::RetryPolicy;
 use domain::source::Managed;
 use domain::subscription::Subscriptions;
-use domain::{Name, Secret, Settings, Volume};
+use domain::{Name, Privacy, Secret, Settings, Volume};
 use http::StatusCode;
 use pipeline::RegistryError;
 use pipeline::reconcile::check_addresses;
@@ -25,7 +25,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use self::shape::{BatchShown, Destination, DestinationWithSecret, RetryShown, VolumeShown, show};
+use self::shape::{BatchShown, Destination, DestinationWithSecret, PrivacyShown, RetryShown, VolumeShown, show};
 use super::replays;
 use super::sources::secrets::new_secret;
 use crate::auth::{Caller, Owner, Reader};
@@ -73,6 +73,10 @@ pub(crate) struct CreateDestination {
     #[serde(default)]
     #[schema(value_type = Option<VolumeShown>)]
     volume: Volume,
+    /// Fields that it does not get, or not as they are.
+    #[serde(default)]
+    #[schema(value_type = Option<PrivacyShown>)]
+    privacy: Privacy,
     /// Whether its breaker may open; `true` by default.
     breaker: Option<bool>,
     /// The settings of the connector. A signing secret that is left out is made and shown once.
@@ -119,6 +123,8 @@ pub(crate) struct ChangeDestination {
     batch: Option<BatchWish>,
     #[schema(value_type = Option<VolumeShown>)]
     volume: Option<Volume>,
+    #[schema(value_type = Option<PrivacyShown>)]
+    privacy: Option<Privacy>,
     breaker: Option<bool>,
     /// Members to set; `null` removes one. A member that is sent back as it was shown stays.
     #[schema(value_type = Option<Object>)]
@@ -167,6 +173,7 @@ pub(crate) async fn create(
         rate: wanted.rate.map(rate).transpose()?,
         batch: wanted.batch,
         volume: wanted.volume,
+        privacy: wanted.privacy,
         breaker: wanted.breaker.unwrap_or(true),
         settings: Settings(wanted.settings),
         paused: None,
@@ -348,6 +355,9 @@ fn changed(
     }
     if let Some(volume) = change.volume {
         destination.volume = volume;
+    }
+    if let Some(privacy) = change.privacy {
+        destination.privacy = privacy;
     }
     if let Some(breaker) = change.breaker {
         destination.breaker = breaker;

@@ -7,7 +7,9 @@ use domain::destination::{CONCURRENCY_MAX, RateLimit};
 use domain::expression::Filter;
 use domain::signature::Verifier;
 use domain::source::{Dialect, SOURCE_SECRETS_MAX};
-use domain::{Connector, Destination, Outlet, Source, Timestamp};
+use domain::connector::{FieldKind, Manifest};
+use domain::{Connector, Destination, Outlet, Settings, Source, Timestamp};
+use serde_json::Value;
 
 use super::{Plugins, RegistryError};
 use crate::scrub::Scrubber;
@@ -19,6 +21,8 @@ pub struct LiveDestination {
     /// The connector with the settings of this destination.
     pub outlet: Box<dyn Outlet>,
     pub filter: Option<Filter>,
+    /// Whether it is told what is known of the person that an event is about.
+    pub wants_people: bool,
     /// For what is shown or kept of what was said to it and what it answered.
     pub scrubber: Scrubber,
 }
@@ -54,13 +58,22 @@ impl LiveDestination {
         let outlet = connector.open(&destination.settings)?;
         destination.batch.check(connector.manifest().batch).map_err(RegistryError::Batch)?;
         destination.volume.check(connector.manifest()).map_err(RegistryError::Volume)?;
+        destination.privacy.check().map_err(RegistryError::Privacy)?;
         if destination.volume.digest_ms.is_some() && !destination.batch.is_default() {
             let message = "has no effect beside a `digest`, which holds everything of its interval; leave one out";
             return Err(RegistryError::Batch(message.to_owned()));
         }
         let filter = destination.when.as_deref().map(Filter::compile).transpose()?;
         let scrubber = Scrubber::new(connector.manifest().fields, &destination.settings);
-        Ok(Self { destination, connector, outlet, filter, scrubber })
+        let manifest = connector.manifest();
+        let wants_people = manifest.keeps_people() || mentions_person(manifest, &destination.settings);
+        Ok(Self { destination, connector, outlet, filter, wants_people, scrubber })
+    }
+
+    /// How many batches may be under way at once. Where a vendor keeps records of people it is one, whatever the destination
+    /// says: the state that is written last must be the newest one.
+    pub fn concurrency(&self) -> usize {
+        if self.connector.manifest().keeps_people() { 1 } else { usize::from(self.destination.concurrency) }
     }
 }
 
@@ -113,6 +126,23 @@ impl fmt::Debug for LiveDestination {
 impl fmt::Debug for LiveSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LiveSource({})", self.source.name)
+    }
+}
+
+/// Whether a template among the settings may name the person. One that says the word without meaning it costs a look.
+fn mentions_person(manifest: &Manifest, settings: &Settings) -> bool {
+    let is_template = |name: &str| {
+        manifest.field(name).is_some_and(|field| matches!(field.kind, FieldKind::Template | FieldKind::Mapping))
+    };
+    settings.0.iter().any(|(name, value)| is_template(name) && says_person(value))
+}
+
+fn says_person(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("person"),
+        Value::Array(values) => values.iter().any(says_person),
+        Value::Object(members) => members.values().any(says_person),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

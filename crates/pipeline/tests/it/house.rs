@@ -7,9 +7,9 @@ use domain::event::Event;
 use domain::retry::RetryPolicy;
 use domain::signature::{Scheme, Signer, Signing};
 use domain::source::{Managed, SourceSecret};
-use domain::{AppspaceId, Destination, DestinationId, Secret, Settings, Source, SourceId, Timestamp, Volume};
+use domain::{AppspaceId, Destination, DestinationId, Privacy, Secret, Settings, Source, SourceId, Timestamp, Volume};
 use http::HeaderMap;
-use pipeline::{Clock, Intake, Metrics, Plugins, Registry, Replayer};
+use pipeline::{Clock, Identity, Intake, Metrics, Plugins, Registry, Replayer};
 use serde_json::json;
 use storage::memory::MemoryStore;
 use storage::{DeliveryQuery, DeliverySummary, EventQuery, PageRequest, Store};
@@ -22,6 +22,7 @@ pub(crate) struct House {
     pub(crate) clock: Arc<Clock>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) intake: Intake,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) replayer: Arc<Replayer>,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -50,9 +51,21 @@ impl House {
         let clock = Arc::new(Clock::simulated(start, start.as_millis().cast_unsigned()));
         let registry = Arc::new(Registry::load(Arc::clone(&store), Arc::clone(&clock), plugins).await.unwrap());
         let metrics = Arc::new(Metrics::default());
-        let intake = Intake::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics));
+        let identity = Arc::new(Identity::new(
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+        ));
+        let intake = Intake::new(
+            Arc::clone(&registry),
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            Arc::clone(&identity),
+        );
         let replayer = Arc::new(Replayer::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock)));
-        let house = Self { store, clock, registry, intake, replayer, metrics };
+        let house = Self { store, clock, registry, intake, identity, replayer, metrics };
         if house.registry.source_by_path("tolinku").is_none() {
             house.registry.put_source(house.source("tolinku", Scheme::BodyHex)).await.unwrap();
         }
@@ -94,6 +107,7 @@ impl House {
             rate: None,
             batch: BatchWish::default(),
             volume: Volume::default(),
+            privacy: Privacy::default(),
             breaker: true,
             settings: serde_json::from_value(json!({ "url": "https://example.com/hooks", "secret": SECRET })).unwrap(),
             paused: None,

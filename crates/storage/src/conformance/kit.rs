@@ -15,7 +15,7 @@ use domain::source::Managed;
 use domain::subscription::Subscriptions;
 use domain::verdict::FailureReason;
 use domain::{
-    Appspace, AppspaceId, Attempt, DeliveryId, Destination, DestinationId, Event, EventId, ReplayId, Settings,
+    Appspace, AppspaceId, Attempt, DeliveryId, Destination, DestinationId, Event, EventId, Privacy, ReplayId, Settings,
     SourceId, Timestamp, Verdict, Volume,
 };
 
@@ -221,6 +221,7 @@ impl Kit {
             rate: None,
             batch: BatchWish::default(),
             volume: Volume::default(),
+            privacy: Privacy::default(),
             breaker: true,
             settings: Settings::default(),
             paused: None,

@@ -1,10 +1,10 @@
 //! How a destination is shown.
 
-use domain::Volume;
 use domain::destination::BatchWish;
 use domain::retry::RetryPolicy;
 use domain::source::Managed;
 use domain::subscription::Subscriptions;
+use domain::{Privacy, Volume};
 use pipeline::admission::LaneStatus;
 use pipeline::registry::LiveDestination;
 use serde::Serialize;
@@ -56,6 +56,22 @@ pub(crate) struct VolumeShown {
     first_per_subject_per_day: Option<bool>,
 }
 
+/// Fields of events and people that a destination does not get, or not as they are, wherever they stand in a body; each name stands
+/// for all its spellings.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Privacy)]
+pub(crate) struct PrivacyShown {
+    /// Left out.
+    #[schema(examples(json!(["user_agent"])))]
+    drop: Option<Vec<String>>,
+    /// Only SHA-256 of the text, in lower case, as 64 hexadecimal digits.
+    #[schema(examples(json!(["email"])))]
+    hash: Option<Vec<String>>,
+    /// Only so many characters or, of an IP address, so many bits (twice as many of version 6).
+    #[schema(examples(json!({"ip": 24})))]
+    truncate: Option<std::collections::BTreeMap<String, u8>>,
+}
+
 /// A destination.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Destination {
@@ -74,6 +90,8 @@ pub(crate) struct Destination {
     batch: BatchWish,
     #[schema(value_type = VolumeShown)]
     volume: Volume,
+    #[schema(value_type = PrivacyShown)]
+    privacy: Privacy,
     breaker: bool,
     /// Secret ones are masked.
     #[schema(value_type = Object)]
@@ -125,6 +143,7 @@ pub(crate) fn show(state: &ApiState, live: &LiveDestination) -> Destination {
         rate: destination.rate.map(|rate| rate.per_second),
         batch: destination.batch,
         volume: destination.volume,
+        privacy: destination.privacy.clone(),
         breaker: destination.breaker,
         settings: masked::shown(live.connector.manifest().fields, &destination.settings),
         paused: destination.paused.as_ref().map(|pause| Paused {

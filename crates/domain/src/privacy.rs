@@ -1,0 +1,268 @@
+//! Privacy: what of a person a destination does not get, or not as it is.
+//!
+//! Fields are named as everywhere here (`email`, `ip`), and each stands for all its spellings. They are looked for
+//! everywhere in a body, however deep, and in what is known of the person.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::Event;
+use crate::identity::{Identifier, Profile};
+
+/// Most fields that one destination names.
+pub const PRIVACY_FIELDS_MAX: usize = 64;
+/// Longest name of a field, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// What a destination does not get, or not as it is. The default is that it gets everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Privacy {
+    /// Left out.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub drop: BTreeSet<String>,
+    /// In its place 64 hexadecimal digits: SHA-256 of the text, without blanks at its ends and in lower case, as vendors expect
+    /// addresses. Whoever can guess the text can check it: this is a pseudonym and no secret.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub hash: BTreeSet<String>,
+    /// Only its beginning: so many characters, or of an address of the internet so many bits (twice as many of version 6).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub truncate: BTreeMap<String, u8>,
+}
+
+/// What each name stands for besides itself.
+const SPELLINGS: &[(&str, &[&str])] = &[
+    ("ip", &["ip_address"]),
+    ("email", &["user_email"]),
+    ("name", &["user_name", "first_name", "last_name"]),
+    ("phone", &["phone_number"]),
+    ("user_id", &["external_user_id", "referred_user_id"]),
+    ("anonymous_id", &["visitor_id", "device_id"]),
+    ("install_id", &["installation_id"]),
+    ("referrer", &["referer"]),
+    ("referrer_id", &["referrer_token"]),
+    ("region", &["ip_region"]),
+    ("country", &["ip_country"]),
+];
+
+enum Treatment {
+    Drop,
+    Hash,
+    Truncate(u8),
+}
+
+impl Privacy {
+    /// Whether nothing is held back.
+    pub fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Checks the names. The message continues "the privacy …".
+    pub fn check(&self) -> Result<(), String> {
+        let names = || self.drop.iter().chain(&self.hash).chain(self.truncate.keys());
+        if names().count() > PRIVACY_FIELDS_MAX {
+            return Err(format!("names more than {PRIVACY_FIELDS_MAX} fields"));
+        }
+        if let Some(name) = names().find(|name| name.is_empty() || name.len() > NAME_BYTES_MAX) {
+            return Err(format!("names `{name}`; a name has 1 to {NAME_BYTES_MAX} bytes"));
+        }
+        let mut seen = BTreeSet::new();
+        match names().find(|name| !seen.insert(*name)) {
+            Some(name) => Err(format!("says two things of `{name}`; choose one of drop, hash and truncate")),
+            None => Ok(()),
+        }
+    }
+
+    /// The event as the destination may see it. A body that cannot be read is not handed on: it becomes an empty object.
+    pub fn event(&self, event: &Event) -> Event {
+        let body = match serde_json::from_slice(&event.body) {
+            Ok(mut body) => {
+                self.value(&mut body);
+                Bytes::from(body.to_string())
+            }
+            Err(_) => Bytes::from_static(b"{}"),
+        };
+        Event { body, ..event.clone() }
+    }
+
+    /// What is known of a person as the destination may see it.
+    pub fn profile(&self, profile: &Profile) -> Profile {
+        let identifiers = profile.identifiers.iter().filter_map(|identifier| {
+            let kind = identifier.kind();
+            match self.treatment(kind.member()) {
+                None => Some(identifier.clone()),
+                Some(treatment) => Identifier::new(kind, &treatment.text(identifier.value())?),
+            }
+        });
+        // A trace that cannot be read back is not handed on either.
+        let trace = serde_json::to_value(&profile.trace).ok().and_then(|mut trace| {
+            self.value(&mut trace);
+            serde_json::from_value(trace).ok()
+        });
+        Profile {
+            subject: profile.subject,
+            absorbed: profile.absorbed.clone(),
+            identifiers: identifiers.collect(),
+            trace: trace.unwrap_or_default(),
+        }
+    }
+
+    /// Treats every member that is named, however deep.
+    fn value(&self, value: &mut Value) {
+        match value {
+            Value::Array(values) => values.iter_mut().for_each(|value| self.value(value)),
+            Value::Object(members) => {
+                let names: Vec<String> = members.keys().cloned().collect();
+                for name in names {
+                    let Some(member) = members.get_mut(&name) else { continue };
+                    match self.treatment(&name) {
+                        None => self.value(member),
+                        Some(treatment) => {
+                            if !treatment.apply(member) {
+                                members.remove(&name);
+                            }
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn treatment(&self, name: &str) -> Option<Treatment> {
+        let known = SPELLINGS.iter().find(|(_, spellings)| spellings.contains(&name)).map(|(known, _)| *known);
+        [Some(name), known].into_iter().flatten().find_map(|name| {
+            if self.drop.contains(name) {
+                Some(Treatment::Drop)
+            } else if self.hash.contains(name) {
+                Some(Treatment::Hash)
+            } else {
+                self.truncate.get(name).map(|&length| Treatment::Truncate(length))
+            }
+        })
+    }
+}
+
+impl Treatment {
+    /// Treats a value; `false` if it is to be removed. Of a value with a moment, the value.
+    fn apply(&self, value: &mut Value) -> bool {
+        match value {
+            Value::String(text) => match self.text(text) {
+                Some(treated) => *text = treated,
+                None => return false,
+            },
+            Value::Number(number) => match self.text(&number.to_string()) {
+                Some(treated) => *value = Value::from(treated),
+                None => return false,
+            },
+            Value::Object(members) if members.contains_key("tie") => {
+                return members.get_mut("value").is_some_and(|value| self.apply(value));
+            }
+            // What has members has no one text that could stand for it.
+            _ => return false,
+        }
+        true
+    }
+
+    fn text(&self, text: &str) -> Option<String> {
+        match self {
+            Self::Drop => None,
+            Self::Hash => {
+                let normal = text.trim().to_lowercase();
+                let hash = ring::digest::digest(&ring::digest::SHA256, normal.as_bytes());
+                Some(hex::encode(hash))
+            }
+            Self::Truncate(length) => Some(match text.trim().parse() {
+                Ok(address) => network(address, *length).to_string(),
+                Err(_) => text.chars().take(usize::from(*length)).collect(),
+            }),
+        }
+    }
+}
+
+/// The network that an address is in, by its first `bits`; twice as many of version 6.
+fn network(address: IpAddr, bits: u8) -> IpAddr {
+    let bits = u32::from(bits);
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits)).unwrap_or(0);
+            Ipv4Addr::from(u32::from(address) & mask).into()
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits * 2)).unwrap_or(0);
+            Ipv6Addr::from(u128::from(address) & mask).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn privacy(text: Value) -> Privacy {
+        serde_json::from_value(text).unwrap()
+    }
+
+    fn treated(wish: Value, mut value: Value) -> Value {
+        privacy(wish).value(&mut value);
+        value
+    }
+
+    #[test]
+    fn fields_are_dropped_hashed_and_cut_wherever_they_are_and_however_they_are_spelt() {
+        let wish = json!({"drop": ["user_agent"], "hash": ["email"], "truncate": {"ip": 24, "name": 1}});
+        let before = json!({
+            "event": "install.tracked",
+            "data": {
+                "user_agent": "x", "user_email": " Ada@Example.ORG", "ip_address": "192.0.2.77", "campaign": "a",
+                "more": [{"ip": "2001:db8:1:2::1", "name": "Ada", "email": {"is": "an object"}}],
+            },
+        });
+        let after = treated(wish, before);
+        assert_eq!(after["data"]["user_email"].as_str().unwrap().len(), 64);
+        assert_eq!(after["data"]["ip_address"], "192.0.2.0");
+        assert_eq!(after["data"]["more"], json!([{"ip": "2001:db8:1::", "name": "A"}]));
+        assert!(after["data"].get("user_agent").is_none());
+        assert_eq!(after["data"]["campaign"], "a");
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_text_in_lower_case() {
+        let after = treated(json!({"hash": ["email"]}), json!({"email": " ABC "}));
+        // FIPS 180-2, the digest of "abc".
+        assert_eq!(after["email"], "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn two_things_cannot_be_said_of_one_field() {
+        let message = privacy(json!({"drop": ["ip"], "truncate": {"ip": 24}})).check().unwrap_err();
+        assert!(message.contains("`ip`"), "{message}");
+        assert!(privacy(json!({"drop": ["ip"], "hash": ["email"]})).check().is_ok());
+        assert!(privacy(json!({"drop": [""]})).check().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_dropped_is_nowhere(depth in 0_usize..6, secret in "[a-z]{8}") {
+            let mut value = json!({"email": secret.clone(), "x": 1});
+            for _ in 0..depth {
+                value = json!({"a": [value, {"user_email": secret.clone()}]});
+            }
+            privacy(json!({"drop": ["email"]})).value(&mut value);
+            prop_assert!(!value.to_string().contains(&secret));
+        }
+
+        #[test]
+        fn no_address_panics(bits in any::<u8>(), v4 in any::<u32>(), v6 in any::<u128>()) {
+            let _ = network(Ipv4Addr::from(v4).into(), bits);
+            let _ = network(Ipv6Addr::from(v6).into(), bits);
+        }
+    }
+}
