@@ -43,15 +43,16 @@ pub use page::{Page, PageRequest};
 pub use replays::{ReplayScan, ReplayStep, Replays};
 pub use signal::WorkSignal;
 pub use subjects::{
-    Erased, Erasure, FACTS_PER_CALL_MAX, Fold, IdentifierRecord, SUBJECTS_PER_CALL_MAX, SubjectRecord, Subjects,
+    Erased, Erasure, FACT_BYTES_PER_CALL_MAX, FACTS_PER_CALL_MAX, Fold, IdentifierRecord, SUBJECTS_PER_CALL_MAX,
+    SubjectRecord, Subjects,
 };
 pub use upkeep::{COMMIT_SIZE_BOUNDS, Figures, Pruned, SYNC_SECONDS_BOUNDS, Upkeep};
 pub use work::{Claimed, Fence, Lane, Owned, Settled, Settlement, Work};
 
 /// Everything a store does.
-pub trait Store: EventLog + Work + DeliveryLog + Catalog + Replays + Memos + Upkeep + Send + Sync {}
+pub trait Store: EventLog + Work + DeliveryLog + Catalog + Replays + Memos + Subjects + Upkeep + Send + Sync {}
 
-impl<T: EventLog + Work + DeliveryLog + Catalog + Replays + Memos + Upkeep + Send + Sync> Store for T {}
+impl<T: EventLog + Work + DeliveryLog + Catalog + Replays + Memos + Subjects + Upkeep + Send + Sync> Store for T {}
 
 /// Why a store did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -16,18 +16,20 @@ use domain::identity::{Identifier, Moment, Trace};
 use domain::{AppspaceId, DestinationId, EventId, SubjectId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{NewEvent, Result};
+use crate::{NewEvent, Result, StoreError};
 
 /// Most identifiers, subjects or events that one call names.
 pub const SUBJECTS_PER_CALL_MAX: usize = 4_096;
 /// Most events that [`Subjects::unfolded`] and [`Subjects::events_of`] answer with.
 pub const FACTS_PER_CALL_MAX: usize = 1_000;
+/// Most bytes of bodies that they answer with, unless one body alone is larger.
+pub const FACT_BYTES_PER_CALL_MAX: usize = 16 * 1024 * 1024;
 
 /// Subjects of appspaces. A call beyond the limits above is [`crate::StoreError::Limit`] and does nothing.
 #[async_trait]
 pub trait Subjects {
     /// Up to `limit` events that were appended with facts in them and are not folded yet, of all appspaces, in the order of the
-    /// log.
+    /// log. There may be more until the answer is empty. Retention keeps them.
     async fn unfolded(&self, limit: usize) -> Result<Vec<Arc<Event>>>;
 
     /// Whether none of these events is waiting to be folded.
@@ -44,7 +46,7 @@ pub trait Subjects {
     async fn fold(&self, fold: Fold) -> Result<()>;
 
     /// The events whose facts belong to any of these identifiers, oldest first in the order of the log, up to `limit` after
-    /// `after`.
+    /// `after`. Go on after the last one until the answer is empty.
     async fn events_of(
         &self,
         appspace: AppspaceId,
@@ -53,9 +55,10 @@ pub trait Subjects {
         limit: usize,
     ) -> Result<Vec<Arc<Event>>>;
 
-    /// Removes what is kept of a person, all in one durable step, so that no page of the file holds it any longer: the records
-    /// of its subjects and identifiers; the bodies of its events, in whose place [`Erasure::tombstone`] stands; what vendors
-    /// answered to attempts at them. Open deliveries of these events are cancelled, dead ones too.
+    /// Removes what is kept of a person, all in one durable step, and overwrites it where it was: the records of its subjects and
+    /// identifiers, and links of others to these; the bodies of the events whose facts belong to the identifiers, in whose place
+    /// [`Erasure::tombstone`] stands; what vendors answered to attempts at them, and notes. Pending and dead deliveries of these
+    /// events are cancelled, also those that somebody has in hand. Fold first: of an event that waits nobody knows whose it is.
     async fn erase(&self, erasure: Erasure) -> Result<Erased>;
 }
 
@@ -124,8 +127,75 @@ pub struct Erased {
     pub subjects: usize,
     pub identifiers: usize,
     pub events: usize,
-    /// Replies and messages of attempts.
+    /// Attempts whose reply or message it was.
     pub attempts: usize,
     /// Deliveries that were called off, by destination.
     pub cancelled: BTreeMap<DestinationId, usize>,
+}
+
+/// Most identifiers of a subject that retention looks at; one that has more is kept.
+const FORGETTABLE_IDENTIFIERS_MAX: usize = 64;
+
+/// The room that is left in an answer.
+pub(crate) struct Room {
+    events: usize,
+    bytes: usize,
+    is_empty: bool,
+}
+
+impl Room {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { events: Self::events_max(limit), bytes: FACT_BYTES_PER_CALL_MAX, is_empty: true }
+    }
+
+    /// Most events of an answer to a call with this limit.
+    pub(crate) fn events_max(limit: usize) -> usize {
+        limit.min(FACTS_PER_CALL_MAX)
+    }
+
+    /// Whether one more event fits.
+    pub(crate) fn takes(&mut self, event: &Event) -> bool {
+        let fits = self.events > 0 && (self.is_empty || event.body.len() <= self.bytes);
+        if fits {
+            self.events -= 1;
+            self.bytes = self.bytes.saturating_sub(event.body.len());
+            self.is_empty = false;
+        }
+        fits
+    }
+}
+
+/// Whether nobody would miss a subject whose `records` these are, once the last event is gone that speaks of it: it is no
+/// person, and nothing links it to anybody else.
+pub(crate) fn is_forgettable<'a>(
+    subject: &SubjectRecord,
+    records: impl IntoIterator<Item = &'a IdentifierRecord>,
+) -> bool {
+    let own = &subject.identifiers;
+    own.len() <= FORGETTABLE_IDENTIFIERS_MAX
+        && !own.iter().any(|identifier| identifier.kind().is_person())
+        && records
+            .into_iter()
+            .all(|it| own.contains(&it.identifier) && it.links.keys().all(|other| own.contains(other)))
+}
+
+/// Refuses a fold that is beyond the limits. Every store asks this before it does anything.
+pub(crate) fn check_fold(fold: &Fold) -> Result<()> {
+    let counts = [fold.events.len(), fold.identifiers.len(), fold.subjects.len(), fold.news.len()];
+    counts.into_iter().try_for_each(check_count)
+}
+
+/// Refuses an erasure that is beyond the limits.
+pub(crate) fn check_erasure(erasure: &Erasure) -> Result<()> {
+    [erasure.subjects.len(), erasure.identifiers.len()].into_iter().try_for_each(check_count)
+}
+
+/// Refuses a call that names too many of anything.
+pub(crate) fn check_count(count: usize) -> Result<()> {
+    if count > SUBJECTS_PER_CALL_MAX {
+        let message =
+            format!("a call names {count} identifiers, subjects or events; at most {SUBJECTS_PER_CALL_MAX} are taken");
+        return Err(StoreError::Limit(message));
+    }
+    Ok(())
 }

@@ -10,10 +10,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::attempt::Attempt;
 use domain::delivery::Delivery;
+use domain::identity::Identifier;
 use domain::key::Key;
 use domain::replay::Replay;
 use domain::{
-    Appspace, AppspaceId, DeliveryId, Destination, DestinationId, EventId, KeyId, ReplayId, Source, SourceId, Timestamp,
+    Appspace, AppspaceId, DeliveryId, Destination, DestinationId, EventId, KeyId, ReplayId, Source, SourceId,
+    SubjectId, Timestamp,
 };
 use storage::memory::MemoryStore;
 use storage::*;
@@ -250,6 +252,37 @@ impl Memos for Sulky {
         now: Timestamp,
     ) -> Result<Vec<(String, Bytes)>> {
         self.store.recall_all(of, prefix, after, limit, now).await
+    }
+}
+
+#[async_trait]
+impl Subjects for Sulky {
+    async fn unfolded(&self, limit: usize) -> Result<Vec<Arc<domain::Event>>> {
+        self.store.unfolded(limit).await
+    }
+    async fn are_folded(&self, events: &[EventId]) -> Result<bool> {
+        self.store.are_folded(events).await
+    }
+    async fn identifiers(&self, of: AppspaceId, all: &[Identifier]) -> Result<Vec<Option<IdentifierRecord>>> {
+        self.store.identifiers(of, all).await
+    }
+    async fn subjects(&self, of: AppspaceId, ids: &[SubjectId]) -> Result<Vec<Option<SubjectRecord>>> {
+        self.store.subjects(of, ids).await
+    }
+    async fn fold(&self, fold: Fold) -> Result<()> {
+        self.store.fold(fold).await
+    }
+    async fn events_of(
+        &self,
+        appspace: AppspaceId,
+        identifiers: &[Identifier],
+        after: Option<EventId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<domain::Event>>> {
+        self.store.events_of(appspace, identifiers, after, limit).await
+    }
+    async fn erase(&self, erasure: Erasure) -> Result<Erased> {
+        self.store.erase(erasure).await
     }
 }
 

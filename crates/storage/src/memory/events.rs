@@ -112,11 +112,14 @@ impl State {
             row.duplicates += 1;
             return Appended::Duplicate { id: row.event.id, duplicates: row.duplicates };
         }
-        let NewEvent { event, deliveries, .. } = new;
+        let NewEvent { event, deliveries, has_facts } = new;
         let no = self.next_no();
         self.event_nos.insert(event.id, no);
         self.seen.insert((event.appspace, event.dedupe_key.0), no);
         self.events.insert(no, EventRow { event: event.clone(), duplicates: 0 });
+        if has_facts {
+            self.unfolded.insert(no);
+        }
         let mut created = 0;
         for new in deliveries {
             if self.destinations.contains_key(&new.destination) {

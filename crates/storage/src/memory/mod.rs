@@ -11,6 +11,7 @@ mod deliveries;
 mod events;
 mod memos;
 mod replays;
+mod subjects;
 mod upkeep;
 mod work;
 
@@ -18,12 +19,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use domain::identity::Identifier;
 use domain::key::Key;
 use domain::{
-    Appspace, AppspaceId, DeliveryId, Destination, DestinationId, EventId, KeyId, Source, SourceId, Timestamp,
+    Appspace, AppspaceId, DeliveryId, Destination, DestinationId, EventId, KeyId, Source, SourceId, SubjectId,
+    Timestamp,
 };
 
-use crate::{DEDUPE_WINDOW_DEFAULT, Quarantined, Result, StoreError, WorkSignal};
+use crate::{DEDUPE_WINDOW_DEFAULT, IdentifierRecord, Quarantined, Result, StoreError, SubjectRecord, WorkSignal};
 use deliveries::DeliveryRow;
 use events::EventRow;
 use memos::Kept;
@@ -125,6 +128,13 @@ struct State {
     keys: BTreeMap<KeyId, Key>,
     replays: BTreeMap<u64, ReplayRow>,
     memos: BTreeMap<(DestinationId, String), Kept>,
+
+    /// Events with facts that nobody has read yet.
+    unfolded: BTreeSet<EventNo>,
+    /// To whom the fact of an event belongs.
+    facts: BTreeMap<EventNo, Identifier>,
+    identifiers: BTreeMap<(AppspaceId, Identifier), IdentifierRecord>,
+    subjects: BTreeMap<(AppspaceId, SubjectId), SubjectRecord>,
 }
 
 impl State {
@@ -150,6 +160,10 @@ impl State {
             keys: BTreeMap::new(),
             replays: BTreeMap::new(),
             memos: BTreeMap::new(),
+            unfolded: BTreeSet::new(),
+            facts: BTreeMap::new(),
+            identifiers: BTreeMap::new(),
+            subjects: BTreeMap::new(),
         }
     }
 

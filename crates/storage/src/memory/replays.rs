@@ -127,7 +127,7 @@ impl State {
     }
 
     /// Where to go on after an event. If retention has removed it, ids tell: they rise as the log does.
-    fn first_no_after(&self, id: EventId) -> EventNo {
+    pub(super) fn first_no_after(&self, id: EventId) -> EventNo {
         let last = self.event_nos.range(..=id).next_back();
         last.map_or(0, |(_, &no)| no + 1)
     }

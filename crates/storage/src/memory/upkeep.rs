@@ -46,9 +46,10 @@ impl Upkeep for MemoryStore {
 }
 
 impl State {
-    /// Whether retention must keep an event: somebody still waits for one of its deliveries.
+    /// Whether retention must keep an event: somebody still waits for one of its deliveries, or for what it says.
     fn is_kept(&self, no: EventNo) -> bool {
-        self.deliveries.range((no, 0)..=(no, u16::MAX)).any(|(_, row)| row.standing.state.keeps_event())
+        self.unfolded.contains(&no)
+            || self.deliveries.range((no, 0)..=(no, u16::MAX)).any(|(_, row)| row.standing.state.keeps_event())
     }
 
     fn forget_quarantined(&mut self, before: Timestamp, limit: usize) -> usize {
@@ -62,6 +63,7 @@ impl State {
 
     fn remove_event(&mut self, no: EventNo) {
         let Some(row) = self.events.remove(&no) else { return };
+        self.forget_fact(no, row.event.appspace);
         self.event_nos.remove(&row.event.id);
         let key = (row.event.appspace, row.event.dedupe_key.0);
         if self.seen.get(&key) == Some(&no) {

@@ -67,6 +67,9 @@ fn append_one(tx: &mut Tx<'_>, new: &NewEvent) -> TxResult<Appended> {
         return Ok(count_duplicate(tx, first)?);
     }
     let no = insert_event(tx, appspace, event)?;
+    if new.has_facts {
+        tx.await_fold(no)?;
+    }
     let mut ordinal = 0;
     for delivery in &new.deliveries {
         // A destination that was deleted meanwhile is left out.

@@ -29,6 +29,9 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     // Both must be set before the first table is made; later they change nothing.
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     set(&conn, "journal_mode", "WAL", "wal")?;
+    // What is deleted is overwritten, so that what retention and erasure remove is gone. New events cost nothing more by it;
+    // retention writes the pages that it frees.
+    set(&conn, "secure_delete", "1", "1")?;
     settings(&conn, WRITER_CACHE_KIB)?;
     Ok(conn)
 }

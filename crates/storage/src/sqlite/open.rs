@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use super::connection;
 use super::dedupe::Dedupe;
+use super::erase;
 use super::headroom::Headroom;
 use super::kept::Budget;
 use super::load;
@@ -15,6 +16,7 @@ use super::lock::DirLock;
 use super::names::Names;
 use super::options::{OpenError, SqliteOptions};
 use super::reader::Readers;
+use super::records;
 use super::schema;
 use super::sealed;
 use super::shared::{Parts, Shared};
@@ -40,6 +42,8 @@ pub(super) fn open(options: SqliteOptions) -> Result<(Arc<Shared>, Threads), Ope
     // A file is durable only once its name is.
     sync_dir(&options.data_dir)?;
     sealed::check(&conn, &options.vault)?;
+    let identifier_key = records::key(&conn, &options.vault)?;
+    erase::finish(&conn)?;
     load::clear_interrupted_fold(&conn)?;
     let names = Names::load(&conn)?;
     let dedupe = Dedupe::load(&conn, options.dedupe_window)?;
@@ -53,6 +57,7 @@ pub(super) fn open(options: SqliteOptions) -> Result<(Arc<Shared>, Threads), Ope
         readers: Readers::open(&path)?,
         budget,
         vault: options.vault,
+        identifier_key,
         dir_lock,
         tail_rows_max: options.tail_rows_max,
     }));

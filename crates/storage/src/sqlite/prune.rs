@@ -7,6 +7,7 @@
 use domain::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
+use super::facts;
 use super::failure::TxResult;
 use super::numbers::{EventNo, FoldNo, sql_limit};
 use super::quarantine;
@@ -39,7 +40,7 @@ fn step_events(tx: &mut Tx<'_>, before: Timestamp, limit: usize, from: EventNo) 
     let look_max = LOOK_MIN.max(limit.saturating_mul(4));
     let sql = "SELECT no, received_at < ?2 AND NOT EXISTS (SELECT 1 FROM deliveries d \
                WHERE d.no BETWEEN e.no << 16 AND (e.no << 16) + 65535 AND d.state IN (0, 2)) \
-               FROM events e WHERE no > ?1 AND no <= ?3 ORDER BY no LIMIT ?4";
+               AND NOT EXISTS (SELECT 1 FROM unfolded u WHERE u.event_no = e.no) FROM events e WHERE no > ?1 AND no <= ?3 ORDER BY no LIMIT ?4";
     let range = params![from.0, before.as_millis(), end.0, sql_limit(look_max)];
     let mut find = tx.conn.prepare_cached(sql)?;
     let looked_at = find.query_map(range, |row| Ok((EventNo(row.get(0)?), row.get::<_, bool>(1)?)))?;
@@ -71,6 +72,7 @@ fn last_before(shared: &Shared, before: Timestamp) -> EventNo {
 }
 
 fn remove(tx: &Tx<'_>, no: EventNo) -> rusqlite::Result<()> {
+    facts::forget(tx, no)?;
     let range = [no.first_delivery().0, no.last_delivery().0];
     let of_event = [
         "DELETE FROM replay_deliveries WHERE (replay_no, delivery_no) IN \

@@ -211,7 +211,7 @@ fn look(conn: &Connection, shared: &Shared, scan: &ReplayScan) -> rusqlite::Resu
 }
 
 /// Where to go on after an event. If retention has removed it, ids tell: they rise as the log does.
-fn first_after(conn: &Connection, id: EventId) -> rusqlite::Result<EventNo> {
+pub(super) fn first_after(conn: &Connection, id: EventId) -> rusqlite::Result<EventNo> {
     let mut last = conn.prepare_cached("SELECT no FROM events WHERE id <= ?1 ORDER BY id DESC LIMIT 1")?;
     let last = last.query_row([id.to_bytes()], |row| row.get(0).map(EventNo)).optional()?;
     Ok(last.map_or(EventNo(0), EventNo::next))

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::memos;
 use super::options::OpenError;
+use super::records;
 use super::rows::malformed;
 use super::vault::{SealedRow, Unsealable, Vault};
 
@@ -64,6 +65,7 @@ pub(super) fn check(conn: &Connection, vault: &Vault) -> Result<(), OpenError> {
     if is_new_key {
         // There may be many, so they are not looked at on every start.
         memos::reseal(conn, vault)?;
+        records::reseal(conn, vault)?;
     }
     conn.execute_batch("COMMIT")?;
     Ok(())

@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use ring::hmac;
 use tokio::sync::watch;
 
+use super::checkpoint::Emptying;
 use super::counters::Counters;
 use super::failure;
 use super::kept::Budget;
@@ -32,12 +34,15 @@ pub(super) struct Shared {
     pub(super) budget_ahead: Budget,
     pub(super) counters: Counters,
     pub(super) vault: Vault,
+    /// For the hashes by which identifiers are found.
+    pub(super) identifier_key: hmac::Key,
     pub(super) dir_lock: DirLock,
     pub(super) tail_rows_max: usize,
     /// The event that the present pass of retention has come to.
     pub(super) prune_at: AtomicI64,
     /// The checkpointer asks the writer to begin the WAL anew.
     pub(super) is_wal_large: AtomicBool,
+    pub(super) emptying: Emptying,
     failure: watch::Sender<Option<Arc<str>>>,
     /// The next commit fails as if the disk had.
     #[cfg(test)]
@@ -51,6 +56,7 @@ pub(super) struct Parts {
     pub(super) readers: Readers,
     pub(super) budget: Budget,
     pub(super) vault: Vault,
+    pub(super) identifier_key: hmac::Key,
     pub(super) dir_lock: DirLock,
     pub(super) tail_rows_max: usize,
 }
@@ -68,10 +74,12 @@ impl Shared {
             budget: parts.budget,
             counters: Counters::default(),
             vault: parts.vault,
+            identifier_key: parts.identifier_key,
             dir_lock: parts.dir_lock,
             tail_rows_max: parts.tail_rows_max,
             prune_at: AtomicI64::new(0),
             is_wal_large: AtomicBool::new(false),
+            emptying: Emptying::default(),
             failure: watch::Sender::new(None),
             #[cfg(test)]
             breaks_next_commit: AtomicBool::new(false),

@@ -94,6 +94,7 @@ pub(super) struct Tx<'w> {
     insert_event: Option<CachedStatement<'w>>,
     insert_fresh: Option<CachedStatement<'w>>,
     arrive: Option<CachedStatement<'w>>,
+    await_fold: Option<CachedStatement<'w>>,
 }
 
 impl WriterState {
@@ -165,7 +166,7 @@ impl WriterState {
 
 impl<'w> Tx<'w> {
     pub(super) fn new(conn: &'w Connection, state: &'w mut WriterState) -> Self {
-        Self { conn, state, insert_event: None, insert_fresh: None, arrive: None }
+        Self { conn, state, insert_event: None, insert_fresh: None, arrive: None, await_fold: None }
     }
 
     /// Writes the row of an event: number, id, appspace, source, type, two times, mark, key, body.
@@ -189,6 +190,13 @@ impl<'w> Tx<'w> {
         let sql = "UPDATE deliveries SET state = 1, attempts = 1, ended_at = ?2, tried_at = ?3, tried_ms = ?4, \
                    tried_status = ?5, tried_reply = ?6 WHERE no = ?1";
         prepared(&mut self.arrive, self.conn, sql)?.execute(values).map(drop)
+    }
+
+    /// Puts an event on the list of those that are still to be read for facts. Their numbers rise, so this writes at the right
+    /// edge.
+    pub(super) fn await_fold(&mut self, no: EventNo) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO unfolded (event_no) VALUES (?1)";
+        prepared(&mut self.await_fold, self.conn, sql)?.execute([no.0]).map(drop)
     }
 
     /// The number of an event about to be stored.

@@ -63,7 +63,9 @@ impl From<rusqlite::Error> for Fatal {
 pub(super) fn run(conn: Connection, state: WriterState, headroom: Headroom) {
     let shared = state.shared.clone();
     let mut writer = Writer { conn, state, headroom, truncated_at: None, fold_rests_until: None };
-    let reason = match catch_unwind(AssertUnwindSafe(|| writer.serve())) {
+    let served = catch_unwind(AssertUnwindSafe(|| writer.serve()));
+    shared.emptying.end();
+    let reason = match served {
         Ok(Ok(())) => return,
         Ok(Err(Fatal(reason))) => reason,
         Err(panic) => format!("the writer panicked: {}", panic_text(panic.as_ref())),
@@ -83,10 +85,11 @@ impl Writer {
             self.begin_fold_if_due();
             match shared.queue.next(self.folds_now()) {
                 // A short WAL makes a short start.
-                Round::End => return Ok(checkpoint::truncate(&self.conn)?),
+                Round::End => return Ok(checkpoint::truncate(&self.conn).map(drop)?),
                 Round::Calls(group) => self.commit_group(group)?,
             }
             checkpoint::restart_if_asked(&self.conn, &shared)?;
+            checkpoint::empty_if_asked(&self.conn, &shared)?;
         }
     }
 
@@ -136,7 +139,7 @@ impl Writer {
             return Ok(());
         }
         self.truncated_at = Some(Instant::now());
-        Ok(checkpoint::truncate(&self.conn)?)
+        Ok(checkpoint::truncate(&self.conn).map(drop)?)
     }
 
     fn commit_each(&mut self, group: Group) -> Result<(), Fatal> {

@@ -3,7 +3,7 @@
 use domain::{Attempt, Verdict};
 use rusqlite::Connection;
 
-use super::kit::{Change, OnDisk, Probe};
+use super::kit::{Change, OnDisk, Probe, take_back};
 use crate::conformance::kit::{Kit, settlement};
 use crate::sqlite::transaction::Tx;
 use crate::sqlite::{DATABASE_FILE, SqliteOptions};
@@ -54,10 +54,9 @@ async fn the_attempts_of_an_older_store_are_still_shown() {
     let conn = Connection::open(dir.path().join(DATABASE_FILE)).unwrap();
     let before = "INSERT INTO attempts SELECT no, 1, tried_at, tried_ms, tried_status, NULL, NULL, tried_reply \
                   FROM deliveries WHERE state = 1; \
-                  ALTER TABLE deliveries DROP COLUMN tried_at; ALTER TABLE deliveries DROP COLUMN tried_ms; \
-                  ALTER TABLE deliveries DROP COLUMN tried_status; ALTER TABLE deliveries DROP COLUMN tried_reply; \
-                  UPDATE deliveries SET ended_at = NULL WHERE state = 0; PRAGMA user_version = 2;";
+                  UPDATE deliveries SET ended_at = NULL WHERE state = 0;";
     conn.execute_batch(before).unwrap();
+    take_back(&conn, 2);
     drop(conn);
     let app = kit.app;
     let mut kit = Kit::open(Box::new(OnDisk::on(dir, |options| options))).await;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::conformance::Backend;
@@ -22,6 +23,30 @@ pub(super) type Change = fn(SqliteOptions) -> SqliteOptions;
 /// Options for a directory.
 pub(super) fn options(dir: &Path) -> SqliteOptions {
     SqliteOptions { headroom_bytes: 10_000, ..SqliteOptions::new(dir, Vault::new(vec![KEY])) }
+}
+
+/// What takes each migration back, the newest first.
+const BACK: [(usize, &str); 3] = [
+    (
+        4,
+        "DROP TABLE unfolded; DROP TABLE facts; DROP TABLE identifier_events; DROP TABLE identifiers; DROP TABLE subjects; \
+         DELETE FROM meta WHERE key = 'identifier_key';",
+    ),
+    (
+        3,
+        "ALTER TABLE deliveries DROP COLUMN tried_at; ALTER TABLE deliveries DROP COLUMN tried_ms; \
+         ALTER TABLE deliveries DROP COLUMN tried_status; ALTER TABLE deliveries DROP COLUMN tried_reply;",
+    ),
+    (2, "DROP TABLE memos; DROP INDEX quarantine_by_time;"),
+];
+
+/// Makes a store what it was in the time of an older version.
+pub(super) fn take_back(conn: &Connection, to_version: usize) {
+    for (version, back) in BACK {
+        if version > to_version {
+            conn.execute_batch(&format!("{back} PRAGMA user_version = {};", version - 1)).expect("an older store");
+        }
+    }
 }
 
 /// The store as a [`Backend`].

@@ -5,7 +5,7 @@ use domain::DestinationId;
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-use super::kit::{KEY, OnDisk, Probe, options};
+use super::kit::{KEY, OnDisk, Probe, options, take_back};
 use crate::conformance::kit::{Kit, at};
 use crate::sqlite::transaction::Tx;
 use crate::sqlite::{DATABASE_FILE, OpenError, SqliteOptions, SqliteStore, Vault};
@@ -124,10 +124,7 @@ async fn a_store_from_before_there_were_memos_is_brought_up_to_date() {
         rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
     let new = schema(&conn);
-    let before = "DROP TABLE memos; DROP INDEX quarantine_by_time; ALTER TABLE deliveries DROP COLUMN tried_at; \
-                  ALTER TABLE deliveries DROP COLUMN tried_ms; ALTER TABLE deliveries DROP COLUMN tried_status; \
-                  ALTER TABLE deliveries DROP COLUMN tried_reply; PRAGMA user_version = 1;";
-    conn.execute_batch(before).unwrap();
+    take_back(&conn, 1);
 
     let mut kit = Kit::open(Box::new(OnDisk::on(dir, |options| options))).await;
     for n in 0..2 {
