@@ -23,6 +23,7 @@ mod random;
 mod replays;
 mod settle;
 mod signal;
+mod subjects;
 #[cfg(test)]
 mod tests;
 mod together;
@@ -226,6 +227,20 @@ macro_rules! each_conformance_case {
                 what_is_beyond_the_limits_is_refused_whole
                 each_destination_has_memos_of_its_own
                 nothing_is_remembered_of_a_destination_that_is_gone
+            }
+            subjects {
+                an_event_with_facts_waits_until_it_is_folded
+                what_is_folded_comes_back_after_a_restart
+                a_fold_and_its_news_are_one_step
+                a_fold_that_is_made_again_ends_the_same
+                events_are_found_by_whose_they_are
+                an_answer_holds_no_more_than_memory_has_room_for
+                retention_waits_for_the_fold
+                devices_go_with_the_last_of_their_events_and_people_stay
+                an_erased_person_is_gone_and_others_are_not
+                what_is_open_of_an_erased_person_is_called_off
+                each_appspace_has_subjects_of_its_own
+                what_names_too_much_is_refused_whole
             }
             upkeep {
                 retention_removes_what_is_old_and_done

@@ -1,19 +1,24 @@
 //! Random walks: whatever is done in whatever order, a store and the model stay the same to whoever looks.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use domain::delivery::State;
+use domain::identity::Identifier;
 use domain::replay::{ReplayState, Select};
 use domain::verdict::FailureReason;
-use domain::{DeliveryId, DestinationId, Event, EventType, ReplayId, Verdict};
+use domain::{DeliveryId, DestinationId, Event, EventType, ReplayId, SubjectId, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use super::kit::{Kit, STEPS_MAX, at, change, fail, first_step, reject, settlement, skip, whole};
+use super::subjects::{erasure, one_subject};
 use super::{Backend, Memory, block_on};
 use crate::page::PAGE_LIMIT_MAX;
-use crate::{DeadLetterQuery, DeliveryQuery, EventQuery, Memo, NewDelivery, NewEvent, Owned, ReplayScan, ReplayStep};
+use crate::{
+    DeadLetterQuery, DeliveryQuery, EventQuery, Fold, Memo, NewDelivery, NewEvent, Owned, ReplayScan, ReplayStep,
+};
 
 /// Walks per run.
 const WALKS: u32 = 24;
@@ -55,6 +60,8 @@ enum Step {
     AdvanceReplay(u8),
     CancelReplay(u8),
     Remember { destination: u8, changes: Vec<(u8, u8)> },
+    Fold { count: u8, who: Vec<u8>, has_news: bool },
+    Erase(u8),
     Prune { age_secs: u16 },
     Tidy,
     Reopen,
@@ -82,6 +89,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<u8>().prop_map(Step::CancelReplay),
         2 => (any::<u8>(), vec(any::<(u8, u8)>(), 0..4))
             .prop_map(|(destination, changes)| Step::Remember { destination, changes }),
+        4 => (any::<u8>(), vec(any::<u8>(), 1..4), any::<bool>())
+            .prop_map(|(count, who, has_news)| Step::Fold { count, who, has_news }),
+        1 => any::<u8>().prop_map(Step::Erase),
         1 => (0_u16..2_000).prop_map(|age_secs| Step::Prune { age_secs }),
         1 => Just(Step::Tidy),
         1 => Just(Step::Reopen),
@@ -113,6 +123,12 @@ fn test_type() -> EventType {
     "test".parse().expect("a type")
 }
 
+/// Some people and some devices.
+fn everybody() -> Vec<Identifier> {
+    let everybody = ["user:1", "user:2", "email:a@b.c", "install:1", "install:2", "click:1", "click:2", "click:3"];
+    everybody.iter().map(|text| text.parse().expect("an identifier")).collect()
+}
+
 fn pick<T: Clone>(from: &[T], n: u8) -> Option<T> {
     from.get(usize::from(n).checked_rem(from.len())?).cloned()
 }
@@ -139,6 +155,8 @@ impl Walker {
             Step::ReplaceDestination(n) => self.replace_destination(*n).await,
             Step::StartReplay { .. } | Step::AdvanceReplay(_) | Step::CancelReplay(_) => self.replay(step).await,
             Step::Remember { destination, changes } => self.remember(*destination, changes).await,
+            Step::Fold { count, who, has_news } => self.fold(*count, who, *has_news).await,
+            Step::Erase(n) => self.erase(*n).await,
             Step::Prune { age_secs } => self.kit.prune(secs - i64::from(*age_secs), 3).await.to_string(),
             Step::Tidy => {
                 self.kit.tidy(secs).await;
@@ -163,6 +181,7 @@ impl Walker {
                 if *is_test {
                     new = change(&new, |event| Event { event_type: test_type(), ..event });
                 }
+                new.has_facts = destinations.len() % 2 == 0;
                 self.sent.push(new.clone());
                 new
             }
@@ -283,6 +302,39 @@ impl Walker {
         format!("{:?}", self.kit.store().remember(destination, changes.collect(), at(self.now_secs)).await)
     }
 
+    /// Folds the events that have waited longest: each belongs to one of the identifiers of a subject, or to nobody.
+    async fn fold(&mut self, count: u8, who: &[u8], has_news: bool) -> String {
+        let who: BTreeSet<Identifier> = who.iter().filter_map(|&n| pick(&everybody(), n)).collect();
+        let who: Vec<Identifier> = who.into_iter().collect();
+        let (subject, identifiers) = one_subject(self.kit.app, &who);
+        let waiting = self.kit.store().unfolded(usize::from(count % 5)).await.expect("events");
+        let owners = who.iter().cloned().map(Some).chain([None]).cycle();
+        let events = waiting.iter().zip(owners).map(|(event, owner)| (event.id, owner)).collect();
+        let news = if has_news { vec![self.kit.event(self.now_secs, &self.destinations)] } else { Vec::new() };
+        let fold = Fold { appspace: self.kit.app, events, identifiers, subjects: vec![subject], news };
+        format!("{:?}", self.kit.store().fold(fold).await)
+    }
+
+    async fn erase(&self, n: u8) -> String {
+        let Some(who) = pick(&everybody(), n) else { return String::new() };
+        let subject = SubjectId::born(self.kit.app, &who, 0);
+        format!("{:?}", self.kit.store().erase(erasure(self.kit.app, self.now_secs, &[subject], &[who])).await)
+    }
+
+    /// What is known of everybody.
+    async fn look_at_people(&self, mut note: impl FnMut(String)) {
+        let (store, app, who) = (self.kit.store(), self.kit.app, everybody());
+        note(format!("{:?}", store.unfolded(STEPS_MAX).await));
+        for (identifier, record) in who.iter().zip(store.identifiers(app, &who).await.expect("records")) {
+            let id = SubjectId::born(app, identifier, 0);
+            // As they are stored: what is written for a person to read does not show who somebody is.
+            let subject = store.subjects(app, &[id]).await.expect("records");
+            note(format!("{identifier} {}", serde_json::json!([record, subject])));
+            note(format!("{:?}", store.events_of(app, std::slice::from_ref(identifier), None, STEPS_MAX).await));
+        }
+        note(format!("{:?}", store.events_of(app, &who, None, STEPS_MAX).await));
+    }
+
     async fn advance_replay(&self, id: ReplayId) -> String {
         let running = self.kit.store().running_replays().await.expect("replays");
         let Some((replay, cursor)) = running.into_iter().find(|(replay, _)| replay.id == id) else {
@@ -314,13 +366,14 @@ impl Walker {
         let (kit, mut seen) = (&self.kit, String::new());
         let mut note = |line: String| writeln!(seen, "{line}").expect("a string takes everything");
         for record in whole(PAGE_LIMIT_MAX, |page| kit.store().events(kit.all_events(), page)).await {
-            note(format!("{:?} ×{}", record.event.id, record.duplicates));
+            note(format!("{:?} ×{} {:?}", record.event.id, record.duplicates, record.event.body));
         }
         for summary in whole(PAGE_LIMIT_MAX, |page| kit.store().deliveries(kit.all_deliveries(), page)).await {
             let kept = kit.store().delivery(kit.app, summary.delivery.id).await.expect("a delivery");
             assert_eq!((&kept.0, kept.1.last()), (&summary.delivery, summary.last_attempt.as_ref()));
             note(format!("{kept:?}"));
         }
+        self.look_at_people(&mut note).await;
         let mut dead = kit.list_dead(&kit.all_dead()).await;
         dead.sort_unstable();
         note(format!("dead {dead:?} of {:?}", kit.store().dead_letter_count(kit.all_dead()).await));
