@@ -129,7 +129,7 @@ impl Gates {
         if let Some(until) = self.hold.until(now) {
             return Admission::Later(until);
         }
-        let concurrency = usize::from(destination.concurrency);
+        let concurrency = live.concurrency();
         let (slots, ahead) = match self.breaker_slots(destination, now) {
             Slots::Any => (concurrency, concurrency),
             Slots::AtMost(slots) => (concurrency.min(slots as usize), 0),

@@ -75,10 +75,9 @@ impl Outcome {
 /// Tries a batch once, all calls together within [`ATTEMPT_MAX`].
 pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestination>, batch: &[Owned]) -> Tried {
     let began = Instant::now();
-    let reading = |owned: &Owned| Reading::new(engine.registry.source_name(owned.event.source));
-    let readings: Vec<Reading> = batch.iter().map(reading).collect();
-    let items: Vec<Item<'_>> = batch.iter().zip(&readings).map(|(owned, reading)| item(owned, reading)).collect();
     let deadline = began + ATTEMPT_MAX;
+    let Some(readings) = readings(engine, live, batch, deadline).await else { return Tried::Nothing };
+    let items: Vec<Item<'_>> = batch.iter().zip(&readings).map(|(owned, reading)| item(owned, reading)).collect();
     let skipped = if live.destination.volume.first_per_subject_per_day {
         match firsts::judge(engine, live.destination.id, &items, deadline).await {
             Ok(skipped) => Some(skipped),
@@ -142,6 +141,25 @@ pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestin
         took: record.took,
         ended_at: engine.clock.now(),
     })
+}
+
+/// What is to be read of each event, with what is known of the person at this moment if the destination wants to know. `None` if
+/// that could not be found out in time.
+async fn readings(engine: &Engine, live: &LiveDestination, batch: &[Owned], deadline: Instant) -> Option<Vec<Reading>> {
+    let reading = |owned: &Owned| Reading::new(engine.registry.source_name(owned.event.source));
+    if !live.wants_people {
+        return Some(batch.iter().map(reading).collect());
+    }
+    let events: Vec<_> = batch.iter().map(|owned| Arc::clone(&owned.event)).collect();
+    match engine.identity.profiles(&events, deadline).await {
+        Ok(profiles) => {
+            Some(batch.iter().zip(profiles).map(|(owned, profile)| reading(owned).about(profile)).collect())
+        }
+        Err(error) => {
+            engine.note_failure(&error);
+            None
+        }
+    }
 }
 
 /// Those of a batch that are not skipped.

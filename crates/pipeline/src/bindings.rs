@@ -57,13 +57,18 @@ pub(crate) async fn look_up<'a>(
     Some(Known { bound, creating })
 }
 
+/// Where the id of a subject lies.
+pub(crate) fn key(subject: &str) -> String {
+    hashed(PREFIX, subject)
+}
+
 /// Makes new ids durable.
 pub(crate) async fn keep(engine: &Engine, of: DestinationId, new: BTreeMap<String, String>) -> Result<(), StoreError> {
     if new.is_empty() {
         return Ok(());
     }
     let change = |(subject, id): (String, String)| Memo::Put {
-        key: hashed(PREFIX, &subject),
+        key: key(&subject),
         value: Bytes::from(id),
         expires_at: None,
     };
@@ -76,7 +81,7 @@ async fn recall(
     subjects: &[String],
     deadline: Instant,
 ) -> Result<BTreeMap<String, String>, StoreError> {
-    let keys: Vec<String> = subjects.iter().map(|subject| hashed(PREFIX, subject)).collect();
+    let keys: Vec<String> = subjects.iter().map(|subject| key(subject)).collect();
     let found = engine.recall(of, &keys, Patience::Until(deadline)).await?;
     let known = subjects
         .iter()

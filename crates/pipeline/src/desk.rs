@@ -229,6 +229,6 @@ impl Desk {
 
 /// Attempts of a lane that may be on the wire or over and not yet on disk: what a crash can repeat.
 fn in_flight_max(live: &LiveDestination) -> usize {
-    let concurrency = usize::from(live.destination.concurrency);
+    let concurrency = live.concurrency();
     if concurrency <= STRICT_CONCURRENCY_MAX { concurrency } else { concurrency * OUTCOMES_PER_WIRE }
 }

@@ -19,6 +19,7 @@ use crate::admission::LaneStatus;
 use crate::alarms::Alarms;
 use crate::clock::Clock;
 use crate::engine::{Engine, Phase};
+use crate::identity::Identity;
 use crate::lane::{Lane, LaneState};
 use crate::metrics::Metrics;
 use crate::registry::{LiveDestination, Registry};
@@ -62,10 +63,11 @@ impl Dispatcher {
         registry: Arc<Registry>,
         clock: Arc<Clock>,
         metrics: Arc<Metrics>,
+        identity: Arc<Identity>,
         transport: Arc<dyn Transport>,
         options: DispatcherOptions,
     ) -> Self {
-        let engine = Arc::new(Engine::new(store, registry, clock, metrics, transport, options));
+        let engine = Arc::new(Engine::new(store, registry, clock, metrics, identity, transport, options));
         let hub = tokio::spawn(Hub::new(Arc::clone(&engine)).run());
         let rescuer = tokio::spawn(rescue(Arc::clone(&engine)));
         Self { engine, tasks: Mutex::new(Some([hub, rescuer])) }

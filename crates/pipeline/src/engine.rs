@@ -14,6 +14,7 @@ use crate::attempt::{self, ATTEMPT_MAX, Tried};
 use crate::clock::Clock;
 use crate::dispatcher::DispatcherOptions;
 use crate::gathering::Pack;
+use crate::identity::Identity;
 use crate::lane::LaneState;
 use crate::metrics::Metrics;
 use crate::registry::{LiveDestination, Registry};
@@ -25,6 +26,7 @@ pub(crate) struct Engine {
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) identity: Arc<Identity>,
     transport: Arc<dyn Transport>,
     options: DispatcherOptions,
     wires: Semaphore,
@@ -50,6 +52,7 @@ impl Engine {
         registry: Arc<Registry>,
         clock: Arc<Clock>,
         metrics: Arc<Metrics>,
+        identity: Arc<Identity>,
         transport: Arc<dyn Transport>,
         options: DispatcherOptions,
     ) -> Self {
@@ -58,6 +61,7 @@ impl Engine {
             registry,
             clock,
             metrics,
+            identity,
             transport,
             options,
             wires: Semaphore::new(options.wires_max),

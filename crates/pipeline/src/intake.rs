@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use storage::{Append, Appended, NewEvent, OnKnown, Quarantined, Store, StoreError};
 
 use crate::clock::Clock;
+use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::operational;
 use crate::registry::{LiveSource, Registry};
@@ -34,6 +35,7 @@ pub struct Intake {
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
+    identity: Arc<Identity>,
 }
 
 /// What to answer for an event that is durable.
@@ -84,8 +86,14 @@ impl Rejection {
 
 impl Intake {
     /// An intake over a registry and its store.
-    pub fn new(registry: Arc<Registry>, store: Arc<dyn Store>, clock: Arc<Clock>, metrics: Arc<Metrics>) -> Self {
-        Self { registry, store, clock, metrics }
+    pub fn new(
+        registry: Arc<Registry>,
+        store: Arc<dyn Store>,
+        clock: Arc<Clock>,
+        metrics: Arc<Metrics>,
+        identity: Arc<Identity>,
+    ) -> Self {
+        Self { registry, store, clock, metrics, identity }
     }
 
     /// Takes in one signed webhook. When this returns `Ok`, the event and its deliveries are on disk.
@@ -161,7 +169,7 @@ impl Intake {
         envelope.sender_id = signed_id.or(envelope.sender_id);
         let origin = Origin { id: source.id, name: source.name.as_str(), appspace: source.appspace };
         let event = self.route(&origin, envelope, body, now, None);
-        let appended = self.store.append(Append { events: vec![event], on_known: OnKnown::Count }).await?;
+        let appended = self.append(vec![event], OnKnown::Count).await?;
         Ok(receipts(&appended).remove(0))
     }
 
@@ -196,7 +204,17 @@ impl Intake {
         let on_known = idempotency_key.map_or(OnKnown::Count, |key| OnKnown::MustBeIdentical {
             next: DedupeKey::of_idempotency_key(appspace, key, events.len()),
         });
-        Ok(receipts(&self.store.append(Append { events, on_known }).await?))
+        Ok(receipts(&self.append(events, on_known).await?))
+    }
+
+    /// Stores events. Those that may name somebody are to be read for it.
+    async fn append(&self, events: Vec<NewEvent>, on_known: OnKnown) -> Result<Vec<Appended>, StoreError> {
+        let has_facts = events.iter().any(|event| event.has_facts);
+        let appended = self.store.append(Append { events, on_known }).await?;
+        if has_facts {
+            self.identity.wake();
+        }
+        Ok(appended)
     }
 
     /// Makes the event and finds out whom it is owed to.

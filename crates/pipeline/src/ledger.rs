@@ -64,7 +64,12 @@ pub(crate) enum Fate {
 
 /// Where the entry of a message lies.
 pub(crate) fn key(event: EventId, message: &str) -> String {
-    hashed(&format!("sent:{event}:"), message)
+    hashed(&prefix(event), message)
+}
+
+/// What the entries of an event begin with.
+pub(crate) fn prefix(event: EventId) -> String {
+    format!("sent:{event}:")
 }
 
 /// Decides about a message that has an entry. `attempts` are those of the delivery so far; they are asked about only if the

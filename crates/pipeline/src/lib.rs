@@ -19,6 +19,7 @@ mod exchange;
 mod firsts;
 mod gathering;
 mod holds;
+pub mod identity;
 pub mod intake;
 mod lane;
 mod ledger;
@@ -49,6 +50,7 @@ use tokio::task::JoinHandle;
 
 pub use clock::Clock;
 pub use dispatcher::{Dispatcher, DispatcherOptions};
+pub use identity::Identity;
 pub use intake::Intake;
 pub use metrics::Metrics;
 pub use provision::Provisioner;
@@ -62,6 +64,7 @@ pub struct Pipeline {
     pub clock: Arc<Clock>,
     pub registry: Arc<Registry>,
     pub intake: Arc<Intake>,
+    pub identity: Arc<Identity>,
     pub replayer: Arc<Replayer>,
     pub provisioner: Arc<Provisioner>,
     pub dispatcher: Arc<Dispatcher>,
@@ -94,8 +97,19 @@ impl Pipeline {
     ) -> Result<Self, RegistryError> {
         let metrics = Arc::new(Metrics::default());
         let registry = Arc::new(Registry::load(Arc::clone(&store), Arc::clone(&clock), plugins).await?);
-        let intake =
-            Arc::new(Intake::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics)));
+        let identity = Arc::new(Identity::new(
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+        ));
+        let intake = Arc::new(Intake::new(
+            Arc::clone(&registry),
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            Arc::clone(&identity),
+        ));
         let replayer = Arc::new(Replayer::new(Arc::clone(&registry), Arc::clone(&store), Arc::clone(&clock)));
         let provisioner = Arc::new(Provisioner::new(Arc::clone(&transport), Arc::clone(&clock)));
         let dispatcher = Arc::new(Dispatcher::start(
@@ -103,16 +117,19 @@ impl Pipeline {
             Arc::clone(&registry),
             Arc::clone(&clock),
             Arc::clone(&metrics),
+            Arc::clone(&identity),
             transport,
             options.deliveries,
         ));
         let runner = Arc::clone(&replayer);
+        let folder = Arc::clone(&identity);
         let background = vec![
             tokio::spawn(async move { runner.run().await }),
+            tokio::spawn(async move { folder.run().await }),
             tokio::spawn(upkeep::retain(Arc::clone(&store), Arc::clone(&clock), options.retention)),
             tokio::spawn(upkeep::tidy(Arc::clone(&store), Arc::clone(&clock))),
         ];
-        Ok(Self { store, clock, registry, intake, replayer, provisioner, dispatcher, metrics, background })
+        Ok(Self { store, clock, registry, intake, identity, replayer, provisioner, dispatcher, metrics, background })
     }
 
     /// Stops in order: background work, then deliveries (those in flight may finish within `grace`), then the store.

@@ -4,6 +4,7 @@
 //! Destinations are the exception, up to [`DESTINATION_LABELS_MAX`] of them, largest backlog first.
 
 use std::fmt::Write as _;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use domain::verdict::FailureReason;
@@ -37,6 +38,10 @@ pub struct Metrics {
     batch_sizes: Histogram,
     pub in_flight: Gauge,
     pub breakers_open: Gauge,
+    pub facts_folded: Counter,
+    /// Age of the oldest event that is still to be read for whom it is about, when somebody last looked.
+    pub identity_lag_seconds: Gauge<f64, AtomicU64>,
+    pub links_refused: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -103,6 +108,9 @@ impl Default for Metrics {
             batch_sizes: Histogram::new(BATCH_SIZES),
             in_flight: Gauge::default(),
             breakers_open: Gauge::default(),
+            facts_folded: Counter::default(),
+            identity_lag_seconds: Gauge::default(),
+            links_refused: Counter::default(),
             families: Families::default(),
         };
         families.register("events_ingested", "Events stored", metrics.ingested.clone());
@@ -121,6 +129,17 @@ impl Default for Metrics {
         families.register("batch_size", "Deliveries of one attempt", metrics.batch_sizes.clone());
         families.register("attempts_in_flight", "Delivery attempts on the wire", metrics.in_flight.clone());
         families.register("breakers_open", "Destinations whose breaker is open", metrics.breakers_open.clone());
+        families.register("identity_facts", "Events read for whom they are about", metrics.facts_folded.clone());
+        families.register(
+            "identity_lag_seconds",
+            "Age of the oldest event that is still to be read for whom it is about",
+            metrics.identity_lag_seconds.clone(),
+        );
+        families.register(
+            "identity_links_refused",
+            "Links between identifiers that were left out because one of them has too many",
+            metrics.links_refused.clone(),
+        );
         Self { families, ..metrics }
     }
 }

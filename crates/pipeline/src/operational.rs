@@ -1,15 +1,17 @@
 //! Operational events: what a person should hear of without watching a dashboard.
 //!
 //! They are ordinary events of the appspace, stored in the same step as the change that causes them and deliverable to
-//! any destination that names them; but never about themselves: none is made about the delivery of an operational event,
-//! and none about a destination goes to that destination.
+//! any destination that names them; but never about themselves: none is made about the delivery of an operational event
+//! (but for those that carry what is known of a person), and none about a destination goes to that destination.
 
 use std::sync::Arc;
 
 use domain::event::{DedupeKey, EventType, TimeMark};
 use domain::id::{DeliveryId, DestinationId};
+use domain::identity::IdentifierKind;
+use domain::identity::fact::{IDENTIFIED, SUBJECT_UPDATED};
 use domain::verdict::FailureReason;
-use domain::{AppspaceId, Event, EventId, Source, SourceId};
+use domain::{AppspaceId, Event, EventId, Source, SourceId, SubjectId};
 use serde_json::{Value, json};
 use storage::NewEvent;
 
@@ -31,7 +33,33 @@ pub fn destination_recovered(registry: &Registry, live: &LiveDestination) -> New
     make(registry, live.destination.appspace, "afterclick.destination.recovered", &data, Some(live.destination.id))
 }
 
-/// A delivery became a dead letter. `None` if its event is itself operational.
+/// Something became known of a subject late, because of an event or of what a person said. It is owed to those who name it,
+/// and to whoever is added.
+pub fn subject_updated(
+    registry: &Registry,
+    appspace: AppspaceId,
+    subject: SubjectId,
+    because: Option<EventId>,
+    changed: &[String],
+) -> NewEvent {
+    let because = because.map(|event| event.to_string());
+    let data = json!({ "subject": subject.to_string(), "because": because, "changed": changed });
+    make(registry, appspace, SUBJECT_UPDATED, &data, None)
+}
+
+/// A person has said that an identifier is not the subject's. What it is, is not repeated: an event cannot be unsaid.
+pub fn subject_unlinked(
+    registry: &Registry,
+    appspace: AppspaceId,
+    subject: SubjectId,
+    kind: IdentifierKind,
+    now: SubjectId,
+) -> NewEvent {
+    let data = json!({ "subject": subject.to_string(), "identifier": kind.code(), "now": now.to_string() });
+    make(registry, appspace, "afterclick.subject.unlinked", &data, None)
+}
+
+/// A delivery became a dead letter. `None` if its event is itself about the operation of this server.
 pub fn delivery_dead(
     registry: &Registry,
     live: &LiveDestination,
@@ -40,7 +68,8 @@ pub fn delivery_dead(
     reason: FailureReason,
     attempts: u32,
 ) -> Option<NewEvent> {
-    if event.event_type.is_operational() {
+    let is_about_somebody = [IDENTIFIED, SUBJECT_UPDATED].contains(&event.event_type.as_str());
+    if event.event_type.is_operational() && !is_about_somebody {
         return None;
     }
     let data = json!({

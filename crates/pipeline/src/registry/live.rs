@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
+use domain::connector::{FieldKind, Manifest};
 use domain::destination::{CONCURRENCY_MAX, RateLimit};
 use domain::expression::Filter;
 use domain::signature::Verifier;
 use domain::source::{Dialect, SOURCE_SECRETS_MAX};
-use domain::connector::{FieldKind, Manifest};
 use domain::{Connector, Destination, Outlet, Settings, Source, Timestamp};
 use serde_json::Value;
 

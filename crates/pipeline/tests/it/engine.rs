@@ -178,6 +178,7 @@ fn dispatcher(house: &House, wires: &Arc<Wires>, options: DispatcherOptions) -> 
         Arc::clone(&house.registry),
         Arc::clone(&house.clock),
         Arc::clone(&house.metrics),
+        Arc::clone(&house.identity),
         Arc::clone(wires) as Arc<dyn Transport>,
         options,
     )

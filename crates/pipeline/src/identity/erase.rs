@@ -1,0 +1,152 @@
+//! Erase: a person is forgotten, with a receipt.
+//!
+//! What vendors hold cannot be removed from here, so the receipt says who holds a record under which id. What a destination
+//! remembers of the person goes first: if the process ends in the middle, the call can be made again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::connector::{Batch, Item};
+use domain::identity::Profile;
+use domain::{AppspaceId, DeliveryId, Event, Name, Reading, SubjectId};
+use serde_json::json;
+use storage::{Erased, Erasure, MEMOS_PER_CALL_MAX, Memo, StoreError};
+use tokio::time::Instant;
+
+use super::Identity;
+use super::identify::CALL_MAX;
+use crate::registry::LiveDestination;
+use crate::{bindings, ledger, operational};
+
+/// What was removed, and what is held elsewhere.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    pub subject: SubjectId,
+    pub erased: Erased,
+    /// What vendors hold.
+    pub remote: Vec<Remote>,
+    /// Things that destinations remembered: ids of vendors, and what was sent.
+    pub memos: usize,
+}
+
+/// A record at a vendor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    pub destination: Name,
+    pub connector: String,
+    /// What the vendor calls it. `None` if it may have one and its id was never learnt.
+    pub id: Option<String>,
+    /// Under which key it was made: the subject, or one that turned out to be the same.
+    pub key: String,
+}
+
+/// Why nobody was erased.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    #[error("there is no such subject; it may have been erased already")]
+    NotFound,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Identity {
+    /// Forgets a person: records, bodies of events, replies, and what destinations remember.
+    pub async fn erase(&self, appspace: AppspaceId, subject: SubjectId) -> Result<Receipt, EraseError> {
+        let deadline = Instant::now() + CALL_MAX;
+        let _held = self.hold(deadline).await?;
+        // What has not been folded yet would bring the person back.
+        self.catch_up(deadline).await?;
+        let profile = self.subject(appspace, subject).await?.ok_or(EraseError::NotFound)?;
+        let events = self.events_of(appspace, &profile, usize::MAX).await?;
+        let mut remote = Vec::new();
+        let mut memos = 0;
+        for live in self.registry.destinations(appspace) {
+            memos += self.forget(&live, &profile, &events, &mut remote).await?;
+        }
+        let now = self.clock.now();
+        let erasure = Erasure {
+            appspace,
+            subjects: profile.absorbed.iter().copied().chain([profile.subject]).collect(),
+            identifiers: profile.identifiers.iter().cloned().collect(),
+            tombstone: tombstone(now),
+            now,
+        };
+        let erased = self.patiently(deadline, || self.store.erase(erasure.clone())).await?;
+        // An attempt that was under way may have remembered something meanwhile.
+        for live in self.registry.destinations(appspace) {
+            memos += self.forget(&live, &profile, &events, &mut Vec::new()).await?;
+        }
+        Ok(Receipt { subject: profile.subject, erased, remote, memos })
+    }
+
+    /// Forgets what one destination remembers of a person; returns how much that was.
+    async fn forget(
+        &self,
+        live: &LiveDestination,
+        profile: &Profile,
+        events: &[Arc<Event>],
+        remote: &mut Vec<Remote>,
+    ) -> Result<usize, StoreError> {
+        let mut keys = Vec::new();
+        for (subject, id) in self.bound(live, profile).await? {
+            keys.push(bindings::key(&subject));
+            let destination = live.destination.name.clone();
+            let connector = live.destination.connector.clone();
+            // A question mark stands for a record that may be there, nothing for one that is gone.
+            let is_gone = id.is_empty();
+            let id = Some(id).filter(|id| id != "?");
+            if !is_gone {
+                remote.push(Remote { destination, connector, id, key: subject });
+            }
+        }
+        for event in events {
+            let (of, prefix) = (live.destination.id, ledger::prefix(event.id));
+            let found = self.store.recall_all(of, &prefix, None, MEMOS_PER_CALL_MAX, self.clock.now()).await;
+            keys.extend(gone(found)?.into_iter().map(|(key, _)| key));
+        }
+        for some in keys.chunks(MEMOS_PER_CALL_MAX) {
+            let changes = some.iter().map(|key| Memo::Forget { key: key.clone() }).collect();
+            gone(self.store.remember(live.destination.id, changes, self.clock.now()).await)?;
+        }
+        Ok(keys.len())
+    }
+
+    /// The ids that a vendor has given to a person, under each of the person's keys.
+    async fn bound(&self, live: &LiveDestination, profile: &Profile) -> Result<BTreeMap<String, String>, StoreError> {
+        let subjects = Vec::from_iter(self.keys(live, profile));
+        let mut bound = BTreeMap::new();
+        for some in subjects.chunks(MEMOS_PER_CALL_MAX) {
+            let keys = some.iter().map(|subject| bindings::key(subject)).collect();
+            let found = gone(self.store.recall(live.destination.id, keys, self.clock.now()).await)?;
+            let texts = found.into_iter().map(|id| id.map(|id| String::from_utf8_lossy(&id).into_owned()));
+            bound.extend(some.iter().cloned().zip(texts).filter_map(|(subject, id)| Some((subject, id?))));
+        }
+        Ok(bound)
+    }
+
+    /// What a destination may keep ids under: the person's subjects, and whatever else its connector asks for when it is told
+    /// of the person.
+    fn keys(&self, live: &LiveDestination, profile: &Profile) -> BTreeSet<String> {
+        let appspace = live.destination.appspace;
+        let told = operational::subject_updated(&self.registry, appspace, profile.subject, None, &[]);
+        let reading = Reading::new(operational::SOURCE_NAME.to_owned()).about(Some(profile.clone()));
+        let delivery = DeliveryId { event: told.event.id, ordinal: 0 };
+        let item = Item { event: &told.event, delivery, attempt: 1, reading: &reading };
+        let batch = Batch { items: &[item], now: self.clock.now(), token: None, digest: None };
+        let asked = live.outlet.subjects(&batch);
+        profile.absorbed.iter().chain([&profile.subject]).map(ToString::to_string).chain(asked).collect()
+    }
+}
+
+/// Of a destination that was deleted meanwhile nothing is remembered.
+fn gone<T: Default>(found: Result<T, StoreError>) -> Result<T, StoreError> {
+    match found {
+        Err(StoreError::NotFound { .. }) => Ok(T::default()),
+        found => found,
+    }
+}
+
+fn tombstone(now: domain::Timestamp) -> Bytes {
+    json!({ "erased_at": now.to_string(), "data": {} }).to_string().into()
+}

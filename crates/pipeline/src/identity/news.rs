@@ -1,0 +1,128 @@
+//! News: which destinations hear that something became known of a subject, although no event of theirs says so.
+
+use std::sync::Arc;
+
+use domain::delivery::State;
+use domain::identity::Trace;
+use domain::identity::fact::SUBJECT_UPDATED;
+use domain::{AppspaceId, DestinationId, Event, EventId, EventType, Reading};
+use storage::{DeliveryQuery, FACTS_PER_CALL_MAX, NewDelivery, NewEvent, PageRequest, StoreError};
+
+use super::Identity;
+use super::draft::Change;
+use crate::registry::LiveDestination;
+use crate::route::{Decision, decide};
+use crate::{bindings, operational};
+
+/// Most events of a subject that are looked through for one that a destination was owed.
+const LOOKED_THROUGH_MAX: usize = FACTS_PER_CALL_MAX;
+
+impl Identity {
+    /// Whether anybody wants to hear what becomes known of subjects.
+    pub(super) fn is_followed(&self, appspace: AppspaceId) -> bool {
+        let event_type = updated();
+        !self.registry.routes(appspace).subscribed(&event_type).is_empty()
+            || self.registry.destinations(appspace).iter().any(|live| live.outlet.reissues())
+    }
+
+    /// The events that tell of changes. Of one that nobody is owed there is none.
+    pub(super) async fn news(&self, appspace: AppspaceId, changes: &[Change]) -> Result<Vec<NewEvent>, StoreError> {
+        let mut news = Vec::new();
+        for change in changes {
+            let (subject, because) = (change.profile.subject, change.because);
+            let mut event = operational::subject_updated(&self.registry, appspace, subject, because, &change.changed);
+            for live in self.registry.destinations(appspace) {
+                let id = live.destination.id;
+                let is_owed = event.deliveries.iter().any(|delivery| delivery.destination == id);
+                if live.outlet.reissues() && !is_owed && self.must_hear(&live, change).await? {
+                    event.deliveries.push(NewDelivery::to(id));
+                }
+            }
+            if !event.deliveries.is_empty() {
+                news.push(event);
+            }
+        }
+        Ok(news)
+    }
+
+    /// Whether a destination has to write its record of a subject once more: it is concerned with the subject, and no event of
+    /// its own carries what is new.
+    async fn must_hear(&self, live: &LiveDestination, change: &Change) -> Result<bool, StoreError> {
+        for event in &change.carriers {
+            if self.is_carried(live, *event).await? {
+                return Ok(false);
+            }
+        }
+        self.is_concerned(live, change).await
+    }
+
+    /// Whether the destination has a delivery of this event, which is sent with the profile.
+    async fn is_carried(&self, live: &LiveDestination, event: EventId) -> Result<bool, StoreError> {
+        let query = DeliveryQuery {
+            appspace: live.destination.appspace,
+            destination: Some(live.destination.id),
+            event: Some(event),
+            state: None,
+            event_type: None,
+            replay: None,
+        };
+        // One of several on a day is passed over without being sent.
+        let may_be_skipped = live.destination.volume.first_per_subject_per_day;
+        let page = self.store.deliveries(query, PageRequest::first(1)).await?;
+        Ok(!may_be_skipped && page.items.iter().any(|summary| is_sent(summary.delivery.standing.state)))
+    }
+
+    /// Whether a destination has to do with a subject: it has a record of it, or was owed one of its events.
+    async fn is_concerned(&self, live: &LiveDestination, change: &Change) -> Result<bool, StoreError> {
+        let destination = &live.destination;
+        let is_plain = destination.when.is_none() && destination.volume.is_everything();
+        if is_plain && happened(&change.profile.trace).any(|event_type| destination.events.matches(&event_type)) {
+            return Ok(true);
+        }
+        Ok(self.has_record(destination.id, change).await? || self.was_owed(live, change).await?)
+    }
+
+    async fn has_record(&self, destination: DestinationId, change: &Change) -> Result<bool, StoreError> {
+        let subjects = change.profile.absorbed.iter().chain([&change.profile.subject]);
+        let keys: Vec<String> = subjects.map(|subject| bindings::key(&subject.to_string())).collect();
+        for some in keys.chunks(storage::MEMOS_PER_CALL_MAX) {
+            match self.store.recall(destination, some.to_vec(), self.clock.now()).await {
+                Ok(found) if found.iter().any(Option::is_some) => return Ok(true),
+                Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn was_owed(&self, live: &LiveDestination, change: &Change) -> Result<bool, StoreError> {
+        let identifiers = Vec::from_iter(change.profile.identifiers.iter().cloned());
+        let events = self.store.events_of(live.destination.appspace, &identifiers, None, LOOKED_THROUGH_MAX).await?;
+        let is_owed = |event: &Arc<Event>| {
+            let reading = Reading::new(self.registry.source_name(event.source));
+            live.destination.events.matches(&event.event_type) && decide(live, event, &reading) == Decision::Owed
+        };
+        Ok(events.iter().any(is_owed))
+    }
+}
+
+const fn is_sent(state: State) -> bool {
+    matches!(state, State::Pending | State::Delivered)
+}
+
+/// The type of the event that tells of a subject.
+fn updated() -> EventType {
+    SUBJECT_UPDATED.parse().expect("our own types are well-formed")
+}
+
+/// The types of the events that a trace gives evidence of, also when the events themselves are no longer kept.
+fn happened(trace: &Trace) -> impl Iterator<Item = EventType> {
+    let all = [
+        ("link.clicked", trace.clicked_at),
+        ("install.tracked", trace.installed_at),
+        ("deferred_link.claimed", trace.claimed_at),
+        ("referral.created", trace.referred_at),
+        ("referral.completed", trace.completed_at),
+    ];
+    all.into_iter().filter_map(|(event_type, at)| at.and(event_type.parse().ok()))
+}

@@ -1,0 +1,73 @@
+//! Unlink: a person says that an identifier is not the subject's.
+
+use domain::identity::Identifier;
+use domain::{AppspaceId, SubjectId};
+use storage::{Fold, StoreError};
+use tokio::time::Instant;
+
+use super::Identity;
+use super::draft::Draft;
+use super::identify::CALL_MAX;
+use crate::operational;
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlinked {
+    /// The subject that it was of.
+    pub subject: SubjectId,
+    /// The subject that it is of now; the same one if nothing else was of it.
+    pub now: SubjectId,
+    /// Whether it had been linked to anything.
+    pub was_linked: bool,
+}
+
+/// Why nothing was cut.
+#[derive(Debug, thiserror::Error)]
+pub enum UnlinkError {
+    #[error("nobody is known by this identifier; write its kind and its value, for example `install:i-42`")]
+    NotFound,
+    /// It is of another subject than the caller said.
+    #[error("the identifier is not of this subject")]
+    OfAnother,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Identity {
+    /// Cuts an identifier from all others: what events up to now say links it to nothing again, what later ones say does.
+    /// `of` is the subject that it must be of, if the caller knows.
+    pub async fn unlink(
+        &self,
+        appspace: AppspaceId,
+        of: Option<SubjectId>,
+        identifier: &Identifier,
+    ) -> Result<Unlinked, UnlinkError> {
+        let deadline = Instant::now() + CALL_MAX;
+        let _held = self.hold(deadline).await?;
+        self.catch_up(deadline).await?;
+        let mut draft = Draft::new(appspace, true);
+        let wanted = draft.unknown([identifier]);
+        self.look_up(&mut draft, wanted).await?;
+        let subject_of = |draft: &Draft| draft.records().identifiers.get(identifier).map(|record| record.subject);
+        let subject = subject_of(&draft).ok_or(UnlinkError::NotFound)?;
+        if of.is_some_and(|of| of != subject) {
+            return Err(UnlinkError::OfAnother);
+        }
+        let was_linked = draft.records().identifiers.get(identifier).is_some_and(|record| !record.links.is_empty());
+        if !was_linked {
+            return Ok(Unlinked { subject, now: subject, was_linked });
+        }
+        let at = self.clock.now();
+        while let Err(wanted) = draft.cut(identifier, at) {
+            self.look_up(&mut draft, wanted).await?;
+        }
+        let now = subject_of(&draft).ok_or(UnlinkError::NotFound)?;
+        let folded = draft.finish();
+        let mut news = self.news(appspace, &folded.changes).await?;
+        news.push(operational::subject_unlinked(&self.registry, appspace, subject, identifier.kind(), now));
+        let (identifiers, subjects) = (folded.identifiers, folded.subjects);
+        let fold = Fold { appspace, events: folded.events, identifiers, subjects, news };
+        self.patiently(deadline, || self.store.fold(fold.clone())).await?;
+        Ok(Unlinked { subject, now, was_linked })
+    }
+}
