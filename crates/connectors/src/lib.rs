@@ -17,6 +17,7 @@ mod discord;
 mod email;
 mod ga4;
 mod google_ads;
+mod hubspot;
 mod iterable;
 mod kafka;
 mod meta_conversions;
@@ -49,6 +50,7 @@ pub static ALL: &[&dyn Connector] = &[
     &ga4::Ga4,
     &braze::Braze,
     &iterable::Iterable,
+    &hubspot::HubSpot,
     &slack::Slack,
     &discord::Discord,
     &teams::Teams,

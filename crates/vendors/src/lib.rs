@@ -62,6 +62,7 @@
 //! | [`clickhouse`] | 18.16 and 26.9 over HTTP | column `event_id` | by insert token, where the table keeps any |
 //! | [`meta`] | Conversions API | `event_id` | with the name, for two days |
 //! | [`google_ads`] | Data Manager API | `transactionId` | yes |
+//! | [`hubspot`] | contacts, their properties, merging | the unique value | by it |
 //! | [`catch_hook`] | Zapier, Make, n8n | `id`, or the JSON | no |
 //!
 //! # Faults
@@ -105,6 +106,7 @@ pub mod clickhouse;
 pub mod discord;
 pub mod ga4;
 pub mod google_ads;
+pub mod hubspot;
 pub mod iterable;
 pub mod mail_api;
 pub mod meta;

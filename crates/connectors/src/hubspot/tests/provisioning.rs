@@ -1,0 +1,124 @@
+//! What is made, and what is only complained of.
+
+use domain::connector::{Call, Outlet, Reply};
+use serde_json::{Value, json};
+use vendors::hubspot::{HubSpot as Account, Property};
+use vendors::{Book, Request, Vendor as _};
+
+use super::super::HubSpot;
+use crate::kit::{MEANS, NOW, fixture, open};
+
+fn call(account: &mut Account, call: &Call) -> Reply {
+    let Call::Http(call) = call else { panic!("{call:?}") };
+    let path = call.url.strip_prefix("https://api.hubapi.com").unwrap();
+    let mut request = Request::new(call.method, path, call.body.clone());
+    for (name, value) in &call.headers {
+        request = request.with(name, value);
+    }
+    let answer = account.answer(&request, &mut Book::default());
+    Reply { status: answer.status, code: None, headers: Vec::new(), body: answer.body, received_at: NOW }
+}
+
+fn destination(settings: &Value) -> Box<dyn Outlet> {
+    let mut all = fixture("hubspot").default;
+    all.0.insert("access_token".to_owned(), "access-token".into());
+    all.0.extend(settings.as_object().unwrap().clone());
+    open(&HubSpot, &all)
+}
+
+/// Carries everything out that is planned, and says why.
+fn provision(outlet: &dyn Outlet, account: &mut Account) -> Result<Vec<String>, String> {
+    let replies: Vec<_> = outlet.survey(&MEANS).unwrap().iter().map(|it| call(account, it)).collect();
+    let actions = outlet.plan(&MEANS, &replies)?;
+    actions
+        .iter()
+        .map(|action| {
+            outlet.is_done(&call(account, &action.call))?;
+            Ok(action.reason.clone())
+        })
+        .collect()
+}
+
+#[test]
+fn everything_is_made_once_and_nothing_the_second_time() {
+    let outlet = destination(
+        &json!({"properties": {"app_user_id": "{{ person.user_id }}", "first_touch_channel": null, "company": "A"}}),
+    );
+    let mut account = Account::new().with_property("referral_source", "string");
+    let made = provision(&*outlet, &mut account).unwrap();
+    assert_eq!(made[0], "create property group `Deep Link Attribution`, under which the sales team finds all of them");
+    assert!(
+        made[1].starts_with(
+            "create contact properties that are not there: `afterclick_person_key`, `deep_link_lead_source`"
+        )
+    );
+    assert!(made[1].contains("`app_user_id`") && !made[1].contains("referral_source") && !made[1].contains("company"));
+    assert!(!account.properties.contains_key("first_touch_channel"));
+    assert!(account.properties["afterclick_person_key"].is_unique);
+    let date = &account.properties["install_date"];
+    assert_eq!((&*date.kind, &*date.field_type, &*date.group), ("datetime", "date", "deep_link_attribution"));
+    assert_eq!(provision(&*outlet, &mut account), Ok(Vec::new()));
+}
+
+#[test]
+fn the_eight_properties_of_the_article_are_among_them() {
+    let mut account = Account::new();
+    provision(&*destination(&json!({})), &mut account).unwrap();
+    for name in [
+        "first_touch_campaign",
+        "first_touch_platform",
+        "install_date",
+        "referral_source",
+        "referral_date",
+        "conversion_date",
+        "deep_link_token",
+        "deep_link_prefix",
+    ] {
+        assert_eq!(account.properties[name].group, "deep_link_attribution", "{name}");
+    }
+}
+
+#[test]
+fn properties_of_another_kind_are_told_with_what_to_do() {
+    let with = |name: &str, property: Property| {
+        let mut account = Account::new();
+        account.properties.insert(name.to_owned(), property);
+        provision(&*destination(&json!({})), &mut account).unwrap_err()
+    };
+    let date = with("install_date", Property::new("date"));
+    assert!(date.starts_with("property `install_date` is a `date`; set `date_properties = \"date\"`"), "{date}");
+    let key = with("afterclick_person_key", Property::new("string"));
+    assert!(
+        key.starts_with("property `afterclick_person_key` is there already and is no text with unique values"),
+        "{key}"
+    );
+    let choice = with("first_touch_campaign", Property::new("enumeration"));
+    assert!(choice.starts_with("property `first_touch_campaign` is of type `enumeration`"), "{choice}");
+
+    let mut account = Account::new().with_property("install_date", "date");
+    assert!(provision(&*destination(&json!({"date_properties": "date"})), &mut account).is_ok());
+    assert_eq!(account.properties["conversion_date"].kind, "date");
+}
+
+#[test]
+fn whoever_may_not_make_properties_is_told_what_is_missing() {
+    let mut account = Account::new();
+    account.scopes.remove("crm.schemas.contacts.read");
+    let error = provision(&*destination(&json!({})), &mut account).unwrap_err();
+    assert!(error.contains("give its service key the scopes `crm.schemas.contacts.read`"), "{error}");
+    account.access_token = "rotated".to_owned();
+    let error = provision(&*destination(&json!({})), &mut account).unwrap_err();
+    assert!(error.starts_with("HubSpot refused the access token"), "{error}");
+}
+
+#[test]
+fn what_somebody_else_made_meanwhile_is_as_good_as_made() {
+    let (outlet, mut account) = (destination(&json!({})), Account::new());
+    let replies: Vec<_> = outlet.survey(&MEANS).unwrap().iter().map(|it| call(&mut account, it)).collect();
+    let actions = outlet.plan(&MEANS, &replies).unwrap();
+    for _ in 0..2 {
+        for action in &actions {
+            assert_eq!(outlet.is_done(&call(&mut account, &action.call)), Ok(()));
+        }
+    }
+}
