@@ -47,8 +47,8 @@ struct Papers {
     outcomes: Outcomes,
     /// Batches whose outcome is not yet in the store, those on the desk included.
     unsettled: usize,
-    /// The lane could hand outcomes to the store at once.
-    can_settle: bool,
+    /// Of how many batches the lane would hand outcomes to the store at once; `None` if of none.
+    enough_outcomes: Option<usize>,
     /// A verdict has asked for a pause that the registry does not show yet.
     is_pausing: bool,
     asides: Vec<Aside>,
@@ -185,11 +185,17 @@ impl Desk {
         leases
     }
 
-    /// Takes the outcomes, if the store can take them; else they gather until it can.
-    pub(crate) fn take_outcomes(&self, can_settle: bool) -> Option<Outcomes> {
+    /// Takes the outcomes, if they are of `enough` batches; else they gather until they are.
+    pub(crate) fn take_outcomes(&self, enough: Option<usize>) -> Option<Outcomes> {
         let mut papers = self.papers();
-        papers.can_settle = can_settle;
-        (can_settle && papers.outcomes.batches > 0).then(|| std::mem::take(&mut papers.outcomes))
+        papers.enough_outcomes = enough;
+        papers.has_enough_outcomes().then(|| std::mem::take(&mut papers.outcomes))
+    }
+
+    /// Half of the batches that may be in flight.
+    pub(crate) fn half_of_flight(&self) -> usize {
+        let live = self.engine.registry.destination(self.id);
+        live.map_or(1, |live| in_flight_max(&live).div_ceil(2))
     }
 
     /// The outcomes of so many batches have been dealt with by the store.
@@ -224,6 +230,12 @@ impl Desk {
 
     fn papers(&self) -> MutexGuard<'_, Papers> {
         self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Papers {
+    fn has_enough_outcomes(&self) -> bool {
+        self.enough_outcomes.is_some_and(|enough| self.outcomes.batches >= enough)
     }
 }
 

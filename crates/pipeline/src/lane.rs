@@ -39,8 +39,6 @@ use crate::{chores, gathering, holds};
 
 pub(crate) use self::state::LaneState;
 
-/// Groups of outcomes that may be on their way to the store: one being committed, one waiting behind it.
-const SETTLES_MAX: usize = 2;
 /// A lane that waits for longer than this ends its task, and gives back what it has claimed ahead.
 const REST_AFTER: Duration = Duration::from_secs(1);
 /// How long a lane is left alone that should be paused and could not be.
@@ -244,9 +242,15 @@ impl Lane {
         self.give_back(untried);
     }
 
-    /// Hands the gathered outcomes to the store.
+    /// Hands the gathered outcomes to the store. A group goes at once if no other is on its way; behind one that is being
+    /// committed goes half of what may be in flight, so that a sync never waits and is never spent on a few.
     fn settle(&mut self) {
-        if let Some(outcomes) = self.desk.take_outcomes(self.settles < SETTLES_MAX) {
+        let enough = match self.settles {
+            0 => Some(1),
+            1 => Some(self.desk.half_of_flight()),
+            _ => None,
+        };
+        if let Some(outcomes) = self.desk.take_outcomes(enough) {
             self.settles += 1;
             self.chores.push(Box::pin(chores::settle(Arc::clone(&self.engine), self.id, outcomes)));
         }

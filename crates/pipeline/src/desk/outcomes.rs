@@ -69,7 +69,7 @@ impl Desk {
         {
             self.tell(&mut papers, pause);
         }
-        if papers.can_settle {
+        if papers.has_enough_outcomes() {
             self.lane.wake();
         }
     }
