@@ -12,6 +12,7 @@ mod certificate;
 mod chdb;
 mod clickhouse;
 pub mod http;
+mod hubspot_sdk;
 mod kafka;
 mod nats;
 mod needs;
@@ -25,6 +26,7 @@ use std::ffi::OsStr;
 
 pub use crate::aws::{Aws, Object, Statement};
 pub use crate::clickhouse::ClickHouse;
+pub use crate::hubspot_sdk::HubSpotSdk;
 pub use crate::kafka::{Kafka, KafkaRecord};
 pub use crate::nats::{Nats, NatsMessage};
 pub use crate::needs::{Needs, Package, home};
@@ -38,6 +40,7 @@ pub static ALL: &[&Needs] = &[
     &aws::NEEDS,
     &chdb::NEEDS,
     &clickhouse::NEEDS,
+    &hubspot_sdk::NEEDS,
     &kafka::NEEDS,
     &nats::NEEDS,
     &postgres::NEEDS,
