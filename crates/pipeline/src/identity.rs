@@ -26,7 +26,6 @@ use domain::{Event, Reading};
 use storage::Store;
 use tokio::sync::{Mutex, Notify};
 
-use self::draft::Draft;
 pub use self::erase::{EraseError, Receipt, Remote};
 pub use self::identify::{Identified, IdentifyError, IdentifyRequest};
 pub use self::look::FindError;
@@ -69,14 +68,7 @@ impl Identity {
 
     /// What one event by itself says of the person it is about: for samples, which are in no log.
     pub fn alone(&self, event: &Event) -> Option<Profile> {
-        let fact = self.fact(event)?;
-        let mut draft = Draft::new(event.appspace, false);
-        fact.identifiers.iter().for_each(|identifier| draft.learn(identifier.clone(), None));
-        let now = self.clock.now();
-        while let Err(wanted) = draft.tell(event.id, &fact, now) {
-            wanted.subjects.into_iter().for_each(|id| draft.learn_subject(id, None));
-        }
-        draft.profile(draft.records().identifiers.get(fact.identifiers.first()?)?.subject)
+        Profile::of(event.appspace, self.fact(event)?)
     }
 
     /// What an event says about somebody, if it names anybody.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fact::{Happening, ReferralCreated};
+use super::fact::{Happening, ReferralCreated, SUBJECT_UPDATED};
 use super::profile::{LEAD_SOURCE, Profile, Stage};
 use super::trace::Money;
 use crate::event::Event;
@@ -112,8 +112,9 @@ impl Journey {
     /// The journey of whoever this profile is of, told from the events about it, each with its `data` and what its source means
     /// by `referral.created`.
     pub fn of<'a>(profile: Profile, events: impl IntoIterator<Item = (&'a Event, &'a Value, ReferralCreated)>) -> Self {
-        let mut steps: Vec<Step> =
-            events.into_iter().flat_map(|(event, data, meaning)| steps_of(event, data, meaning)).collect();
+        // What we tell of a person is no step of the person's.
+        let events = events.into_iter().filter(|(event, ..)| event.event_type.as_str() != SUBJECT_UPDATED);
+        let mut steps: Vec<Step> = events.flat_map(|(event, data, meaning)| steps_of(event, data, meaning)).collect();
         steps.sort_by_key(|step| (step.at, step.kind, step.event));
         // What a claim tells of a click need not be said again beside the click itself.
         let clicks: Vec<Timestamp> =

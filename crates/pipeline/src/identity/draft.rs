@@ -130,6 +130,15 @@ impl Draft {
         &self.now
     }
 
+    /// When something was said last of whatever has been looked up.
+    pub(crate) fn last_said(&self) -> Option<Timestamp> {
+        let of = |record: &IdentifierRecord| {
+            let linked = record.links.values().map(|moment| moment.at).max();
+            [linked, record.trace.last_seen, record.cut_at].into_iter().flatten().max()
+        };
+        self.now.identifiers.values().filter_map(of).max()
+    }
+
     /// An event names nobody.
     pub(crate) fn pass(&mut self, event: EventId) {
         self.read.push((event, None));

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use domain::identity::Fact;
 use domain::{AppspaceId, Event, EventId};
-use storage::{Fold, SUBJECTS_PER_CALL_MAX, StoreError};
+use storage::{Fold, NewEvent, SUBJECTS_PER_CALL_MAX, StoreError};
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Identity;
-use super::draft::{Draft, Wanted};
+use super::draft::{Draft, Folded, Wanted};
+use super::news::News;
 use crate::chores::Pauses;
 
 /// Most events folded in one durable step.
@@ -144,7 +145,7 @@ impl Identity {
                     break;
                 }
             }
-            self.write(appspace, draft).await?;
+            self.write(draft, None).await?;
         }
         Ok(())
     }
@@ -178,13 +179,15 @@ impl Identity {
         Ok(())
     }
 
-    /// Writes what a draft came to, with the events that tell of it.
-    pub(super) async fn write(&self, appspace: AppspaceId, draft: Draft) -> Result<(), StoreError> {
+    /// Writes what a draft came to, with the event that says it if that is not stored yet, and with the events that tell of it.
+    pub(super) async fn write(&self, draft: Draft, own: Option<&NewEvent>) -> Result<(), StoreError> {
+        let appspace = draft.appspace();
         let folded = draft.finish();
-        let news = self.news(appspace, &folded.changes).await?;
+        let news = self.news(appspace, &folded.changes, own).await?;
         let (facts, refused) = (folded.events.len() as u64, folded.refused);
-        let (events, identifiers, subjects) = (folded.events, folded.identifiers, folded.subjects);
-        self.store.fold(Fold { appspace, events, identifiers, subjects, news }).await?;
+        let mut fold = fold_of(appspace, folded, news);
+        fold.news.splice(0..0, own.cloned());
+        self.store.fold(fold).await?;
         self.metrics.facts_folded.inc_by(facts);
         self.metrics.links_refused.inc_by(refused);
         if refused > 0 && !self.has_told.swap(true, Ordering::Relaxed) {
@@ -192,6 +195,14 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// What to write. The news are of those whom they are about, so that they go when the person is erased.
+pub(super) fn fold_of(appspace: AppspaceId, folded: Folded, news: Vec<News>) -> Fold {
+    let Folded { mut events, identifiers, subjects, .. } = folded;
+    events.extend(news.iter().map(|news| (news.event.event.id, news.of.clone())));
+    let news = news.into_iter().map(|news| news.event).collect();
+    Fold { appspace, events, identifiers, subjects, news }
 }
 
 fn too_slow() -> StoreError {

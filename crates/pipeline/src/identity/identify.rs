@@ -14,7 +14,7 @@ use domain::identity::trace::TRAITS_MAX;
 use domain::identity::{Fact, Identifier, IdentifierKind, Profile};
 use domain::{AppspaceId, Event, EventId, SourceId, SubjectId, Timestamp};
 use serde_json::{Map, Value, json};
-use storage::{Append, NewEvent, OnKnown, StoreError};
+use storage::{NewEvent, StoreError};
 use tokio::time::Instant;
 
 use super::Identity;
@@ -73,9 +73,9 @@ impl Identity {
         let deadline = Instant::now() + CALL_MAX;
         let _held = self.hold(deadline).await?;
         self.catch_up(deadline).await?;
-        let event = Arc::new(self.event_of(appspace, request).await?);
+        let mut draft = self.draft_about(appspace, &request.identifiers).await?;
+        let event = Arc::new(self.event_of(appspace, request, draft.last_said()));
         let fact = self.fact(&event).ok_or(IdentifyError::Nobody)?;
-        let mut draft = self.draft_about(appspace, &fact).await?;
         let before = draft.clone();
         self.tell(&mut draft, event.id, &fact).await?;
         let profile = judge(&draft, &fact)?;
@@ -84,32 +84,30 @@ impl Identity {
         }
         let deliveries = self.registry.routes(appspace).deliveries(&event, PUBLISH_SOURCE_NAME);
         let new = NewEvent { event: Arc::clone(&event), deliveries, has_facts: true };
-        self.store.append(Append { events: vec![new], on_known: OnKnown::Count }).await?;
-        // It is stored, and so it is so: if this does not succeed now, whoever folds next does it.
-        self.patiently(Instant::now() + CALL_MAX, || self.write(appspace, draft.clone())).await?;
+        self.patiently(deadline, || self.write(draft.clone(), Some(&new))).await?;
+        self.metrics.ingested.inc();
         Ok(Identified { profile, event: Some(event.id) })
     }
 
-    /// A draft that has looked up the whole subjects of everything that a fact names.
-    pub(super) async fn draft_about(&self, appspace: AppspaceId, fact: &Fact) -> Result<Draft, StoreError> {
+    /// A draft that has looked up the whole subjects of these.
+    async fn draft_about(&self, appspace: AppspaceId, identifiers: &BTreeSet<Identifier>) -> Result<Draft, StoreError> {
         let mut draft = Draft::new(appspace, true);
-        let wanted = draft.unknown(&fact.identifiers);
+        let wanted = draft.unknown(identifiers);
         self.look_up(&mut draft, wanted).await?;
-        while let Err(wanted) = draft.members_of(&fact.identifiers) {
+        while let Err(wanted) = draft.members_of(identifiers) {
             self.look_up(&mut draft, wanted).await?;
         }
         Ok(draft)
     }
 
-    async fn event_of(&self, appspace: AppspaceId, request: &IdentifyRequest) -> Result<Event, StoreError> {
-        let named = Vec::from_iter(request.identifiers.iter().cloned());
-        let records = self.store.identifiers(appspace, &named).await?;
-        let cut_at = records.into_iter().flatten().filter_map(|record| record.cut_at).max();
-        // What is said after a separation counts, also within the same millisecond.
-        let after_cut = cut_at.map(|cut_at| cut_at + Duration::from_millis(1));
-        let now = self.clock.now().max(after_cut.unwrap_or_default());
+    /// The event that a call is kept as.
+    fn event_of(&self, appspace: AppspaceId, request: &IdentifyRequest, last_said: Option<Timestamp>) -> Event {
+        // What is said now comes after all that was said before, also within the same millisecond: it neither takes the place
+        // of an older link nor gives way to what it corrects.
+        let after = last_said.map(|at| at + Duration::from_millis(1));
+        let now = self.clock.now().max(after.unwrap_or_default());
         let id = EventId::mint(now, self.clock.random());
-        Ok(Event {
+        Event {
             id,
             appspace,
             source: SourceId::API,
@@ -119,7 +117,7 @@ impl Identity {
             time_mark: TimeMark::Sender,
             dedupe_key: DedupeKey::of_sender_id(SourceId::API, appspace, &id.to_string()),
             body: request.body(now),
-        })
+        }
     }
 }
 

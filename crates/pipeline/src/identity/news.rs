@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use domain::delivery::State;
-use domain::identity::Trace;
 use domain::identity::fact::SUBJECT_UPDATED;
+use domain::identity::{Identifier, Trace};
 use domain::{AppspaceId, DestinationId, Event, EventId, EventType, Reading};
 use storage::{DeliveryQuery, FACTS_PER_CALL_MAX, NewDelivery, NewEvent, PageRequest, StoreError};
 
@@ -17,6 +17,14 @@ use crate::{bindings, operational};
 /// Most events of a subject that are looked through for one that a destination was owed.
 const LOOKED_THROUGH_MAX: usize = FACTS_PER_CALL_MAX;
 
+/// An event that tells of a change.
+#[derive(Debug)]
+pub(super) struct News {
+    pub(super) event: NewEvent,
+    /// The best identifier of whom it tells.
+    pub(super) of: Option<Identifier>,
+}
+
 impl Identity {
     /// Whether anybody wants to hear what becomes known of subjects.
     pub(super) fn is_followed(&self, appspace: AppspaceId) -> bool {
@@ -25,8 +33,14 @@ impl Identity {
             || self.registry.destinations(appspace).iter().any(|live| live.outlet.reissues())
     }
 
-    /// The events that tell of changes. Of one that nobody is owed there is none.
-    pub(super) async fn news(&self, appspace: AppspaceId, changes: &[Change]) -> Result<Vec<NewEvent>, StoreError> {
+    /// The events that tell of changes. Of one that nobody is owed there is none. `own` is an event that says what changed and is
+    /// about to be stored.
+    pub(super) async fn news(
+        &self,
+        appspace: AppspaceId,
+        changes: &[Change],
+        own: Option<&NewEvent>,
+    ) -> Result<Vec<News>, StoreError> {
         let mut news = Vec::new();
         for change in changes {
             let (subject, because) = (change.profile.subject, change.because);
@@ -34,12 +48,12 @@ impl Identity {
             for live in self.registry.destinations(appspace) {
                 let id = live.destination.id;
                 let is_owed = event.deliveries.iter().any(|delivery| delivery.destination == id);
-                if live.outlet.reissues() && !is_owed && self.must_hear(&live, change).await? {
+                if live.outlet.reissues() && !is_owed && self.must_hear(&live, change, own).await? {
                     event.deliveries.push(NewDelivery::to(id));
                 }
             }
             if !event.deliveries.is_empty() {
-                news.push(event);
+                news.push(News { event, of: change.profile.identifiers.first().cloned() });
             }
         }
         Ok(news)
@@ -47,9 +61,19 @@ impl Identity {
 
     /// Whether a destination has to write its record of a subject once more: it is concerned with the subject, and no event of
     /// its own carries what is new.
-    async fn must_hear(&self, live: &LiveDestination, change: &Change) -> Result<bool, StoreError> {
+    async fn must_hear(
+        &self,
+        live: &LiveDestination,
+        change: &Change,
+        own: Option<&NewEvent>,
+    ) -> Result<bool, StoreError> {
         for event in &change.carriers {
-            if self.is_carried(live, *event).await? {
+            let is_carried = match own.filter(|own| own.event.id == *event) {
+                Some(own) => own.deliveries.contains(&NewDelivery::to(live.destination.id)),
+                None => self.has_delivery(live, *event).await?,
+            };
+            // Where only the first of a day is sent, this one may be passed over.
+            if is_carried && !live.destination.volume.first_per_subject_per_day {
                 return Ok(false);
             }
         }
@@ -57,7 +81,7 @@ impl Identity {
     }
 
     /// Whether the destination has a delivery of this event, which is sent with the profile.
-    async fn is_carried(&self, live: &LiveDestination, event: EventId) -> Result<bool, StoreError> {
+    async fn has_delivery(&self, live: &LiveDestination, event: EventId) -> Result<bool, StoreError> {
         let query = DeliveryQuery {
             appspace: live.destination.appspace,
             destination: Some(live.destination.id),
@@ -66,10 +90,8 @@ impl Identity {
             event_type: None,
             replay: None,
         };
-        // One of several on a day is passed over without being sent.
-        let may_be_skipped = live.destination.volume.first_per_subject_per_day;
         let page = self.store.deliveries(query, PageRequest::first(1)).await?;
-        Ok(!may_be_skipped && page.items.iter().any(|summary| is_sent(summary.delivery.standing.state)))
+        Ok(page.items.iter().any(|summary| is_sent(summary.delivery.standing.state)))
     }
 
     /// Whether a destination has to do with a subject: it has a record of it, or was owed one of its events.

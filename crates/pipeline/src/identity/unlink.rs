@@ -2,12 +2,14 @@
 
 use domain::identity::Identifier;
 use domain::{AppspaceId, SubjectId};
-use storage::{Fold, StoreError};
+use storage::StoreError;
 use tokio::time::Instant;
 
 use super::Identity;
 use super::draft::Draft;
+use super::fold::fold_of;
 use super::identify::CALL_MAX;
+use super::news::News;
 use crate::operational;
 
 /// What became of it.
@@ -63,10 +65,10 @@ impl Identity {
         }
         let now = subject_of(&draft).ok_or(UnlinkError::NotFound)?;
         let folded = draft.finish();
-        let mut news = self.news(appspace, &folded.changes).await?;
-        news.push(operational::subject_unlinked(&self.registry, appspace, subject, identifier.kind(), now));
-        let (identifiers, subjects) = (folded.identifiers, folded.subjects);
-        let fold = Fold { appspace, events: folded.events, identifiers, subjects, news };
+        let mut news = self.news(appspace, &folded.changes, None).await?;
+        let event = operational::subject_unlinked(&self.registry, appspace, subject, identifier.kind(), now);
+        news.push(News { event, of: None });
+        let fold = fold_of(appspace, folded, news);
         self.patiently(deadline, || self.store.fold(fold.clone())).await?;
         Ok(Unlinked { subject, now, was_linked })
     }

@@ -1,0 +1,371 @@
+//! Identity: who the events are about, and what those who keep records of people are told.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use domain::delivery::State;
+use domain::identity::{IdentifierKind, Profile, Stage};
+use domain::{EventId, SourceId};
+use pipeline::dispatcher::DispatcherOptions;
+use pipeline::identity::{FindError, IdentifyError};
+use serde_json::{Value, json};
+use storage::memory::MemoryStore;
+
+use crate::engine::{Answer, Engine, SECOND, Sent};
+use crate::house::START;
+use crate::people::{id, people, told, with_people};
+
+async fn engine(script: impl Fn(&Sent) -> Answer + Send + Sync + 'static) -> Engine {
+    Engine::over(Arc::new(MemoryStore::new()), with_people(), script).await
+}
+
+async fn willing() -> Engine {
+    engine(|_| Answer::Status(200)).await
+}
+
+fn install(install: &str) -> Value {
+    json!({ "install_id": install, "click_id": format!("click of {install}"), "campaign": "spring", "platform": "ios" })
+}
+
+/// What `person` says under this name, in each call.
+fn said(engine: &Engine, to: domain::DestinationId, name: &str) -> Vec<(String, Value)> {
+    told(engine, to).into_iter().map(|(event_type, person)| (event_type, person[name].clone())).collect()
+}
+
+fn calls(all: &[(&str, Value)]) -> Vec<(String, Value)> {
+    all.iter().map(|(event_type, value)| ((*event_type).to_owned(), value.clone())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_read_for_whom_it_is_about_before_it_is_sent() {
+    let engine = willing().await;
+    let crm = people(&engine, "crm", &["install.tracked"], false).await;
+    engine.house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    let [(_, person)] = &told(&engine, crm)[..] else { panic!("one call") };
+    assert_eq!((&person["stage"], &person["first_touch"]["campaign"]), (&json!("lead"), &json!("spring")));
+    assert_eq!(person["subject"], json!(engine.house.who("click:click of i").await.unwrap().subject.to_string()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_says_what_is_known_when_it_is_sent_and_not_when_it_was_owed() {
+    let script = |sent: &Sent| if sent.at < 30 * SECOND { Answer::Status(503) } else { Answer::Status(200) };
+    let engine = engine(script).await;
+    let crm = people(&engine, "crm", &["install.tracked"], false).await;
+    engine.house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    engine.house.identify(&["user:1", "install:i"], json!({ "name": "Ada" })).await.unwrap();
+    engine.pass(120 * SECOND).await;
+    let all = said(&engine, crm, "name");
+    assert_eq!(all, calls(&[("install.tracked", Value::Null), ("install.tracked", json!("Ada"))]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_keeps_people_gets_one_batch_at_a_time_whatever_it_says() {
+    let engine = engine(|_| Answer::Slowly(200, SECOND)).await;
+    let crm = people(&engine, "crm", &["install.tracked"], false).await;
+    for number in 0..4 {
+        engine.house.say("install.tracked", &install(&number.to_string())).await;
+    }
+    engine.pass(10 * SECOND).await;
+    assert_eq!((engine.wires.most_at_once(), engine.count(crm, State::Delivered).await), (1, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_becomes_known_late_reaches_those_who_want_it_and_did_not_get_the_event_itself() {
+    let engine = willing().await;
+    let late = people(&engine, "late", &["install.tracked"], true).await;
+    let itself = people(&engine, "itself", &["install.tracked", "afterclick.identified"], true).await;
+    let never = people(&engine, "never", &["install.tracked"], false).await;
+    let elsewhere = people(&engine, "elsewhere", &["referral.completed"], true).await;
+    engine.house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    engine.house.identify(&["user:1", "install:i"], json!({})).await.unwrap();
+    engine.pass(SECOND).await;
+    let first = ("install.tracked", Value::Null);
+    let updated = ("afterclick.subject.updated", json!("1"));
+    let identified = ("afterclick.identified", json!("1"));
+    assert_eq!(said(&engine, late, "user_id"), calls(&[first.clone(), updated]));
+    assert_eq!(said(&engine, itself, "user_id"), calls(&[first.clone(), identified]));
+    assert_eq!(said(&engine, never, "user_id"), calls(&[first]));
+    assert_eq!(said(&engine, elsewhere, "user_id"), []);
+    assert_eq!(engine.told().await, ["afterclick.identified", "afterclick.subject.updated"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_says_of_which_people_a_destination_hears_late() {
+    let engine = willing().await;
+    let mut destination = engine.house.destination("german", &["install.tracked"]);
+    destination.connector = "people".to_owned();
+    destination.settings = serde_json::from_value(json!({ "reissues": true })).unwrap();
+    destination.when = Some("data.country == 'DE'".to_owned());
+    let german = engine.house.put(destination).await;
+    for (install, country) in [("berlin", "DE"), ("paris", "FR")] {
+        engine.house.say("install.tracked", &json!({ "install_id": install, "country": country })).await;
+        engine.pass(SECOND).await;
+        engine.house.identify(&[&format!("user:{install}"), &format!("install:{install}")], json!({})).await.unwrap();
+        engine.pass(SECOND).await;
+    }
+    let late = ("afterclick.subject.updated", json!("berlin"));
+    assert_eq!(said(&engine, german, "user_id"), calls(&[("install.tracked", Value::Null), late]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_what_nobody_wants_to_hear() {
+    let engine = willing().await;
+    people(&engine, "crm", &["install.tracked"], false).await;
+    engine.house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    engine.house.identify(&["user:1", "install:i"], json!({})).await.unwrap();
+    engine.pass(SECOND).await;
+    assert_eq!(engine.told().await, ["afterclick.identified"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_stored_before_a_crash_is_read_after_it() {
+    let engine = willing().await;
+    let event = engine.house.say("install.tracked", &install("i")).await;
+    assert!(!engine.house.store.are_folded(&[event]).await.unwrap());
+    assert_eq!(engine.house.who("install:i").await, None);
+    // Another process, whom nobody wakes.
+    let again = Engine::at(Arc::clone(&engine.house.store), with_people(), START, |_| Answer::Status(200)).await;
+    let identity = Arc::clone(&again.house.identity);
+    let folder = tokio::spawn(async move { identity.run().await });
+    again.pass(SECOND).await;
+    assert!(again.house.store.are_folded(&[event]).await.unwrap());
+    assert_eq!(again.house.who("install:i").await.unwrap().stage(), Stage::Lead);
+    folder.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_in_is_read_soon_by_itself() {
+    let engine = willing().await;
+    let identity = Arc::clone(&engine.house.identity);
+    let folder = tokio::spawn(async move { identity.run().await });
+    engine.pass(SECOND).await;
+    engine.house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    assert!(engine.house.who("install:i").await.is_some());
+    folder.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_identify_twice_is_to_identify_once() {
+    let engine = willing().await;
+    let name = json!({ "name": "Ada", "plan": "pro" });
+    let first = engine.house.identify(&["user:1", "email:a@b.c"], name.clone()).await.unwrap();
+    let again = engine.house.identify(&["user:1", "email:A@B.C "], name).await.unwrap();
+    assert!(first.event.is_some() && again.event.is_none());
+    assert_eq!(first.profile.subject, again.profile.subject);
+    assert_eq!(engine.house.events().await.len(), 1);
+    let more = engine.house.identify(&["user:1"], json!({ "plan": "free" })).await.unwrap();
+    assert!(more.event.is_some());
+    assert_eq!(more.profile.trait_text("plan"), Some("free"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn identity_may_come_before_the_events_it_explains() {
+    let engine = willing().await;
+    let first = engine.house.identify(&["user:1", "click:click of i"], json!({})).await.unwrap();
+    let event = engine.house.say("install.tracked", &install("i")).await;
+    let event = engine.house.store.event(engine.house.appspace(), event).await.unwrap().event;
+    let deadline = tokio::time::Instant::now() + SECOND;
+    let profile = engine.house.identity.profiles(&[event], deadline).await.unwrap().remove(0).unwrap();
+    assert_eq!((profile.subject, profile.user_id(), profile.stage()), (first.profile.subject, Some("1"), Stage::Lead));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_known_people_are_never_made_one_and_nothing_of_it_is_stored() {
+    let engine = willing().await;
+    engine.house.identify(&["user:1", "email:a@b.c", "install:i"], json!({})).await.unwrap();
+    engine.house.identify(&["user:2"], json!({})).await.unwrap();
+    let events = engine.house.events().await.len();
+    for (said, expect) in
+        [(["user:2", "email:a@b.c"], IdentifierKind::Email), (["user:2", "install:i"], IdentifierKind::Install)]
+    {
+        let refused = engine.house.identify(&said, json!({})).await.unwrap_err();
+        let text = refused.to_string();
+        let IdentifyError::Conflict(apart) = refused else { panic!("{text}") };
+        assert_eq!(apart[0], (expect, vec![IdentifierKind::User, IdentifierKind::Email, IdentifierKind::Install]));
+        assert!(!text.contains("a@b.c") && text.contains("unlink"), "{text}");
+    }
+    assert_eq!(engine.house.events().await.len(), events);
+    assert_eq!(engine.house.who("user:2").await.unwrap().identifiers, BTreeSet::from([id("user:2")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_joined_wrongly_is_cut_and_can_be_said_anew() {
+    let engine = willing().await;
+    let house = &engine.house;
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    let wrong = house.identify(&["user:1", "install:i"], json!({})).await.unwrap().profile.subject;
+    assert!(house.identify(&["user:2", "install:i"], json!({})).await.is_err());
+    let cut = house.identity.unlink(house.appspace(), None, &id("install:i")).await.unwrap();
+    assert!(cut.was_linked && cut.now != wrong);
+    // The device had been here first, but a known person keeps the id.
+    assert_eq!((cut.subject, house.who("user:1").await.unwrap().subject), (wrong, wrong));
+    let right = house.identify(&["user:2", "install:i"], json!({})).await.unwrap();
+    assert_eq!(right.profile.stage(), Stage::Lead);
+    assert_eq!(house.who("user:1").await.unwrap().stage(), Stage::Visitor);
+    assert!(!house.identity.unlink(house.appspace(), None, &id("user:1")).await.unwrap().was_linked);
+    engine.pass(SECOND).await;
+    let last = said(&engine, crm, "user_id").pop().unwrap();
+    assert_eq!(last, ("afterclick.subject.updated".to_owned(), json!("2")));
+    assert!(engine.told().await.contains(&"afterclick.subject.unlinked".to_owned()));
+    let text: Vec<_> =
+        house.events().await.iter().filter(|event| event.source == SourceId::AFTERCLICK).cloned().collect();
+    assert!(text.iter().all(|event| !String::from_utf8_lossy(&event.body).contains("install:i")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_records_that_turn_out_to_be_one_both_keys_are_told() {
+    let engine = willing().await;
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    for device in ["phone", "tablet"] {
+        engine.house.say("install.tracked", &json!({ "install_id": device })).await;
+        engine.pass(SECOND).await;
+    }
+    let device = engine.house.who("install:phone").await.unwrap().subject;
+    engine.house.identify(&["user:1", "install:tablet"], json!({})).await.unwrap();
+    let person = engine.house.identify(&["user:1", "install:phone"], json!({})).await.unwrap().profile;
+    assert_eq!(person.absorbed, BTreeSet::from([device]));
+    engine.pass(SECOND).await;
+    let (_, last) = told(&engine, crm).pop().unwrap();
+    assert_eq!(last["subject"], json!(person.subject.to_string()));
+    let old = engine.house.identity.subject(engine.house.appspace(), device).await.unwrap().unwrap();
+    assert_eq!(old.subject, person.subject, "an old id leads to who it is now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_could_not_be_written_late_is_told_of_like_any_other_dead_letter() {
+    let script = |sent: &Sent| {
+        let body = String::from_utf8_lossy(&sent.body).into_owned();
+        Answer::Status(if body.contains("subject.updated") { 400 } else { 200 })
+    };
+    let engine = engine(script).await;
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    engine.house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    engine.house.identify(&["user:1", "install:i"], json!({})).await.unwrap();
+    engine.pass(SECOND).await;
+    assert_eq!(engine.count(crm, State::Dead).await, 1);
+    assert!(engine.told().await.contains(&"afterclick.delivery.dead".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_are_found_by_whatever_names_them() {
+    let engine = willing().await;
+    let house = &engine.house;
+    let one = house.identify(&["user:same", "email:a@b.c"], json!({})).await.unwrap().profile;
+    let find = async |text: &str| house.identity.find(house.appspace(), text).await.map(|found| found.subject);
+    for text in [one.subject.to_string().as_str(), "user:same", "email:A@b.c", "a@b.c", "same"] {
+        assert_eq!(find(text).await.unwrap(), one.subject, "{text}");
+    }
+    house.identify(&["install:same"], json!({})).await.unwrap();
+    let Err(FindError::Ambiguous(kinds)) = find("same").await else { panic!("two people have it") };
+    assert_eq!(kinds, [id("user:same"), id("install:same")]);
+    assert!(matches!(find("nobody").await, Err(FindError::NotFound)));
+    let foreign = domain::AppspaceId::mint(START, 99);
+    assert!(matches!(house.identity.find(foreign, "user:same").await, Err(FindError::NotFound)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journey_is_told_from_the_click_to_the_conversion() {
+    let engine = willing().await;
+    let house = &engine.house;
+    house.say("link.clicked", &json!({ "click_id": "c", "campaign": "spring" })).await;
+    engine.pass(60 * SECOND).await;
+    house.say("install.tracked", &json!({ "click_id": "c", "install_id": "i" })).await;
+    engine.pass(18 * 60 * SECOND).await;
+    house.say("link.conversion", &json!({ "user_id": "1", "install_id": "i", "revenue": 9.5 })).await;
+    house.identify(&["user:1", "email:a@b.c"], json!({})).await.unwrap();
+    let journey = house.identity.journey(house.appspace(), "a@b.c").await.unwrap();
+    let steps = serde_json::to_value(&journey.steps).unwrap();
+    let kinds: Vec<&str> = steps.as_array().unwrap().iter().map(|step| step["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["click", "store", "install", "conversion", "identified"]);
+    assert_eq!(journey.record.install_to_conversion.unwrap().text, "18 minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_erased_is_gone_and_does_not_come_back() {
+    let engine = willing().await;
+    let house = &engine.house;
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    let person = house.identify(&["user:1", "install:i", "email:ada@example.org"], json!({})).await.unwrap().profile;
+    engine.pass(SECOND).await;
+    let events = house.events().await.len();
+    // This one has been read by nobody yet.
+    let late = house.say("link.clicked", &json!({ "user_id": "1", "click_id": "late" })).await;
+    let receipt = house.identity.erase(house.appspace(), person.subject).await.unwrap();
+    assert_eq!((receipt.erased.events, receipt.erased.identifiers), (4, 5));
+    let [remote] = &receipt.remote[..] else { panic!("{:?}", receipt.remote) };
+    assert_eq!((remote.destination.as_str(), remote.id.as_deref()), ("crm", Some("remote-7")));
+    assert_eq!(house.events().await.len(), events + 1, "the log keeps that something happened");
+    for event in house.events().await {
+        let body = String::from_utf8_lossy(&event.body).into_owned();
+        assert!(!body.contains("ada@example.org") && !body.contains("late"), "{body}");
+    }
+    assert!(house.store.are_folded(&[late]).await.unwrap());
+    for name in ["user:1", "install:i", "click:late", "email:ada@example.org"] {
+        assert_eq!(house.who(name).await, None, "{name}");
+    }
+    let sent = told(&engine, crm).len();
+    engine.pass(300 * SECOND).await;
+    assert_eq!(told(&engine, crm).len(), sent);
+    // The vendor's id is forgotten too.
+    let again = house.identity.erase(house.appspace(), person.subject).await;
+    assert!(again.is_err());
+    house.identify(&["user:1"], json!({})).await.unwrap();
+    let back = house.identity.erase(house.appspace(), house.who("user:1").await.unwrap().subject).await.unwrap();
+    assert_eq!((back.remote, back.memos), (Vec::new(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_outlives_an_erasure_brings_nobody_back() {
+    let engine =
+        engine(|sent| if sent.before == 0 { Answer::Slowly(503, 2 * SECOND) } else { Answer::Status(200) }).await;
+    let house = &engine.house;
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    let subject = house.who("install:i").await.unwrap().subject;
+    house.identity.erase(house.appspace(), subject).await.unwrap();
+    engine.pass(300 * SECOND).await;
+    assert_eq!((told(&engine, crm).len(), engine.count(crm, State::Cancelled).await), (1, 1));
+    assert_eq!(house.who("install:i").await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_may_speak_of_the_person() {
+    let mut engine = willing().await;
+    let mut destination = engine.house.destination("chat", &["install.tracked"]);
+    destination.connector = "slack".to_owned();
+    destination.settings = serde_json::from_value(json!({
+        "url": "https://hooks.slack.com/services/T0/B0/x",
+        "text": "{{ person.user_id }} has installed",
+    }))
+    .unwrap();
+    let chat = engine.house.put(destination).await;
+    engine.restart(DispatcherOptions::default()).await;
+    engine.house.identify(&["user:ada", "install:i"], json!({})).await.unwrap();
+    engine.house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    let [sent] = &engine.wires.to(chat)[..] else { panic!("one call") };
+    assert!(String::from_utf8_lossy(&sent.body).contains("ada has installed"), "{:?}", sent.body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_names_nobody_is_about_nobody() {
+    let engine = willing().await;
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    let event: EventId = engine.house.say("install.tracked", &json!({ "token": "summer", "campaign": "spring" })).await;
+    engine.pass(SECOND).await;
+    assert_eq!(told(&engine, crm), calls(&[("install.tracked", Value::Null)]));
+    assert!(engine.house.store.are_folded(&[event]).await.unwrap());
+    let profiles: Vec<Option<Profile>> = Vec::new();
+    assert_eq!(engine.house.identity.profiles(&[], tokio::time::Instant::now()).await.unwrap(), profiles);
+}
