@@ -101,7 +101,8 @@ pub struct SubjectRecord {
 #[derive(Debug, Clone)]
 pub struct Fold {
     pub appspace: AppspaceId,
-    /// Events that have been read, each with the identifier that its fact belongs to; `None` if it names nobody.
+    /// Events that have been read, each with the identifier that its fact belongs to; `None` if it names nobody. News may be
+    /// among them: what they say belongs to somebody too.
     pub events: Vec<(EventId, Option<Identifier>)>,
     /// Records in place of those that are there.
     pub identifiers: Vec<IdentifierRecord>,

@@ -192,6 +192,12 @@ pub(super) async fn a_fold_and_its_news_are_one_step(mut kit: Kit) {
         assert!(records(&kit, &["user:1"]).await[0].is_some());
         kit.reopen().await;
     }
+    // What they say may belong to somebody from the first.
+    let own = NewEvent { has_facts: true, ..kit.event(20, &[]) };
+    let events = vec![(own.event.id, Some(id("user:1")))];
+    fold(&kit, Fold { events, news: vec![own.clone()], ..nothing(kit.app) }).await;
+    assert_eq!(unfolded(&kit, 9).await, [news.event.id]);
+    assert_eq!(events_of(&kit, &["user:1"], None, 9).await, [told.event.id, own.event.id]);
 }
 
 pub(super) async fn a_fold_that_is_made_again_ends_the_same(mut kit: Kit) {
@@ -367,7 +373,9 @@ pub(super) async fn what_is_open_of_an_erased_person_is_called_off(mut kit: Kit)
     let mut events: Vec<NewEvent> = (1..6).map(|secs| kit.event(secs, &[a, b])).collect();
     let stillborn = Some((FailureReason::FilterError, "no field email of ada@example.com".to_owned()));
     events[4].deliveries.push(NewDelivery { destination: b, stillborn });
-    events.iter_mut().for_each(|new| new.has_facts = true);
+    for new in &mut events {
+        new.has_facts = true;
+    }
     kit.append(events.clone()).await;
     let of = |n: usize, ordinal| DeliveryId { event: events[n].event.id, ordinal };
     // To `a`: one is dead, one waits for its next try, one is in hand, two are pending; the first of all is somebody else's.

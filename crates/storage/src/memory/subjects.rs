@@ -65,8 +65,8 @@ impl Subjects for MemoryStore {
 
 impl State {
     fn fold_subjects(&mut self, fold: Fold) -> Result<()> {
-        // The only step that can be refused goes first.
-        self.check_append(&fold.news, OnKnown::Count)?;
+        // Before everything else: only this can be refused, and what the news say belongs to somebody too.
+        self.append(fold.news, OnKnown::Count)?;
         let appspace = fold.appspace;
         for (id, identifier) in fold.events {
             let Some(&no) = self.event_nos.get(&id) else { continue };
@@ -82,7 +82,7 @@ impl State {
         for record in fold.subjects {
             self.subjects.insert((appspace, record.id), record);
         }
-        self.append(fold.news, OnKnown::Count).map(drop)
+        Ok(())
     }
 
     /// As many of these events as an answer has room for.

@@ -1,6 +1,7 @@
 //! Erasure: a person leaves the store, and every page of its files.
 //!
-//! What SQLite deletes it overwrites, since `secure_delete` is on for every connection that writes. The WAL still holds the pages
+//! What SQLite deletes it overwrites, since `secure_delete` is on for the connection that writes; see [`super::shred`] for what that
+//! leaves. The WAL still holds the pages
 //! as they were, so an erasure is over only when the WAL has been moved and cut off.
 
 use domain::DestinationId;
@@ -13,6 +14,7 @@ use super::failure::TxResult;
 use super::numbers::{DeliveryNo, EventNo};
 use super::records::Records;
 use super::rows;
+use super::shred;
 use super::transaction::Tx;
 use crate::{Erased, Erasure, IdentifierRecord};
 
@@ -22,11 +24,16 @@ pub(super) fn erase(tx: &mut Tx<'_>, erasure: &Erasure) -> TxResult<Erased> {
     let shared = tx.state.shared.clone();
     let records = Records::new(tx.conn, &shared, appspace);
     let events = facts::events_of(tx.conn, &records.nos(&erasure.identifiers)?, EventNo(0), usize::MAX)?;
+    let mut touched = Vec::new();
     for &no in &events {
         facts::remove(tx.conn, no)?;
-        erase_event(tx, no, erasure, &mut erased)?;
+        erase_event(tx, no, erasure, &mut erased, &mut touched)?;
     }
     erased.events = events.len();
+    let events: Vec<i64> = events.into_iter().map(|no| no.0).collect();
+    shred::EVENTS.shred(tx.conn, &events)?;
+    shred::DELIVERIES.shred(tx.conn, &touched)?;
+    shred::ATTEMPTS.shred(tx.conn, &touched)?;
     for identifier in &erasure.identifiers {
         let record = records.identifier(identifier)?;
         records.remove_identifier(identifier)?;
@@ -63,7 +70,13 @@ fn unlink(records: &Records<'_>, erased: &IdentifierRecord) -> rusqlite::Result<
 }
 
 /// Puts the tombstone in the place of a body, and removes what was said about its deliveries.
-fn erase_event(tx: &mut Tx<'_>, no: EventNo, erasure: &Erasure, erased: &mut Erased) -> TxResult<()> {
+fn erase_event(
+    tx: &mut Tx<'_>,
+    no: EventNo,
+    erasure: &Erasure,
+    erased: &mut Erased,
+    touched: &mut Vec<i64>,
+) -> TxResult<()> {
     let mut bury = tx.conn.prepare_cached("UPDATE events SET body = ?2 WHERE no = ?1")?;
     bury.execute(params![no.0, &erasure.tombstone[..]])?;
     let mut find = tx.conn.prepare_cached("SELECT no FROM deliveries WHERE no BETWEEN ?1 AND ?2")?;
@@ -74,6 +87,7 @@ fn erase_event(tx: &mut Tx<'_>, no: EventNo, erasure: &Erasure, erased: &mut Era
             deliveries::cancel(tx, &row, erasure.now)?;
             *erased.cancelled.entry(destination_id(tx, no)?).or_default() += 1;
         }
+        touched.push(no.0);
         let attempts = rows::attempts(tx.conn, no)?;
         erased.attempts += attempts.iter().filter(|it| it.error.is_some() || it.reply.is_some()).count();
         for sql in [

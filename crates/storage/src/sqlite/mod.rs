@@ -55,6 +55,7 @@ mod schema;
 mod sealed;
 mod settle;
 mod shared;
+mod shred;
 mod subjects;
 mod tail;
 #[cfg(test)]

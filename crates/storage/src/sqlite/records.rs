@@ -153,13 +153,12 @@ fn row_id(appspace: AppspaceNo, id: &[u8; 16]) -> Vec<u8> {
 pub(super) fn key(conn: &Connection, vault: &Vault) -> Result<hmac::Key, OpenError> {
     let find = "SELECT value FROM meta WHERE key = 'identifier_key'";
     let found: Option<Vec<u8>> = conn.query_row(find, [], |row| row.get(0)).optional()?;
-    let plain = match &found {
-        Some(sealed) => open(vault, KEY_ROW, sealed, || "the key of identifiers".to_owned())?,
-        None => {
-            let mut key = Zeroizing::new(vec![0; KEY_BYTES]);
-            getrandom::fill(&mut key).expect("the operating system has random numbers");
-            key
-        }
+    let plain = if let Some(sealed) = &found {
+        open(vault, KEY_ROW, sealed, || "the key of identifiers".to_owned())?
+    } else {
+        let mut key = Zeroizing::new(vec![0; KEY_BYTES]);
+        getrandom::fill(&mut key).expect("the operating system has random numbers");
+        key
     };
     if !found.is_some_and(|sealed| vault.is_current(&sealed)) {
         let sealed = vault.seal(KEY_ROW, &plain);

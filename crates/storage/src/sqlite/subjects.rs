@@ -140,8 +140,8 @@ fn events(
 }
 
 fn write(tx: &mut Tx<'_>, fold: &Fold) -> TxResult<()> {
-    // The only step that can be refused goes first.
-    append::check(tx, &fold.news, OnKnown::Count)?;
+    // Before everything else: only this can be refused, and what the news say belongs to somebody too.
+    append::append(tx, &fold.news, OnKnown::Count)?;
     let appspace = tx.state.names.appspace(tx.conn, fold.appspace)?;
     let records = Records::new(tx.conn, &tx.state.shared, appspace);
     for record in &fold.identifiers {
@@ -158,6 +158,5 @@ fn write(tx: &mut Tx<'_>, fold: &Fold) -> TxResult<()> {
             facts::belong(tx.conn, no, owner)?;
         }
     }
-    append::append(tx, &fold.news, OnKnown::Count)?;
     Ok(())
 }

@@ -10,3 +10,4 @@ mod kit;
 mod memos;
 mod open;
 mod secrets;
+mod subjects;
