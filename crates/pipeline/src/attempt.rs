@@ -10,9 +10,9 @@ use std::time::Duration;
 use domain::attempt::REPLY_KEPT_BYTES_MAX;
 use domain::connector::{Item, Reply};
 use domain::verdict::{FailureReason, PauseReason, Verdict};
-use domain::{Attempt, Reading, Timestamp};
+use domain::{Attempt, Privacy, Timestamp};
 use futures_util::FutureExt;
-use storage::Owned;
+use storage::{Owned, StoreError};
 use tokio::time::Instant;
 
 use crate::engine::Engine;
@@ -21,6 +21,7 @@ use crate::firsts;
 use crate::lane::LaneState;
 use crate::registry::LiveDestination;
 use crate::scrub::Scrubber;
+use crate::view::View;
 
 /// Longest time of one attempt, all its calls together.
 pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(30);
@@ -76,10 +77,10 @@ impl Outcome {
 pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestination>, batch: &[Owned]) -> Tried {
     let began = Instant::now();
     let deadline = began + ATTEMPT_MAX;
-    let Some(readings) = readings(engine, live, batch, deadline).await else { return Tried::Nothing };
-    let items: Vec<Item<'_>> = batch.iter().zip(&readings).map(|(owned, reading)| item(owned, reading)).collect();
+    let Some(views) = views(engine, live, batch, deadline).await else { return Tried::Nothing };
+    let items = items(batch, &views);
     let skipped = if live.destination.volume.first_per_subject_per_day {
-        match firsts::judge(engine, live.destination.id, &items, deadline).await {
+        match not_first(engine, live, batch, deadline).await {
             Ok(skipped) => Some(skipped),
             Err(_) => return Tried::Nothing,
         }
@@ -143,33 +144,48 @@ pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestin
     })
 }
 
-/// What is to be read of each event, with what is known of the person at this moment if the destination wants to know. `None` if
-/// that could not be found out in time.
-async fn readings(engine: &Engine, live: &LiveDestination, batch: &[Owned], deadline: Instant) -> Option<Vec<Reading>> {
-    let reading = |owned: &Owned| Reading::new(engine.registry.source_name(owned.event.source));
-    if !live.wants_people {
-        return Some(batch.iter().map(reading).collect());
-    }
-    let events: Vec<_> = batch.iter().map(|owned| Arc::clone(&owned.event)).collect();
-    match engine.identity.profiles(&events, deadline).await {
-        Ok(profiles) => {
-            Some(batch.iter().zip(profiles).map(|(owned, profile)| reading(owned).about(profile)).collect())
-        }
-        Err(error) => {
-            engine.note_failure(&error);
-            None
-        }
-    }
+/// What the destination sees of each event and, if it wants to know, of what is known of the person at this moment. `None` if that
+/// could not be found out in time.
+async fn views<'a>(
+    engine: &Engine,
+    live: &LiveDestination,
+    batch: &'a [Owned],
+    deadline: Instant,
+) -> Option<Vec<View<'a>>> {
+    let profiles = if live.wants_people {
+        let events: Vec<_> = batch.iter().map(|owned| Arc::clone(&owned.event)).collect();
+        engine.identity.profiles(&events, deadline).await.inspect_err(|error| engine.note_failure(error)).ok()?
+    } else {
+        vec![None; batch.len()]
+    };
+    let view = |(owned, profile): (&'a Owned, _)| {
+        let source = engine.registry.source_name(owned.event.source);
+        View::of(&live.destination.privacy, &owned.event, source, profile)
+    };
+    Some(batch.iter().zip(profiles).map(view).collect())
+}
+
+fn items<'a>(batch: &[Owned], views: &'a [View<'_>]) -> Vec<Item<'a>> {
+    let item = |(owned, view): (&Owned, &'a View<'_>)| view.item(owned.id, owned.standing.attempts.saturating_add(1));
+    batch.iter().zip(views).map(item).collect()
+}
+
+/// Which deliveries are not the first of their day. What the destination may not see of its subject counts all the same.
+async fn not_first(
+    engine: &Engine,
+    live: &LiveDestination,
+    batch: &[Owned],
+    deadline: Instant,
+) -> Result<Vec<Option<Verdict>>, StoreError> {
+    let open = Privacy::default();
+    let views: Vec<_> = batch.iter().map(|owned| View::of(&open, &owned.event, String::new(), None)).collect();
+    firsts::judge(engine, live.destination.id, &items(batch, &views), deadline).await
 }
 
 /// Those of a batch that are not skipped.
 fn kept<'a>(items: &[Item<'a>], batch: &[&'a Owned], skipped: &[Option<Verdict>]) -> (Vec<Item<'a>>, Vec<&'a Owned>) {
     let all = items.iter().zip(batch).zip(skipped);
     all.filter(|(_, skipped)| skipped.is_none()).map(|((item, owned), _)| (*item, *owned)).unzip()
-}
-
-fn item<'a>(owned: &'a Owned, reading: &'a Reading) -> Item<'a> {
-    Item { event: &owned.event, delivery: owned.id, attempt: owned.standing.attempts.saturating_add(1), reading }
 }
 
 /// What is the same for all deliveries of a batch.

@@ -41,6 +41,7 @@ mod specimen;
 mod tokens;
 pub mod transport;
 pub mod upkeep;
+pub mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
