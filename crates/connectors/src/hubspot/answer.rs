@@ -73,10 +73,13 @@ pub(super) fn failures(body: &Value, properties: &Properties) -> Vec<Failure> {
 /// The property with the addresses that a contact has beside its first one.
 pub(super) const MORE_EMAILS: &str = "hs_additional_emails";
 
+/// Longest id that is believed to be one, in bytes.
+const ID_BYTES_MAX: usize = 128;
+
 /// Ids are texts; numbers do as well.
 fn id(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::String(text) if !text.is_empty() && text.len() <= ID_BYTES_MAX => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }

@@ -11,8 +11,11 @@ use super::answer::Contact;
 use super::properties::STAGE;
 use super::stage::{self, is_forward};
 use super::talk::trace;
+use crate::common::on_one_line;
 use crate::crm::Person;
 
+/// Most characters of what a person is told about a contact.
+const TEXT_CHARS_MAX: usize = 600;
 /// A remote id that says that there may be a contact: a call that makes one was under way.
 pub(super) const MAYBE: &str = "?";
 /// A remote id that says that there is no contact any more.
@@ -211,5 +214,5 @@ impl Standing {
 }
 
 pub(super) fn refused(text: &str) -> Outcome {
-    Outcome::Refused(FailureReason::Refused, text.to_owned())
+    Outcome::Refused(FailureReason::Refused, on_one_line(text, TEXT_CHARS_MAX))
 }

@@ -245,7 +245,7 @@ impl Talk {
             progress.bind(old_key, GONE);
         }
         standing.outcome = Some(match standing.complaint.take() {
-            Some(complaint) => Outcome::Refused(FailureReason::Refused, complaint),
+            Some(complaint) => refused(&complaint),
             None => Outcome::Written,
         });
     }
