@@ -26,6 +26,7 @@ mod nats;
 mod postgres;
 mod redshift;
 mod s3;
+mod salesforce;
 mod segment;
 mod slack;
 mod snowflake;
@@ -51,6 +52,7 @@ pub static ALL: &[&dyn Connector] = &[
     &braze::Braze,
     &iterable::Iterable,
     &hubspot::HubSpot,
+    &salesforce::Salesforce,
     &slack::Slack,
     &discord::Discord,
     &teams::Teams,

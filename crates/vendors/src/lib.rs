@@ -63,6 +63,8 @@
 //! | [`meta`] | Conversions API | `event_id` | with the name, for two days |
 //! | [`google_ads`] | Data Manager API | `transactionId` | yes |
 //! | [`hubspot`] | contacts, their properties, merging | the unique value | by it |
+//! | [`salesforce`] | leads, contacts, conversion, merging, setup | the external id | by it |
+//! | [`pipedrive`] | people, deals, their fields, search, merging | a custom field | no |
 //! | [`catch_hook`] | Zapier, Make, n8n | `id`, or the JSON | no |
 //!
 //! # Faults
@@ -111,7 +113,9 @@ pub mod iterable;
 pub mod mail_api;
 pub mod meta;
 pub mod mixpanel;
+pub mod pipedrive;
 pub mod redshift;
+pub mod salesforce;
 pub mod segment;
 pub mod slack;
 pub mod smtp;

@@ -1,0 +1,412 @@
+//! People become records: one each, whatever gets lost, comes twice, or is written by others meanwhile.
+
+use super::*;
+
+const UPSERT: &str = "PATCH composite/sobjects/Lead/Afterclick_Key__c";
+
+fn ada() -> Profile {
+    with(person(&["user:1", "email:ada@example.org"]), "name", "Ada Lovelace")
+}
+
+#[test]
+fn a_new_person_is_made_with_placeholders_and_later_written_without() {
+    let mut world = World::new(&json!({"match": "stub", "on_create": {"Status": "Working - Contacted"}}));
+    let stub = person(&["install:i"]);
+    assert_eq!(world.deliver(std::slice::from_ref(&stub)), ["delivered"]);
+    assert_eq!(world.calls(), [UPSERT, UPSERT]);
+    let names = ["FirstName", "LastName", "Company", "Status", "LeadSource", "Install_Date__c"];
+    let time = "2026-03-04T14:32:08.441Z";
+    assert_eq!(
+        of(&world.leads()[0], names),
+        ["Deep Link", "Unknown", "Unknown", "Working - Contacted", "Deep Link", time]
+    );
+
+    // The sales team found out more, and what we do not know better stays.
+    let id = world.leads()[0]["Id"].as_str().unwrap().to_owned();
+    world.org.write(&id, "Company", "Analytical Engines");
+    world.org.write(&id, "LastName", "Byron");
+    world.org.write(&id, "Status", "Closed - Not Converted");
+    assert_eq!(world.deliver(&[with(stub.clone(), "phone", "+44 1")]), ["delivered"]);
+    assert_eq!(world.calls(), [UPSERT], "who is bound is written at once");
+    let names = ["LastName", "Company", "Status", "Phone"];
+    assert_eq!(of(&world.leads()[0], names), ["Byron", "Analytical Engines", "Closed - Not Converted", "+44 1"]);
+
+    // The person says who it is.
+    assert_eq!(world.deliver(&[with(stub, "name", "Ada Lovelace")]), ["delivered"]);
+    assert_eq!(of(&world.leads()[0], ["FirstName", "LastName"]), ["Ada", "Lovelace"]);
+    assert_eq!(world.leads().len(), 1);
+}
+
+#[test]
+fn a_known_name_is_not_mixed_with_a_placeholder() {
+    let mut world = World::new(&json!({"on_create": {"Company": "{{ person.email }}"}}));
+    world.deliver(&[with(person(&["user:1", "email:plato@example.org"]), "name", "Plato")]);
+    assert_eq!(of(&world.leads()[0], ["FirstName", "LastName", "Company"]), ["-", "Plato", "plato@example.org"]);
+}
+
+#[test]
+fn a_batch_of_people_takes_two_calls_and_several_events_of_one_are_one_record() {
+    let mut world = World::new(&json!({}));
+    let mut people: Vec<_> = (0..60).map(|n| person(&[&format!("user:{n}")])).collect();
+    people.extend(people.clone());
+    assert_eq!(world.deliver(&people), vec!["delivered"; 120]);
+    assert_eq!((world.leads().len(), world.calls().len()), (60, 2));
+    assert_eq!(world.deliver(&people), vec!["delivered"; 120]);
+    assert_eq!((world.leads().len(), world.calls().len()), (60, 1));
+}
+
+#[test]
+fn one_that_fails_does_not_stop_the_others() {
+    let mut world = World::new(&json!({}));
+    world.org.validation = Some(|_, record| (record.get("Phone") == Some(&json!("666"))).then_some("no such number"));
+    let people = [
+        with(person(&["user:1"]), "phone", "666"),
+        person(&["user:2"]),
+        with(person(&["user:3", "email:no-host@x"]), "name", "Cy"),
+    ];
+    let verdicts = world.deliver(&people);
+    assert_eq!(verdicts[0], "reject refused: FIELD_CUSTOM_VALIDATION_EXCEPTION: no such number");
+    assert_eq!(verdicts[1], "delivered");
+    assert!(verdicts[2].starts_with("reject refused: INVALID_EMAIL_ADDRESS"), "{verdicts:?}");
+    assert_eq!(world.leads().len(), 1);
+}
+
+#[test]
+fn an_answer_that_is_lost_makes_no_second_record() {
+    for lost in 1..=2 {
+        let mut world = World::new(&json!({}));
+        world.lost.insert(lost);
+        assert_eq!(world.deliver(&[ada()]), Vec::<String>::new());
+        assert_eq!(world.deliver(&[ada()]), ["delivered"], "lost {lost}");
+        assert_eq!(world.leads().len(), 1);
+        assert_eq!(of(&world.leads()[0], ["FirstName", "LastName"]), ["Ada", "Lovelace"], "lost {lost}");
+    }
+}
+
+#[test]
+fn a_record_whose_binding_is_lost_keeps_what_sales_wrote() {
+    let mut world = World::new(&json!({"match": "stub"}));
+    world.deliver(&[person(&["install:i"])]);
+    let id = world.leads()[0]["Id"].as_str().unwrap().to_owned();
+    world.org.write(&id, "LastName", "Byron");
+    world.bindings.clear();
+    assert_eq!(world.deliver(&[person(&["install:i"])]), ["delivered"]);
+    assert_eq!(of(&world.leads()[0], ["LastName"]), ["Byron"]);
+    assert_eq!(world.bindings.values().collect::<Vec<_>>(), [&id]);
+}
+
+#[test]
+fn a_lead_that_somebody_deleted_is_made_anew() {
+    let mut world = World::new(&json!({}));
+    world.deliver(&[ada()]);
+    let id = world.leads()[0]["Id"].as_str().unwrap().to_owned();
+    world.org.delete(&id);
+    assert_eq!(world.deliver(&[ada()]), ["delivered"]);
+    assert_eq!(of(&world.leads()[0], ["LastName", "Company"]), ["Lovelace", "Unknown"]);
+    assert_ne!(world.leads()[0]["Id"], *id);
+}
+
+#[test]
+fn a_subject_that_becomes_another_one_takes_its_record_along() {
+    let mut world = World::new(&json!({"match": "stub"}));
+    let stub = person(&["install:i"]);
+    world.deliver(std::slice::from_ref(&stub));
+    let id = world.leads()[0]["Id"].as_str().unwrap().to_owned();
+    world.org.write(&id, "Status", "Working - Contacted");
+    world.calls();
+    let known = absorbing(ada(), &[&stub]);
+    for _ in 0..2 {
+        assert_eq!(world.deliver(std::slice::from_ref(&known)), ["delivered"]);
+    }
+    assert_eq!(world.calls(), ["PATCH composite/sobjects", UPSERT]);
+    let leads = world.leads();
+    let key = known.subject.to_string();
+    assert_eq!(
+        of(&leads[0], ["Id", "Afterclick_Key__c", "LastName", "Status"]),
+        [&*id, &key, "Lovelace", "Working - Contacted"]
+    );
+    assert_eq!((leads.len(), world.org.merges().len()), (1, 0));
+    assert_eq!(world.bindings[&stub.subject.to_string()], "");
+}
+
+#[test]
+fn records_of_one_person_are_made_one_of_which_the_survivors_stays() {
+    let mut world = World::new(&json!({"match": "stub"}));
+    let stubs: Vec<_> = (0..3).map(|n| person(&[&format!("install:{n}")])).collect();
+    world.deliver(&stubs);
+    world.deliver(&[ada()]);
+    assert_eq!(world.leads().len(), 4);
+    world.calls();
+    let known = absorbing(ada(), &stubs.iter().collect::<Vec<_>>());
+    // The answer is lost: the same is asked again, and what is merged is not merged twice.
+    world.lost.insert(1);
+    assert_eq!(world.deliver(std::slice::from_ref(&known)), Vec::<String>::new());
+    for _ in 0..2 {
+        assert_eq!(world.deliver(std::slice::from_ref(&known)), ["delivered"]);
+    }
+    assert_eq!(world.calls(), [UPSERT, "POST Soap/u/66.0", UPSERT, "POST Soap/u/66.0", UPSERT]);
+    assert_eq!((world.leads().len(), world.org.merges().len()), (1, 3));
+    assert_eq!(of(&world.leads()[0], ["LastName"]), ["Lovelace"]);
+}
+
+#[test]
+fn a_record_of_an_absorbed_subject_that_nobody_heard_of_is_found_and_merged() {
+    let mut world = World::new(&json!({"match": "stub"}));
+    let stub = person(&["install:i"]);
+    world.lost.insert(2);
+    assert_eq!(world.deliver(std::slice::from_ref(&stub)), Vec::<String>::new());
+    assert_eq!(world.bindings[&stub.subject.to_string()], "?");
+    world.calls();
+    world.lost.clear();
+    assert_eq!(world.deliver(&[absorbing(ada(), &[&stub])]), ["delivered"]);
+    assert_eq!(world.calls(), [UPSERT, UPSERT, "POST composite", "POST Soap/u/66.0"]);
+    assert_eq!(world.leads().len(), 1);
+
+    // And one that was never made is not missed.
+    let mut world = World::new(&json!({"match": "stub"}));
+    world.bindings.insert(stub.subject.to_string(), "?".to_owned());
+    assert_eq!(world.deliver(&[absorbing(ada(), &[&stub])]), ["delivered"]);
+    assert_eq!((world.leads().len(), world.org.merges().len()), (1, 0));
+    assert_eq!(world.bindings[&stub.subject.to_string()], "");
+}
+
+#[test]
+fn a_lead_is_converted_once_and_its_contact_is_written_from_then_on() {
+    let mut world = World::new(&json!({"conversion": "convert"}));
+    world.org.fields.get_mut("Contact").unwrap().insert("Conversion_Date__c".to_owned(), FieldDef::new(Kind::DateTime));
+    world.deliver(&[ada()]);
+    assert_eq!(world.org.conversions().len(), 0);
+    world.calls();
+    assert_eq!(world.deliver(&[converted(ada())]), ["delivered"]);
+    assert_eq!(world.calls(), [UPSERT, "POST actions/standard/convertLead"]);
+    assert_eq!(world.deliver(&[with(converted(ada()), "phone", "+44 1")]), ["delivered"]);
+    assert_eq!(world.calls(), ["POST composite", "PATCH composite/sobjects"]);
+    assert_eq!(world.org.conversions().len(), 1);
+    let contacts = world.org.records("Contact");
+    let names = ["LastName", "Phone", "Conversion_Date__c", "Deep_Link_Campaign__c"];
+    assert_eq!(of(&contacts[0], names), ["Lovelace", "+44 1", "2026-03-04T14:50:08.000Z", "-"]);
+}
+
+#[test]
+fn a_conversion_of_which_nobody_heard_is_not_made_twice() {
+    let mut world = World::new(&json!({"conversion": "convert"}));
+    world.deliver(&[ada()]);
+    let next = world.calls.len();
+    world.lost.insert(next + 1);
+    assert_eq!(world.deliver(&[converted(ada())]), Vec::<String>::new());
+    assert_eq!(world.deliver(&[converted(ada())]), ["delivered"]);
+    assert_eq!((world.org.conversions().len(), world.org.records("Contact").len()), (1, 1));
+    let lead = world.org.records("Lead")[0]["Id"].as_str().unwrap().to_owned();
+    let contact = world.org.records("Contact")[0]["Id"].as_str().unwrap().to_owned();
+    assert_eq!(world.bindings.values().collect::<Vec<_>>(), [&format!("{lead}>{contact}")]);
+}
+
+#[test]
+fn a_status_is_never_written_for_a_conversion() {
+    let mut world = World::new(&json!({}));
+    world.deliver(&[converted(ada())]);
+    let names = ["Status", "Conversion_Date__c"];
+    assert_eq!(of(&world.leads()[0], names), ["Open - Not Contacted", "2026-03-04T14:50:08.000Z"]);
+}
+
+#[test]
+fn a_lead_that_sales_converted_is_followed_to_its_contact_or_refused() {
+    for (setting, expect) in [("contact", "delivered"), ("reject", "reject refused: the lead of `sub_")] {
+        let mut world = World::new(&json!({"converted": setting}));
+        world.deliver(&[ada()]);
+        let lead = world.leads()[0]["Id"].as_str().unwrap().to_owned();
+        world.org.convert(&lead).unwrap();
+        let verdicts = world.deliver(&[with(ada(), "phone", "+44 1")]);
+        assert!(verdicts[0].starts_with(expect), "{verdicts:?}");
+        let phone = of(&world.org.records("Contact")[0], ["Phone"]);
+        assert_eq!(phone, [if setting == "contact" { "+44 1" } else { "-" }]);
+    }
+}
+
+#[test]
+fn a_converted_lead_and_an_open_one_of_one_person_are_left_to_people_and_said_once() {
+    let mut world = World::new(&json!({"match": "stub"}));
+    let stub = person(&["install:i"]);
+    world.deliver(&[stub.clone(), ada()]);
+    let lead = world.bindings[&stub.subject.to_string()].clone();
+    let contact = world.org.convert(&lead).unwrap();
+    world.bindings.insert(stub.subject.to_string(), format!("{lead}>{contact}"));
+    let known = absorbing(ada(), &[&stub]);
+    let verdicts = world.deliver(std::slice::from_ref(&known));
+    assert!(verdicts[0].contains("Salesforce merges no lead with a contact"), "{verdicts:?}");
+    assert_eq!(world.deliver(&[known]), ["delivered"]);
+}
+
+#[test]
+fn a_record_that_sales_made_is_refused_by_name_adopted_or_doubled_as_the_setting_says() {
+    let theirs = |world: &mut World| {
+        world.deliver(&[ada()]);
+        let id = world.leads()[0]["Id"].as_str().unwrap().to_owned();
+        world.org.write(&id, "Afterclick_Key__c", Value::Null);
+        world.bindings.clear();
+        world.org.duplicate_rule = Some(vendors::salesforce::DuplicateRule::Alert);
+        id
+    };
+    for (setting, expect, records) in
+        [("reject", "reject refused: a duplicate rule", 1), ("adopt", "delivered", 1), ("allow", "delivered", 2)]
+    {
+        let mut world = World::new(&json!({"duplicates": setting}));
+        let id = theirs(&mut world);
+        let verdicts = world.deliver(&[ada()]);
+        assert!(verdicts[0].starts_with(expect), "{setting}: {verdicts:?}");
+        assert!(setting != "reject" || verdicts[0].contains(&id), "{verdicts:?}");
+        assert_eq!(world.leads().len(), records, "{setting}");
+        let is_ours = world.leads()[0].contains_key("Afterclick_Key__c");
+        assert_eq!(is_ours, setting == "adopt");
+        assert!(setting != "adopt" || world.bindings.values().any(|bound| *bound == id));
+    }
+}
+
+#[test]
+fn what_is_somebody_elses_already_is_not_adopted() {
+    let mut world = World::new(&json!({"duplicates": "adopt"}));
+    world.deliver(&[ada()]);
+    world.org.duplicate_rule = Some(vendors::salesforce::DuplicateRule::Block);
+    let other = person(&["user:2", "email:ada@example.org"]);
+    let verdicts = world.deliver(&[other]);
+    assert!(verdicts[0].starts_with("reject refused: a duplicate rule"), "{verdicts:?}");
+    assert_eq!(world.leads().len(), 1);
+}
+
+#[test]
+fn a_key_that_is_taken_in_the_same_moment_is_written_once_more() {
+    let world = World::new(&json!({}));
+    let outlet = world.outlet();
+    let reading = Reading::new("tolinku".to_owned()).about(Some(ada()));
+    let event = event("install.tracked");
+    let items = [item(&event, &reading)];
+    let batch = Batch { items: &items, now: NOW, token: None, digest: None };
+    let mut progress = Progress::default();
+    let _ = outlet.prepare(&batch, &mut progress);
+    let taken =
+        json!([{"success": false, "errors": [{"statusCode": "DUPLICATE_VALUE", "message": "duplicate value found"}]}]);
+    let reply = crate::kit::reply(200, &[], taken.to_string());
+    assert!(matches!(outlet.advance(&batch, &mut progress, &reply), Step::Send(_)));
+    let again = outlet.advance(&batch, &mut progress, &reply);
+    assert_eq!(described(&again), ["reject refused: DUPLICATE_VALUE: duplicate value found"]);
+}
+
+#[test]
+fn a_session_that_ended_is_begun_anew_and_nothing_is_doubled() {
+    let mut world = World::new(&json!({}));
+    world.deliver(&[ada()]);
+    world.org.session = std::time::Duration::from_hours(2);
+    let spoilt = world.org.words(vendors::Fault::TokenExpired, &Request::new("GET", "/", "")).unwrap();
+    assert_eq!(spoilt.status, 401);
+    assert_eq!(world.deliver(&[ada(), person(&["user:2"])]), ["delivered"; 2]);
+    assert_eq!((world.org.tokens_issued(), world.leads().len()), (2, 2));
+}
+
+#[test]
+fn a_session_that_ends_before_a_merge_is_begun_anew() {
+    let mut world = World::new(&json!({"match": "stub"}));
+    let stub = person(&["install:i"]);
+    world.deliver(&[stub.clone(), ada()]);
+    let outlet = world.outlet();
+    let known = absorbing(ada(), &[&stub]);
+    let reading = Reading::new("tolinku".to_owned()).about(Some(known));
+    let event = event("install.tracked");
+    let items = [item(&event, &reading)];
+    let token = world.token.clone();
+    let batch = Batch { items: &items, now: NOW, token: token.as_ref(), digest: None };
+    let mut progress = Progress::with_bindings(world.bindings.clone());
+    let Step::Send(Call::Http(call)) = outlet.prepare(&batch, &mut progress) else { panic!("a call") };
+    let reply = world.ask(&call).unwrap();
+    let Step::Send(Call::Http(merge)) = outlet.advance(&batch, &mut progress, &reply) else { panic!("a call") };
+    world.org.words(vendors::Fault::TokenExpired, &Request::new("GET", "/", ""));
+    let reply = world.ask(&merge).unwrap();
+    assert_eq!(reply.status, 500);
+    assert!(matches!(outlet.advance(&batch, &mut progress, &reply), Step::Reauthorize { .. }));
+}
+
+#[test]
+fn the_days_calls_are_left_to_others_before_they_are_used_up() {
+    let mut world = World::new(&json!({"api_share": 50}));
+    world.org.api_limit = 10;
+    world.deliver(&[ada()]);
+    assert_eq!(world.pause, None);
+    world.org.api_used = 4;
+    assert_eq!(world.deliver(&[ada()]), ["delivered"]);
+    assert_eq!(world.pause, Some(std::time::Duration::from_mins(15)));
+    world.org.api_used = 10;
+    let verdicts = world.deliver(&[ada()]);
+    assert!(verdicts[0].starts_with("wait 900000 ms"), "{verdicts:?}");
+}
+
+#[test]
+fn more_than_one_exchange_can_do_is_put_off_and_done_by_the_next() {
+    let mut world = World::new(&json!({}));
+    let people: Vec<_> = (0..40).map(|n| person(&[&format!("user:{n}")])).collect();
+    world.deliver(&people);
+    for lead in world.leads() {
+        world.org.convert(lead["Id"].as_str().unwrap());
+    }
+    world.calls();
+    let news: Vec<_> = people.iter().map(|person| with(person.clone(), "phone", "+44 1")).collect();
+    let mut rounds = 0;
+    loop {
+        let verdicts = world.deliver(&news);
+        assert!(world.calls().len() <= 5);
+        rounds += 1;
+        if verdicts.iter().all(|verdict| verdict == "delivered") {
+            break;
+        }
+        assert!(
+            verdicts.iter().all(|verdict| verdict == "delivered" || verdict.starts_with("wait 1000 ms")),
+            "{verdicts:?}"
+        );
+        assert!(rounds < 9);
+    }
+    let contacts = world.org.records("Contact");
+    assert!(contacts.len() == 40 && contacts.iter().all(|contact| contact["Phone"] == "+44 1"));
+}
+
+#[test]
+fn long_and_hostile_text_ends_in_its_field_and_nowhere_else() {
+    let mut world = World::new(&json!({}));
+    let hostile = "x' OR Name LIKE '%\u{0}</sessionId>🔗";
+    let mut profile = with(person(&["user:'; DROP TABLE x; --"]), "name", &format!("{hostile} {}", "é".repeat(90)));
+    profile = with(profile, "phone", &"9".repeat(60));
+    profile.trace.referral_code = Some(Stamped { at: NOW, tie: 1, value: "🔗".repeat(200) });
+    assert_eq!(world.deliver(std::slice::from_ref(&profile)), ["delivered"]);
+    let lead = &world.leads()[0];
+    let [key, last, phone, source] = of(lead, ["Afterclick_Key__c", "LastName", "Phone", "Referral_Source__c"]);
+    assert_eq!(key, profile.subject.to_string());
+    assert_eq!((last, phone.len()), ("é".repeat(80), 40));
+    assert_eq!(source, "🔗".repeat(127));
+    for call in &world.book.received {
+        assert!(!call.request.target.contains("query"), "nothing is ever searched for");
+    }
+}
+
+#[test]
+fn contacts_can_be_what_people_are_kept_as() {
+    let mut org = vendors::salesforce::Salesforce::new().with_key("Contact", "Afterclick_Key__c");
+    org = COLUMNS.iter().fold(org, |org, column| match column.kind {
+        super::super::fields::Kind::Time => org.with_field("Contact", column.name, Kind::DateTime),
+        super::super::fields::Kind::Money => org.with_field("Contact", column.name, Kind::Currency),
+        _ => org.with_field("Contact", column.name, Kind::Text(255)),
+    });
+    let mut world = World::of(org, &json!({"object": "Contact", "match": "stub"}));
+    let stub = person(&["install:i"]);
+    assert_eq!(world.deliver(&[stub.clone(), ada()]), ["delivered"; 2]);
+    assert_eq!(world.deliver(&[absorbing(ada(), &[&stub])]), ["delivered"]);
+    let contacts = world.org.records("Contact");
+    assert_eq!((contacts.len(), world.org.merges().len()), (1, 1));
+    assert_eq!(of(&contacts[0], ["LastName", "Company"]), ["Lovelace", "-"]);
+}
+
+#[test]
+fn an_event_whose_property_fails_is_refused_and_the_others_are_not() {
+    let mut world = World::new(&json!({"properties": {"Rating": "{{ person.traits.plan + '!' }}", "Phone": ""}}));
+    let people = [with(ada(), "plan", "hot"), with(person(&["user:2"]), "phone", "1")];
+    let verdicts = world.deliver(&people);
+    assert_eq!(verdicts[0], "delivered");
+    assert_eq!(of(&world.leads()[0], ["Rating", "Phone"]), ["hot!", "-"]);
+    assert!(verdicts[1].starts_with("reject template_error: setting `properties`"), "{verdicts:?}");
+}

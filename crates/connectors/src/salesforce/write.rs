@@ -1,0 +1,257 @@
+//! Writing: by the key, whoever the record belongs to, and by the id where another record is the person's.
+//!
+//! Placeholders are for new records only, and nobody is asked which are new. What has no id of Salesforce's yet is first
+//! written without its last name: that changes a record that is there, and is refused with `REQUIRED_FIELD_MISSING` where there
+//! is none. Those are then made, with all that a new record needs. So a batch of people takes one call, and two where there
+//! are new ones among them; to read before writing would take one call for every 25.
+
+use domain::Verdict;
+use domain::connector::{Batch, HttpCall, Progress, Reply};
+use domain::verdict::FailureReason;
+use serde_json::{Value, json};
+
+use super::calls::record;
+use super::case::{Asked, Bound, Exchange, GONE, MAYBE, Need, What, Whom};
+use super::fields::Way;
+use super::reply::{self, Failure, Outcome, Refusal};
+use super::settings::{Duplicates, Org};
+use crate::crm::{People, Person};
+
+/// Most records of one call.
+const RECORDS_MAX: usize = 200;
+
+/// A call, what it asks, and about whom.
+pub(super) type Asking = (What, Vec<Whom>, HttpCall);
+
+impl Org {
+    /// Everybody who is to be written by the key.
+    pub(super) fn write(
+        &self,
+        batch: &Batch<'_>,
+        progress: &mut Progress,
+        people: &People<'_>,
+        exchange: &mut Exchange,
+    ) -> Option<Asking> {
+        let (mut records, mut whom) = (Vec::new(), Vec::new());
+        for place in exchange.who(|need| matches!(need, Need::Write { .. })).into_iter().take(RECORDS_MAX) {
+            let creates = matches!(exchange.cases[place].need, Need::Write { creates: true });
+            let Some(person) = people.people.get(place) else { continue };
+            match self.fields(person, way(progress, person, creates)) {
+                Ok(fields) => {
+                    let key = person.key();
+                    if creates && Bound::of(progress, &key).record().is_none() {
+                        // If the answer is lost and the subject becomes part of another one, it must be known that there
+                        // may be a record of it.
+                        progress.bind(&key, MAYBE);
+                    }
+                    records.push(record(self.object.name(), &self.key_field, &key, fields));
+                    whom.push(Whom::itself(place));
+                }
+                Err(verdict) => exchange.over(place, verdict),
+            }
+        }
+        let path = ["composite", "sobjects", self.object.name(), &self.key_field];
+        (!records.is_empty()).then(|| (What::Write, whom, self.records(batch.token, &path, &records)))
+    }
+
+    /// What became of them.
+    pub(super) fn written(
+        &self,
+        progress: &mut Progress,
+        people: &People<'_>,
+        exchange: &mut Exchange,
+        asked: &Asked,
+        reply: &Reply,
+    ) -> Result<(), Refusal> {
+        let outcomes = reply::outcomes(self, reply, asked.whom.len())?;
+        let is_nobody_let_in = reply::is_nobody_let_in(&outcomes);
+        for (whom, outcome) in asked.whom.iter().zip(outcomes) {
+            let place = whom.case;
+            let (Some(person), Some(case)) = (people.people.get(place), exchange.cases.get_mut(place)) else {
+                continue;
+            };
+            let creates = matches!(case.need, Need::Write { creates: true });
+            let sent = way(progress, person, creates);
+            case.need = match Failure::of(self, &outcome, is_nobody_let_in) {
+                None => {
+                    bind(progress, &case.key, &outcome);
+                    // Not all was said, because it was to be seen first whether there is a record, or the organisation makes
+                    // leads without a name, of whom the rest is to be told.
+                    let is_new = outcome.created == Some(true) && !creates;
+                    let is_name_left = sent == Way::IfThere && self.is_named(person);
+                    if is_new || is_name_left { Need::Write { creates: is_new } } else { Need::Join }
+                }
+                Some(Failure::Missing(_)) if !creates => Need::Write { creates: true },
+                Some(Failure::Missing(verdict) | Failure::Deleted(verdict) | Failure::Verdict(verdict)) => {
+                    Need::Over { verdict }
+                }
+                Some(Failure::IsConverted) => self.follows(&case.key, None),
+                Some(Failure::Duplicates(ids, verdict)) => match self.duplicates {
+                    Duplicates::Adopt if !ids.is_empty() && person.profile.email().is_some() => Need::Compare { ids },
+                    _ => Need::Over { verdict },
+                },
+                Some(Failure::Taken(_)) if !case.has_raced => {
+                    case.has_raced = true;
+                    Need::Write { creates: false }
+                }
+                Some(Failure::Taken(verdict)) => Need::Over { verdict },
+            };
+        }
+        Ok(())
+    }
+
+    /// The record of a subject that turned out to be this person, who has none: it becomes the person's. Nothing is made,
+    /// nothing is merged, and what the sales team has written there stays.
+    pub(super) fn inherits(&self, person: &Person<'_>, progress: &mut Progress) -> Option<Need> {
+        let absorbed = person.profile.absorbed.iter().map(ToString::to_string);
+        let of = absorbed.into_iter().find(|subject| Bound::of(progress, subject).record().is_some())?;
+        let bound = progress.bound(&of)?.to_owned();
+        if let Bound::Converted { contact, .. } = Bound::of(progress, &of) {
+            let need = self.follows(&person.key(), Some(contact.to_owned()));
+            progress.bind(person.key(), bound);
+            progress.bind(of, GONE);
+            return Some(need);
+        }
+        Some(Need::Update { id: bound, object: self.object.name().to_owned(), only: None, of: Some(of) })
+    }
+
+    /// What is needed of a lead that was converted.
+    pub(super) fn follows(&self, lead: &str, contact: Option<String>) -> Need {
+        if self.follows_contacts {
+            return Need::Follow { lead: lead.to_owned(), contact };
+        }
+        let message = format!(
+            "the lead of `{lead}` was converted, and a converted lead cannot be written; `converted = \"contact\"` writes the \
+             contact instead"
+        );
+        Need::Over { verdict: Verdict::reject(FailureReason::Refused, message) }
+    }
+
+    /// Everybody who is to be written by the id of a record.
+    pub(super) fn update(&self, batch: &Batch<'_>, people: &People<'_>, exchange: &mut Exchange) -> Option<Asking> {
+        let (mut records, mut whom) = (Vec::new(), Vec::new());
+        for place in exchange.who(|need| matches!(need, Need::Update { .. })).into_iter().take(RECORDS_MAX) {
+            let Need::Update { id, object, only, .. } = exchange.cases[place].need.clone() else { continue };
+            let Some(person) = people.people.get(place) else { continue };
+            match self.fields(person, Way::Known) {
+                Ok(mut fields) => {
+                    fields.insert(self.key_field.clone(), person.key().into());
+                    if let Some(only) = only {
+                        fields.retain(|name, _| only.iter().any(|known| known.eq_ignore_ascii_case(name)));
+                    }
+                    records.push(record(&object, "id", &id, fields));
+                    whom.push(Whom::itself(place));
+                }
+                Err(verdict) => exchange.over(place, verdict),
+            }
+        }
+        (!records.is_empty())
+            .then(|| (What::Update, whom, self.records(batch.token, &["composite", "sobjects"], &records)))
+    }
+
+    pub(super) fn updated(
+        &self,
+        progress: &mut Progress,
+        exchange: &mut Exchange,
+        asked: &Asked,
+        reply: &Reply,
+    ) -> Result<(), Refusal> {
+        let outcomes = reply::outcomes(self, reply, asked.whom.len())?;
+        let is_nobody_let_in = reply::is_nobody_let_in(&outcomes);
+        for (whom, outcome) in asked.whom.iter().zip(outcomes) {
+            let Some(case) = exchange.cases.get_mut(whom.case) else { continue };
+            let Need::Update { id, of, .. } = case.need.clone() else { continue };
+            case.need = match (Failure::of(self, &outcome, is_nobody_let_in), of) {
+                (None, of) => {
+                    if Bound::of(progress, &case.key).record() != Some(&id) {
+                        progress.bind(&case.key, id);
+                    }
+                    if let Some(of) = of {
+                        progress.bind(of, GONE);
+                    }
+                    Need::Join
+                }
+                (Some(Failure::IsConverted), Some(of)) => self.follows(&of, None),
+                // Somebody has deleted it, and the person gets another one.
+                (Some(Failure::Deleted(_)), Some(of)) => {
+                    progress.bind(of, GONE);
+                    Need::Write { creates: false }
+                }
+                // There is a record with the person's own key after all; then the two are made one.
+                (Some(Failure::Taken(_)), Some(_)) if !case.has_raced => {
+                    case.has_raced = true;
+                    Need::Write { creates: false }
+                }
+                (Some(failure), _) => Need::Over { verdict: failure.verdict() },
+            };
+        }
+        Ok(())
+    }
+
+    /// Looks at the records that a duplicate rule has found.
+    pub(super) fn compare(&self, batch: &Batch<'_>, exchange: &mut Exchange) -> Option<Asking> {
+        let mut whom = Vec::new();
+        for place in exchange.who(|need| matches!(need, Need::Compare { .. })) {
+            let Need::Compare { ids } = &exchange.cases[place].need else { continue };
+            let about: Vec<String> = ids.iter().take(reply::DUPLICATES_MAX).cloned().collect();
+            whom.push(Whom { case: place, about });
+        }
+        let ids: Vec<&String> = whom.iter().flat_map(|whom| &whom.about).collect();
+        let body = json!({"ids": ids, "fields": ["Id", "Email", self.key_field]});
+        let path = ["composite", "sobjects", self.object.name()];
+        (!ids.is_empty()).then(|| (What::Compare, whom.clone(), self.post(batch.token, &path, &body)))
+    }
+
+    /// The one that has the person's address is the person, unless there are several or it is somebody else's already.
+    pub(super) fn compared(
+        &self,
+        people: &People<'_>,
+        exchange: &mut Exchange,
+        asked: &Asked,
+        reply: &Reply,
+    ) -> Result<(), Refusal> {
+        let count = asked.whom.iter().map(|whom| whom.about.len()).sum();
+        let mut found = reply::list(self, reply, count)?.into_iter();
+        for whom in &asked.whom {
+            let found: Vec<Value> = found.by_ref().take(whom.about.len()).collect();
+            let Some(person) = people.people.get(whom.case) else { continue };
+            let key = person.key();
+            let is_the_person = |record: &&Value| {
+                let address = record["Email"].as_str().map(str::to_lowercase);
+                let holder = record[&self.key_field].as_str().unwrap_or_default();
+                address.as_deref() == person.profile.email() && (holder.is_empty() || holder == key)
+            };
+            let same: Vec<&str> = found
+                .iter()
+                .filter(is_the_person)
+                .filter_map(|it| it["Id"].as_str().filter(|id| reply::is_id(id)))
+                .collect();
+            let need = match same[..] {
+                [id] => Need::Update { id: id.to_owned(), object: self.object.name().to_owned(), only: None, of: None },
+                _ => Need::Over { verdict: reply::duplicates(&whom.about) },
+            };
+            exchange.needs(whom.case, need);
+        }
+        Ok(())
+    }
+
+    fn is_named(&self, person: &Person<'_>) -> bool {
+        self.fields(person, Way::Known).is_ok_and(|fields| fields.contains_key("LastName"))
+    }
+}
+
+fn way(progress: &Progress, person: &Person<'_>, creates: bool) -> Way {
+    match Bound::of(progress, &person.key()) {
+        _ if creates => Way::New,
+        Bound::Record(_) => Way::Known,
+        Bound::No | Bound::Maybe | Bound::Converted { .. } => Way::IfThere,
+    }
+}
+
+fn bind(progress: &mut Progress, key: &str, outcome: &Outcome) {
+    if let Some(id) = outcome.id.as_deref().filter(|id| reply::is_id(id))
+        && progress.bound(key) != Some(id)
+    {
+        progress.bind(key, id);
+    }
+}
