@@ -3,14 +3,15 @@
 //! A draft is given records as it asks for them ([`Wanted`]), is told facts one after the other, and ends as the records to
 //! write and what changed of whom. It reads no store and no clock, so the same facts and records always end the same.
 
+mod around;
+mod assign;
+mod changes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::identity::graph::is_shared;
-use domain::identity::{Fact, Identifier, IdentifierKind, Links, Moment, Profile, Trace};
+use domain::identity::{Fact, Identifier, Profile, Trace};
 use domain::{AppspaceId, EventId, SubjectId, Timestamp};
 use storage::{IdentifierRecord, SubjectRecord};
-
-use super::subjects::{self, Holder};
 
 /// Most links of one identifier. What is told beyond them stays by itself.
 pub(crate) const LINKS_PER_IDENTIFIER_MAX: usize = 500;
@@ -121,8 +122,8 @@ impl Draft {
     }
 
     /// Whatever of these subjects has not been looked up.
-    pub(crate) fn unknown_subjects(&self, of: BTreeSet<SubjectId>) -> BTreeSet<SubjectId> {
-        &of - &self.looked_up_subjects
+    pub(crate) fn unknown_subjects(&self, of: &BTreeSet<SubjectId>) -> BTreeSet<SubjectId> {
+        of - &self.looked_up_subjects
     }
 
     /// The records as they are now.
@@ -223,259 +224,6 @@ impl Draft {
             refused: self.refused,
         }
     }
-
-    /// The links that a fact adds, or makes older, and how many the limits leave out.
-    fn new_links(
-        &self,
-        best: &Identifier,
-        others: &[Identifier],
-        moment: Moment,
-    ) -> (Vec<(Identifier, Identifier)>, u64) {
-        let record = |identifier: &Identifier| self.now.identifiers.get(identifier);
-        let is_cut = |identifier: &Identifier| {
-            record(identifier).and_then(|record| record.cut_at).is_some_and(|cut_at| moment.at <= cut_at)
-        };
-        let is_full = |identifier: &Identifier| {
-            record(identifier).is_some_and(|record| {
-                record.links.len() >= LINKS_PER_IDENTIFIER_MAX || is_shared(identifier, &record.links)
-            })
-        };
-        let (mut links, mut refused) = (Vec::new(), 0);
-        for other in others.iter().filter(|other| *other != best) {
-            let told = record(best).and_then(|record| record.links.get(other));
-            if told.is_some_and(|told| *told <= moment) || is_cut(best) || is_cut(other) {
-                continue;
-            }
-            if told.is_none() && (is_full(best) || is_full(other)) {
-                refused += 1;
-                continue;
-            }
-            links.push((best.clone(), other.clone()));
-        }
-        (links, refused)
-    }
-
-    /// Whether each of these is a device that nobody has seen before, of a kind that its person has already: whoever is
-    /// linked to that person, it changes nothing for them.
-    fn are_leaves(&self, best: &Identifier, links: &[(Identifier, Identifier)]) -> Result<bool, Wanted> {
-        let Some(record) = self.now.identifiers.get(best) else { return Ok(false) };
-        let may_be = |kind| matches!(kind, IdentifierKind::Install | IdentifierKind::Click | IdentifierKind::Anonymous);
-        let is_leaf = |other: &Identifier| {
-            let mut alike = record.links.keys().filter(|known| known.kind() == other.kind());
-            may_be(other.kind()) && !self.now.identifiers.contains_key(other) && alike.next().is_some()
-        };
-        if !links.iter().all(|(_, other)| is_leaf(other)) || is_shared(best, &record.links) {
-            return Ok(false);
-        }
-        if self.is_followed {
-            self.whole_subject(best)?;
-        }
-        let Some(subject) = self.now.subjects.get(&record.subject) else {
-            let subjects = self.unknown_subjects(BTreeSet::from([record.subject]));
-            return Wanted { subjects, ..Wanted::default() }.none().map(|()| false);
-        };
-        let has = |kind| record.links.keys().any(|known| known.kind() == kind && subject.identifiers.contains(known));
-        let room = IDENTIFIERS_PER_SUBJECT_MAX.saturating_sub(subject.identifiers.len());
-        Ok(links.len() <= room && links.iter().all(|(_, other)| has(other.kind())))
-    }
-
-    fn attach(&mut self, best: &Identifier, links: &[(Identifier, Identifier)], event: EventId, fact: &Fact) {
-        let id = self.now.identifiers[best].subject;
-        for (_, other) in links {
-            self.begin(other);
-            self.link(best, other, fact.moment);
-            self.now.identifiers.get_mut(other).expect("it has just begun").subject = id;
-        }
-        if let Some(subject) = self.now.subjects.get_mut(&id) {
-            subject.identifiers.extend(links.iter().map(|(_, other)| other.clone()));
-        }
-        self.now.identifiers.get_mut(best).expect("it has links").trace.merge(&fact.trace);
-        self.causes.insert(id, event);
-        self.read.push((event, Some(best.clone())));
-    }
-
-    /// Everything that can have a say in who these are: what is linked to them, over any number of links, and the subjects of
-    /// all of it. `Ok(None)` if that is more than can be looked at and the subjects of the seeds alone are too much too.
-    fn around(&self, seeds: &BTreeSet<Identifier>) -> Result<Option<BTreeSet<Identifier>>, Wanted> {
-        let (mut around, mut open) = (seeds.clone(), Vec::from_iter(seeds.iter().cloned()));
-        while !open.is_empty() {
-            let (mut wanted, mut next) = (Wanted::default(), BTreeSet::new());
-            for identifier in open {
-                self.beside(&identifier, &mut next, &mut wanted);
-            }
-            wanted.none()?;
-            open = next.into_iter().filter(|one| around.insert(one.clone())).collect();
-            if around.len() > NEIGHBOURS_MAX {
-                let members = self.members_of(seeds)?;
-                return Ok(Some(members).filter(|members| members.len() <= IDENTIFIERS_PER_SUBJECT_MAX));
-            }
-        }
-        Ok(Some(around))
-    }
-
-    /// What is one step away from an identifier: the others of its subject, and what it is linked to unless it is shared.
-    fn beside(&self, identifier: &Identifier, next: &mut BTreeSet<Identifier>, wanted: &mut Wanted) {
-        if !self.looked_up.contains(identifier) {
-            wanted.identifiers.insert(identifier.clone());
-            return;
-        }
-        let Some(record) = self.now.identifiers.get(identifier) else { return };
-        if !is_shared(identifier, &record.links) {
-            next.extend(record.links.keys().cloned());
-        }
-        match self.now.subjects.get(&record.subject) {
-            Some(subject) => next.extend(subject.identifiers.iter().cloned()),
-            None if !self.looked_up_subjects.contains(&record.subject) => {
-                wanted.subjects.insert(record.subject);
-            }
-            None => {}
-        }
-    }
-
-    /// These and the others of their subjects.
-    pub(crate) fn members_of<'a>(
-        &self,
-        identifiers: impl IntoIterator<Item = &'a Identifier>,
-    ) -> Result<BTreeSet<Identifier>, Wanted> {
-        let (mut members, mut wanted) = (BTreeSet::new(), Wanted::default());
-        for identifier in identifiers {
-            members.insert(identifier.clone());
-            let Some(record) = self.now.identifiers.get(identifier) else { continue };
-            match self.now.subjects.get(&record.subject) {
-                Some(subject) => members.extend(subject.identifiers.iter().cloned()),
-                None => drop(wanted.subjects.insert(record.subject)),
-            }
-        }
-        wanted.identifiers = self.unknown(&members).identifiers;
-        wanted.subjects.retain(|id| !self.looked_up_subjects.contains(id));
-        wanted.none()?;
-        Ok(members)
-    }
-
-    /// Sees to it that the whole subject of an identifier has been looked up.
-    fn whole_subject(&self, identifier: &Identifier) -> Result<(), Wanted> {
-        self.members_of([identifier]).map(|_| ())
-    }
-
-    /// A record of an identifier, if there is none.
-    fn begin(&mut self, identifier: &Identifier) {
-        self.now.identifiers.entry(identifier.clone()).or_insert_with(|| IdentifierRecord {
-            identifier: identifier.clone(),
-            subject: SubjectId::born(self.appspace, identifier, 0),
-            links: BTreeMap::new(),
-            cut_at: None,
-            trace: Trace::default(),
-        });
-    }
-
-    fn link(&mut self, a: &Identifier, b: &Identifier, moment: Moment) {
-        for (own, other) in [(a, b), (b, a)] {
-            if let Some(record) = self.now.identifiers.get_mut(own) {
-                record.links.insert(other.clone(), moment);
-            }
-        }
-    }
-
-    /// Whether a subject holds it.
-    fn is_placed(&self, identifier: &Identifier) -> bool {
-        let subject = self.now.identifiers.get(identifier).and_then(|record| self.now.subjects.get(&record.subject));
-        subject.is_some_and(|subject| subject.identifiers.contains(identifier))
-    }
-
-    /// Resolves the links among these and gives each group its subject.
-    fn settle(&mut self, around: &BTreeSet<Identifier>, event: Option<EventId>, now: Timestamp) {
-        let mut links = Links::default();
-        let shared = |record: &IdentifierRecord| is_shared(&record.identifier, &record.links);
-        // Retention may have taken a record that its subject still names.
-        let around: BTreeSet<Identifier> =
-            around.iter().filter(|one| self.now.identifiers.contains_key(*one)).cloned().collect();
-        let open = |identifier: &&Identifier| {
-            around.contains(*identifier) && self.now.identifiers.get(*identifier).is_some_and(|record| !shared(record))
-        };
-        for identifier in around.iter().filter(open) {
-            let record = &self.now.identifiers[identifier];
-            for (other, moment) in record.links.iter().filter(|(other, _)| open(other)) {
-                links.insert(identifier, other, *moment);
-            }
-        }
-        let groups = links.resolve(around);
-        self.assign(groups, event, now);
-    }
-
-    fn assign(&mut self, groups: Vec<BTreeSet<Identifier>>, event: Option<EventId>, now: Timestamp) {
-        let all = groups.iter().flatten();
-        let ids: BTreeSet<SubjectId> = all.map(|identifier| self.now.identifiers[identifier].subject).collect();
-        let holders: Vec<Holder> =
-            ids.iter().filter_map(|id| self.now.subjects.get(id)).filter_map(Holder::of).collect();
-        for group in groups {
-            let heirs: Vec<&Holder> = holders.iter().filter(|holder| group.contains(&holder.anchor)).collect();
-            let mut record = match subjects::survivor(&heirs) {
-                Some(id) => self.now.subjects[&id].clone(),
-                None => self.fresh(&group, now),
-            };
-            let survivor = record.id;
-            for holder in heirs.iter().filter(|holder| holder.id != survivor) {
-                self.absorb(&mut record, holder.id);
-            }
-            for identifier in &group {
-                self.now.identifiers.get_mut(identifier).expect("it was resolved").subject = record.id;
-            }
-            record.identifiers = group;
-            if self.now.subjects.get(&record.id) != Some(&record) {
-                self.causes.extend(event.map(|event| (record.id, event)));
-                self.now.subjects.insert(record.id, record);
-            }
-        }
-    }
-
-    fn absorb(&mut self, survivor: &mut SubjectRecord, id: SubjectId) {
-        let Some(other) = self.now.subjects.get_mut(&id) else { return };
-        other.merged_into = Some(survivor.id);
-        other.identifiers.clear();
-        survivor.absorbed.extend(std::mem::take(&mut other.absorbed));
-        survivor.absorbed.insert(id);
-    }
-
-    /// A subject that begins. Of an identifier that has been of another subject before, it is a later round.
-    fn fresh(&self, group: &BTreeSet<Identifier>, now: Timestamp) -> SubjectRecord {
-        let born = group.first().expect("no group is empty").clone();
-        let is_new = !self.found.identifiers.contains_key(&born);
-        let later = now.as_millis().max(1).cast_unsigned();
-        let mut rounds = is_new.then_some(0).into_iter().chain(later..);
-        let id = rounds.find_map(|round| {
-            let id = SubjectId::born(self.appspace, &born, round);
-            (!self.now.subjects.contains_key(&id)).then_some(id)
-        });
-        SubjectRecord {
-            id: id.expect("rounds do not end"),
-            appspace: self.appspace,
-            born,
-            created_at: now,
-            identifiers: BTreeSet::new(),
-            absorbed: BTreeSet::new(),
-            merged_into: None,
-        }
-    }
-
-    /// What a sales team sees otherwise than before.
-    fn changes(&self) -> Vec<Change> {
-        let touched = |record: &&IdentifierRecord| self.found.identifiers.get(&record.identifier) != Some(record);
-        let regrouped = |record: &&SubjectRecord| self.found.subjects.get(&record.id) != Some(record);
-        let of_identifiers = self.now.identifiers.values().filter(touched).map(|record| record.subject);
-        let subjects: BTreeSet<SubjectId> =
-            self.now.subjects.values().filter(regrouped).map(|record| record.id).chain(of_identifiers).collect();
-        let change = |id: SubjectId| {
-            let profile = self.now.profile(id).filter(|profile| profile.trace.is_telling())?;
-            let changed = differences(self.found.profile(id).as_ref(), &profile);
-            let of_subject =
-                |best: &Identifier| self.now.identifiers.get(best).is_some_and(|record| record.subject == id);
-            let carriers = self.read.iter().filter(|(_, best)| best.as_ref().is_some_and(of_subject));
-            let carriers: Vec<EventId> = carriers.map(|(event, _)| *event).collect();
-            let because = carriers.last().or(self.causes.get(&id)).copied();
-            (!changed.is_empty()).then_some(Change { profile, because, carriers, changed })
-        };
-        subjects.into_iter().filter_map(change).collect()
-    }
 }
 
 impl Records {
@@ -496,14 +244,4 @@ impl Wanted {
     fn none(self) -> Result<(), Self> {
         if self.identifiers.is_empty() && self.subjects.is_empty() { Ok(()) } else { Err(self) }
     }
-}
-
-/// The members of a profile that are not as they were.
-fn differences(before: Option<&Profile>, now: &Profile) -> Vec<String> {
-    let value = |profile: &Profile| profile.value().as_object().cloned().unwrap_or_default();
-    let (old, new) = (before.map(value).unwrap_or_default(), value(now));
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let differ = names.into_iter().filter(|name| old.get(*name) != new.get(*name)).cloned();
-    let is_merged = before.map_or(!now.absorbed.is_empty(), |before| before.absorbed != now.absorbed);
-    differ.chain(is_merged.then(|| "absorbed".to_owned())).collect()
 }

@@ -77,14 +77,19 @@ impl Identity {
         self.patiently(deadline, || self.fold(&open)).await
     }
 
-    /// Folds everything that waits.
+    /// Folds everything that came in before this moment; what comes in meanwhile can wait.
     pub(super) async fn catch_up(&self, deadline: Instant) -> Result<(), StoreError> {
-        while self.patiently(deadline, || self.fold_next()).await? > 0 {
+        let began = self.clock.now();
+        loop {
+            let events = self.patiently(deadline, || self.store.unfolded(BATCH_EVENTS_MAX)).await?;
+            if events.first().is_none_or(|event| event.received_at > began) {
+                return Ok(());
+            }
             if Instant::now() >= deadline {
                 return Err(too_slow());
             }
+            self.patiently(deadline, || self.fold(&events)).await?;
         }
-        Ok(())
     }
 
     /// Waits for its turn to fold.
@@ -171,7 +176,7 @@ impl Identity {
                 draft.learn(identifier.clone(), record);
             }
         }
-        let subjects = Vec::from_iter(draft.unknown_subjects(subjects));
+        let subjects = Vec::from_iter(draft.unknown_subjects(&subjects));
         for some in subjects.chunks(SUBJECTS_PER_CALL_MAX) {
             let found = self.store.subjects(appspace, some).await?;
             some.iter().zip(found).for_each(|(id, record)| draft.learn_subject(*id, record));

@@ -78,6 +78,10 @@ impl Identity {
         let fact = self.fact(&event).ok_or(IdentifyError::Nobody)?;
         let before = draft.clone();
         self.tell(&mut draft, event.id, &fact).await?;
+        if draft.refused > 0 {
+            let message = "one of these identifiers names more people or devices than are kept apart; leave it out";
+            return Err(StoreError::Limit(message.to_owned()).into());
+        }
         let profile = judge(&draft, &fact)?;
         if says_nothing_new(&before, &draft, &fact, &profile) {
             return Ok(Identified { profile, event: None });
@@ -173,7 +177,7 @@ fn judge(draft: &Draft, fact: &Fact) -> Result<Profile, IdentifyError> {
 /// Whether a person is known as well without the fact: by the same links, and with the same things to say.
 fn says_nothing_new(before: &Draft, after: &Draft, fact: &Fact, profile: &Profile) -> bool {
     let ends = |draft: &Draft, one: &Identifier| {
-        draft.records().identifiers.get(one).map(|record| Vec::from_iter(record.links.keys().cloned()))
+        draft.records().identifiers.get(one).map(|record| record.links.keys().cloned().collect::<Vec<_>>())
     };
     let known = |id: SubjectId| before.profile(id);
     let is_linked = fact.identifiers.iter().all(|one| ends(before, one) == ends(after, one));

@@ -88,7 +88,7 @@ impl Identity {
         profile: &Profile,
         most: usize,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
-        let identifiers = Vec::from_iter(profile.identifiers.iter().cloned());
+        let identifiers: Vec<Identifier> = profile.identifiers.iter().cloned().collect();
         let mut events: Vec<Arc<Event>> = Vec::new();
         while events.len() < most {
             let after: Option<EventId> = events.last().map(|event| event.id);
@@ -156,7 +156,7 @@ impl Identity {
         records: &mut Records,
     ) -> Result<(), StoreError> {
         let wanted = wanted.iter().filter(|one| !records.identifiers.contains_key(*one)).cloned();
-        for some in Vec::from_iter(wanted).chunks(SUBJECTS_PER_CALL_MAX) {
+        for some in wanted.collect::<Vec<_>>().chunks(SUBJECTS_PER_CALL_MAX) {
             let found = self.store.identifiers(appspace, some).await?;
             records.identifiers.extend(found.into_iter().flatten().map(|record| (record.identifier.clone(), record)));
         }

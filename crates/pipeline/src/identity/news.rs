@@ -118,7 +118,7 @@ impl Identity {
     }
 
     async fn was_owed(&self, live: &LiveDestination, change: &Change) -> Result<bool, StoreError> {
-        let identifiers = Vec::from_iter(change.profile.identifiers.iter().cloned());
+        let identifiers: Vec<Identifier> = change.profile.identifiers.iter().cloned().collect();
         let events = self.store.events_of(live.destination.appspace, &identifiers, None, LOOKED_THROUGH_MAX).await?;
         let is_owed = |event: &Arc<Event>| {
             let reading = Reading::new(self.registry.source_name(event.source));

@@ -55,7 +55,7 @@ impl Shelf {
             subjects.extend(found.as_ref().map(|found| found.subject));
             draft.learn(identifier, found);
         }
-        for id in draft.unknown_subjects(subjects) {
+        for id in draft.unknown_subjects(&subjects) {
             draft.learn_subject(id, self.records.subjects.get(&id).cloned());
         }
     }

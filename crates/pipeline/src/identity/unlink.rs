@@ -59,7 +59,8 @@ impl Identity {
         if !was_linked {
             return Ok(Unlinked { subject, now: subject, was_linked });
         }
-        let at = self.clock.now();
+        // What was said last may be a moment ahead of the clock, and is cut all the same.
+        let at = self.clock.now().max(draft.last_said().unwrap_or_default());
         while let Err(wanted) = draft.cut(identifier, at) {
             self.look_up(&mut draft, wanted).await?;
         }

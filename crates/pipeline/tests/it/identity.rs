@@ -10,9 +10,10 @@ use pipeline::dispatcher::DispatcherOptions;
 use pipeline::identity::{FindError, IdentifyError};
 use serde_json::{Value, json};
 use storage::memory::MemoryStore;
+use storage::sqlite::{SqliteOptions, SqliteStore, Vault};
 
 use crate::engine::{Answer, Engine, SECOND, Sent};
-use crate::house::START;
+use crate::house::{House, START};
 use crate::people::{id, people, told, with_people};
 
 async fn engine(script: impl Fn(&Sent) -> Answer + Send + Sync + 'static) -> Engine {
@@ -96,7 +97,7 @@ async fn what_becomes_known_late_reaches_those_who_want_it_and_did_not_get_the_e
 async fn a_filter_says_of_which_people_a_destination_hears_late() {
     let engine = willing().await;
     let mut destination = engine.house.destination("german", &["install.tracked"]);
-    destination.connector = "people".to_owned();
+    destination.connector = String::from("people");
     destination.settings = serde_json::from_value(json!({ "reissues": true })).unwrap();
     destination.when = Some("data.country == 'DE'".to_owned());
     let german = engine.house.put(destination).await;
@@ -289,6 +290,55 @@ async fn a_journey_is_told_from_the_click_to_the_conversion() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_waits_for_what_came_before_it_and_not_for_what_comes_meanwhile() {
+    let engine = willing().await;
+    let house = &engine.house;
+    for number in 0..600 {
+        house.say("install.tracked", &json!({ "install_id": format!("i{number}") })).await;
+    }
+    house.identify(&["user:1", "install:i599"], json!({})).await.unwrap();
+    assert_eq!(house.who("user:1").await.unwrap().stage(), Stage::Lead);
+    assert_eq!(house.store.unfolded(9).await.unwrap().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_cut_at_the_moment_it_was_said_stays_cut() {
+    let engine = willing().await;
+    let house = &engine.house;
+    for traits in [json!({}), json!({ "plan": "a" }), json!({ "plan": "b" })] {
+        house.identify(&["user:1", "install:i"], traits).await.unwrap();
+    }
+    let said = house.events().await;
+    house.identity.unlink(house.appspace(), None, &id("install:i")).await.unwrap();
+    // Whatever reads these events once more comes to the same.
+    let deadline = tokio::time::Instant::now() + SECOND;
+    house.identity.profiles(&said, deadline).await.unwrap();
+    assert_eq!(house.who("user:1").await.unwrap().identifiers, BTreeSet::from([id("user:1")]));
+    house.identify(&["user:1", "install:i"], json!({})).await.unwrap();
+    assert_eq!(house.who("user:1").await.unwrap().identifiers.len(), 2);
+}
+
+#[tokio::test]
+async fn on_disk_it_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _watch) = SqliteStore::open(SqliteOptions::new(folder.path(), Vault::new(vec![[7; 32]]))).unwrap();
+    let house = House::over(Arc::new(store), with_people()).await;
+    house.say("link.clicked", &json!({ "click_id": "c", "campaign": "spring" })).await;
+    house.say("install.tracked", &json!({ "click_id": "c", "install_id": "i" })).await;
+    let person = house.identify(&["user:1", "install:i"], json!({ "name": "Ada" })).await.unwrap().profile;
+    assert_eq!((person.stage(), person.identifiers.len()), (Stage::Lead, 3));
+    assert!(house.identify(&["user:2", "install:i"], json!({})).await.is_err());
+    let journey = house.identity.journey(house.appspace(), "c").await.unwrap();
+    assert_eq!(journey.steps.len(), 4);
+    house.identity.unlink(house.appspace(), Some(person.subject), &id("install:i")).await.unwrap();
+    assert_eq!(house.who("user:1").await.unwrap().stage(), Stage::Visitor);
+    let receipt = house.identity.erase(house.appspace(), person.subject).await.unwrap();
+    assert_eq!((receipt.erased.events, receipt.erased.identifiers), (1, 1));
+    assert_eq!(house.who("user:1").await, None);
+    house.store.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_erased_is_gone_and_does_not_come_back() {
     let engine = willing().await;
     let house = &engine.house;
@@ -343,7 +393,7 @@ async fn an_attempt_that_outlives_an_erasure_brings_nobody_back() {
 async fn a_template_may_speak_of_the_person() {
     let mut engine = willing().await;
     let mut destination = engine.house.destination("chat", &["install.tracked"]);
-    destination.connector = "slack".to_owned();
+    destination.connector = String::from("slack");
     destination.settings = serde_json::from_value(json!({
         "url": "https://hooks.slack.com/services/T0/B0/x",
         "text": "{{ person.user_id }} has installed",

@@ -87,7 +87,7 @@ pub(crate) fn with_people() -> Plugins {
 /// A destination that keeps records of people and wants these events.
 pub(crate) async fn people(engine: &Engine, name: &str, events: &[&str], reissues: bool) -> DestinationId {
     let mut destination = engine.house.destination(name, events);
-    destination.connector = "people".to_owned();
+    destination.connector = String::from("people");
     destination.settings = serde_json::from_value(json!({ "reissues": reissues })).unwrap();
     engine.house.put(destination).await
 }

@@ -1,0 +1,135 @@
+//! Which identifiers are one now, and under which id.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::identity::graph::is_shared;
+use domain::identity::{Fact, Identifier, Links, Moment, Trace};
+use domain::{EventId, SubjectId, Timestamp};
+use storage::{IdentifierRecord, SubjectRecord};
+
+use super::Draft;
+use crate::identity::subjects::{self, Holder};
+
+impl Draft {
+    /// A record of an identifier, if there is none.
+    pub(super) fn begin(&mut self, identifier: &Identifier) {
+        self.now.identifiers.entry(identifier.clone()).or_insert_with(|| IdentifierRecord {
+            identifier: identifier.clone(),
+            subject: SubjectId::born(self.appspace, identifier, 0),
+            links: BTreeMap::new(),
+            cut_at: None,
+            trace: Trace::default(),
+        });
+    }
+
+    pub(super) fn link(&mut self, a: &Identifier, b: &Identifier, moment: Moment) {
+        for (own, other) in [(a, b), (b, a)] {
+            if let Some(record) = self.now.identifiers.get_mut(own) {
+                record.links.insert(other.clone(), moment);
+            }
+        }
+    }
+
+    /// Whether a subject holds it.
+    pub(super) fn is_placed(&self, identifier: &Identifier) -> bool {
+        let subject = self.now.identifiers.get(identifier).and_then(|record| self.now.subjects.get(&record.subject));
+        subject.is_some_and(|subject| subject.identifiers.contains(identifier))
+    }
+
+    /// Resolves the links among these and gives each group its subject.
+    pub(super) fn settle(&mut self, around: &BTreeSet<Identifier>, event: Option<EventId>, now: Timestamp) {
+        let mut links = Links::default();
+        let shared = |record: &IdentifierRecord| is_shared(&record.identifier, &record.links);
+        // Retention may have taken a record that its subject still names.
+        let around: BTreeSet<Identifier> =
+            around.iter().filter(|one| self.now.identifiers.contains_key(*one)).cloned().collect();
+        let open = |identifier: &&Identifier| {
+            around.contains(*identifier) && self.now.identifiers.get(*identifier).is_some_and(|record| !shared(record))
+        };
+        for identifier in around.iter().filter(open) {
+            let record = &self.now.identifiers[identifier];
+            for (other, moment) in record.links.iter().filter(|(other, _)| open(other)) {
+                links.insert(identifier, other, *moment);
+            }
+        }
+        let groups = links.resolve(around);
+        self.assign(groups, event, now);
+    }
+
+    fn assign(&mut self, groups: Vec<BTreeSet<Identifier>>, event: Option<EventId>, now: Timestamp) {
+        let all = groups.iter().flatten();
+        let ids: BTreeSet<SubjectId> = all.map(|identifier| self.now.identifiers[identifier].subject).collect();
+        let holders: Vec<Holder> =
+            ids.iter().filter_map(|id| self.now.subjects.get(id)).filter_map(Holder::of).collect();
+        for group in groups {
+            let heirs: Vec<&Holder> = holders.iter().filter(|holder| group.contains(&holder.anchor)).collect();
+            let mut record = match subjects::survivor(&heirs) {
+                Some(id) => self.now.subjects[&id].clone(),
+                None => self.fresh(&group, now),
+            };
+            let survivor = record.id;
+            for holder in heirs.iter().filter(|holder| holder.id != survivor) {
+                self.absorb(&mut record, holder.id);
+            }
+            for identifier in &group {
+                self.now.identifiers.get_mut(identifier).expect("it was resolved").subject = record.id;
+            }
+            record.identifiers = group;
+            if self.now.subjects.get(&record.id) != Some(&record) {
+                self.causes.extend(event.map(|event| (record.id, event)));
+                self.now.subjects.insert(record.id, record);
+            }
+        }
+    }
+
+    fn absorb(&mut self, survivor: &mut SubjectRecord, id: SubjectId) {
+        let Some(other) = self.now.subjects.get_mut(&id) else { return };
+        other.merged_into = Some(survivor.id);
+        other.identifiers.clear();
+        survivor.absorbed.extend(std::mem::take(&mut other.absorbed));
+        survivor.absorbed.insert(id);
+    }
+
+    /// A subject that begins. Of an identifier that has been of another subject before, it is a later round.
+    fn fresh(&self, group: &BTreeSet<Identifier>, now: Timestamp) -> SubjectRecord {
+        let born = group.first().expect("no group is empty").clone();
+        let is_new = !self.found.identifiers.contains_key(&born);
+        let later = now.as_millis().max(1).cast_unsigned();
+        let mut rounds = is_new.then_some(0).into_iter().chain(later..);
+        let id = rounds.find_map(|round| {
+            let id = SubjectId::born(self.appspace, &born, round);
+            (!self.now.subjects.contains_key(&id)).then_some(id)
+        });
+        SubjectRecord {
+            id: id.expect("rounds do not end"),
+            appspace: self.appspace,
+            born,
+            created_at: now,
+            identifiers: BTreeSet::new(),
+            absorbed: BTreeSet::new(),
+            merged_into: None,
+        }
+    }
+
+    /// Gives a person devices that nobody else has a say in.
+    pub(super) fn attach(
+        &mut self,
+        best: &Identifier,
+        links: &[(Identifier, Identifier)],
+        event: EventId,
+        fact: &Fact,
+    ) {
+        let id = self.now.identifiers[best].subject;
+        for (_, other) in links {
+            self.begin(other);
+            self.link(best, other, fact.moment);
+            self.now.identifiers.get_mut(other).expect("it has just begun").subject = id;
+        }
+        if let Some(subject) = self.now.subjects.get_mut(&id) {
+            subject.identifiers.extend(links.iter().map(|(_, other)| other.clone()));
+        }
+        self.now.identifiers.get_mut(best).expect("it has links").trace.merge(&fact.trace);
+        self.causes.insert(id, event);
+        self.read.push((event, Some(best.clone())));
+    }
+}
