@@ -26,8 +26,8 @@ pub use problem::Problem;
 pub use state::ApiState;
 
 use routes::{
-    appspaces, config, connectors, dead_letters, deliveries, destinations, event_types, events, keys, replays, root,
-    sources, webhooks,
+    appspaces, config, connectors, dead_letters, deliveries, destinations, event_types, events, identify, journeys,
+    keys, replays, root, sources, subjects, webhooks,
 };
 
 /// The API over a pipeline.
@@ -60,6 +60,11 @@ fn api_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(events::body)) //                                              …/body
         .routes(routes!(events::explain::explain)) //                                  …/explain
         .routes(routes!(event_types::list)) //                                         /v1/event-types
+        // people
+        .routes(routes!(identify::identify)) //                                        /v1/identify
+        .routes(routes!(subjects::get, subjects::erase::erase)) //                     /v1/subjects/{key}
+        .routes(routes!(subjects::unlink::unlink)) //                                  …/unlink
+        .routes(routes!(journeys::get)) //                                             /v1/journeys/{key}
         // sources
         .routes(routes!(sources::create, sources::list)) //                            /v1/sources
         .routes(routes!(sources::get, sources::change, sources::delete)) //            /v1/sources/{source}

@@ -25,6 +25,7 @@ pub(crate) static JSON: LazyLock<String> =
     tags(
         (name = "intake", description = "Events come in"),
         (name = "events", description = "The log of events"),
+        (name = "people", description = "Who the events are about"),
         (name = "sources", description = "Who may send"),
         (name = "destinations", description = "Who receives"),
         (name = "deliveries", description = "One event owed to one destination"),

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
 use pipeline::RegistryError;
+use pipeline::identity::{EraseError, FindError, IdentifyError, UnlinkError};
 use pipeline::intake::Rejection;
 use pipeline::reconcile::ReconcileError;
 use serde::Serialize;
@@ -83,6 +84,7 @@ impl Problem {
             "destination" => "destination_not_found",
             "delivery" => "delivery_not_found",
             "replay" => "replay_not_found",
+            "subject" => "subject_not_found",
             "key" => "key_not_found",
             _ => "not_found",
         };
@@ -119,6 +121,13 @@ impl Problem {
     #[must_use]
     pub(crate) fn at(mut self, field: impl Into<String>) -> Self {
         self.place.field = Some(field.into());
+        self
+    }
+
+    /// Says more to a person.
+    #[must_use]
+    pub(crate) fn say_more(mut self, more: &str) -> Self {
+        self.detail.push_str(more);
         self
     }
 
@@ -251,6 +260,63 @@ impl From<Rejection> for Problem {
             | Rejection::IdempotencyKey => StatusCode::BAD_REQUEST,
         };
         Self::new(status, rejection.code(), rejection.to_string())
+    }
+}
+
+impl From<FindError> for Problem {
+    fn from(error: FindError) -> Self {
+        let detail = error.to_string();
+        match error {
+            FindError::NotFound => Self::new(StatusCode::NOT_FOUND, "subject_not_found", detail),
+            FindError::Ambiguous(_) => Self::new(StatusCode::BAD_REQUEST, "key_ambiguous", detail).at("key"),
+            FindError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<IdentifyError> for Problem {
+    fn from(error: IdentifyError) -> Self {
+        let detail = error.to_string();
+        let unprocessable =
+            |code, field: &str, detail| Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).at(field);
+        match error {
+            IdentifyError::Nobody => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "identifier_missing", detail),
+            IdentifyError::Twice(member) => unprocessable("value_invalid", member, detail),
+            IdentifyError::Trait(name) if matches!(name.as_str(), "name" | "phone") => {
+                unprocessable("trait_invalid", &name, detail)
+            }
+            IdentifyError::Trait(name) => unprocessable("trait_invalid", &format!("traits.{name}"), detail),
+            IdentifyError::TooManyTraits => unprocessable("limit_reached", "traits", detail),
+            IdentifyError::Conflict(apart) => {
+                let problem = Self::new(StatusCode::CONFLICT, "identity_conflict", detail);
+                match apart.first() {
+                    Some((kind, _)) => problem.at(kind.member()),
+                    None => problem,
+                }
+            }
+            IdentifyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<UnlinkError> for Problem {
+    fn from(error: UnlinkError) -> Self {
+        match error {
+            UnlinkError::NotFound => Self::new(StatusCode::NOT_FOUND, "subject_not_found", error.to_string()),
+            UnlinkError::OfAnother => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "identifier_of_another", error.to_string())
+            }
+            UnlinkError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<EraseError> for Problem {
+    fn from(error: EraseError) -> Self {
+        match error {
+            EraseError::NotFound => Self::new(StatusCode::NOT_FOUND, "subject_not_found", error.to_string()),
+            EraseError::Store(error) => error.into(),
+        }
     }
 }
 

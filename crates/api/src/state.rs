@@ -9,7 +9,7 @@ use pipeline::admission::LaneStatus;
 use pipeline::metrics::LaneFigures;
 use pipeline::registry::LiveDestination;
 use pipeline::transport::guard::Guard;
-use pipeline::{Clock, Dispatcher, Intake, Metrics, Pipeline, Provisioner, Registry, Replayer};
+use pipeline::{Clock, Dispatcher, Identity, Intake, Metrics, Pipeline, Provisioner, Registry, Replayer};
 use storage::{Store, StoreError};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
@@ -30,6 +30,7 @@ pub struct Parts {
     pub(crate) clock: Arc<Clock>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) intake: Arc<Intake>,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) replayer: Arc<Replayer>,
     pub(crate) provisioner: Arc<Provisioner>,
     pub(crate) metrics: Arc<Metrics>,
@@ -58,6 +59,7 @@ impl ApiState {
             clock: Arc::clone(&pipeline.clock),
             registry: Arc::clone(&pipeline.registry),
             intake: Arc::clone(&pipeline.intake),
+            identity: Arc::clone(&pipeline.identity),
             replayer: Arc::clone(&pipeline.replayer),
             provisioner: Arc::clone(&pipeline.provisioner),
             metrics: Arc::clone(&pipeline.metrics),

@@ -30,6 +30,11 @@ async fn each_scope_opens_its_own_doors_only() {
     let doors = [
         ("GET", "/v1/events", json!(null), "owner reader"),
         ("POST", "/v1/events", click(1), "owner publisher"),
+        ("POST", "/v1/identify", json!({ "user_id": "42" }), "owner publisher"),
+        ("GET", "/v1/subjects/user:42", json!(null), "owner reader"),
+        ("GET", "/v1/journeys/user:42", json!(null), "owner reader"),
+        ("POST", "/v1/subjects/user:42/unlink", json!({ "user_id": "42" }), "owner"),
+        ("DELETE", "/v1/subjects/none", json!(null), "owner"),
         ("GET", "/v1/sources", json!(null), "owner reader"),
         ("POST", "/v1/sources", json!({ "name": "a", "kind": "tolinku" }), "owner"),
         ("DELETE", "/v1/sources/none", json!(null), "owner"),

@@ -14,6 +14,7 @@ struct Neighbours {
     event: String,
     delivery: String,
     replay: String,
+    subject: String,
 }
 
 impl Neighbours {
@@ -29,14 +30,15 @@ impl Neighbours {
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
         let wanted = json!({ "destination": "orders", "from": "2026-03-01T00:00:00Z" });
         let replay = text(&desk.post("/v1/replays", wanted).expect(201).await, "id");
-        Self { desk, source, destination, event, delivery, replay }
+        let subject = text(&desk.post("/v1/identify", json!({ "user_id": "42" })).expect(200).await, "subject");
+        Self { desk, source, destination, event, delivery, replay, subject }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_id_of_another_appspace_is_not_found() {
     let there = Neighbours::new().await;
-    let Neighbours { desk, source, destination, event, delivery, replay } = &there;
+    let Neighbours { desk, source, destination, event, delivery, replay, subject } = &there;
     let routes = [
         ("GET", format!("/v1/events/{event}"), "event"),
         ("GET", format!("/v1/events/{event}/body"), "event"),
@@ -63,6 +65,14 @@ async fn every_id_of_another_appspace_is_not_found() {
         ("POST", format!("/v1/deliveries/{delivery}/resend"), "delivery"),
         ("GET", format!("/v1/replays/{replay}"), "replay"),
         ("POST", format!("/v1/replays/{replay}/cancel"), "replay"),
+        ("GET", format!("/v1/subjects/{subject}"), "subject"),
+        ("GET", "/v1/subjects/user:42".to_owned(), "subject"),
+        ("GET", "/v1/subjects/42".to_owned(), "subject"),
+        ("POST", format!("/v1/subjects/{subject}/unlink"), "subject"),
+        ("DELETE", format!("/v1/subjects/{subject}"), "subject"),
+        ("DELETE", "/v1/subjects/user:42".to_owned(), "subject"),
+        ("GET", format!("/v1/journeys/{subject}"), "subject"),
+        ("GET", "/v1/journeys/user:42".to_owned(), "subject"),
     ];
     let before = everything(desk).await;
     for (method, path, noun) in &routes {
@@ -77,7 +87,16 @@ async fn every_id_of_another_appspace_is_not_found() {
 /// What the owner sees.
 async fn everything(desk: &Desk) -> Vec<Value> {
     let mut seen = Vec::new();
-    for path in ["/v1/events", "/v1/sources", "/v1/destinations", "/v1/deliveries", "/v1/replays", "/v1/dead-letters"] {
+    for path in [
+        "/v1/events",
+        "/v1/sources",
+        "/v1/destinations",
+        "/v1/deliveries",
+        "/v1/replays",
+        "/v1/dead-letters",
+        "/v1/subjects/user:42",
+        "/v1/journeys/user:42",
+    ] {
         seen.push(desk.get(path).expect(200).await);
     }
     seen
@@ -86,7 +105,7 @@ async fn everything(desk: &Desk) -> Vec<Value> {
 #[tokio::test(start_paused = true)]
 async fn lists_filters_and_bodies_reach_nothing_of_another_appspace() {
     let there = Neighbours::new().await;
-    let Neighbours { desk, source, destination, event, delivery, replay } = &there;
+    let Neighbours { desk, source, destination, event, delivery, replay, .. } = &there;
     for path in [
         "/v1/events".to_owned(),
         format!("/v1/events?source={source}"),
@@ -123,6 +142,16 @@ async fn the_same_event_of_two_appspaces_is_two_events() {
     let theirs = there.desk.post("/v1/events", click(1)).key("neighbour").expect(202).await;
     assert_eq!(theirs["duplicate"], false);
     assert_ne!(text(&theirs, "id"), there.event);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_user_of_two_appspaces_is_two_people() {
+    let there = Neighbours::new().await;
+    let said = json!({ "user_id": "42", "email": "ada@example.org" });
+    let theirs = there.desk.post("/v1/identify", said).key("neighbour").expect(200).await;
+    assert_ne!(text(&theirs, "subject"), there.subject);
+    let ours = there.desk.get("/v1/subjects/user:42").expect(200).await;
+    assert_eq!(ours["identifiers"], json!(["user:42"]));
 }
 
 #[tokio::test(start_paused = true)]

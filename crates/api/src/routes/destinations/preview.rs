@@ -7,9 +7,11 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use domain::connector::{Batch, Item, Progress, Shown, Step, Token};
+use domain::identity::Profile;
 use domain::secret::MASK;
 use domain::{DeliveryId, Event, Reading, Secret, SourceId, Verdict, catalogue};
 use pipeline::registry::LiveDestination;
+use pipeline::view::View;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,7 +21,7 @@ use crate::auth::{Caller, Reader};
 use crate::extract::{Json as Body, Path};
 use crate::problem::Problem;
 use crate::routes::events;
-use crate::routes::events::explain::unwanted;
+use crate::routes::events::explain::{person, unwanted};
 use crate::state::ApiState;
 
 /// The type that is shown if the destination gets it and nobody asks for another.
@@ -28,6 +30,12 @@ const TYPE_DEFAULT: &str = "link.clicked";
 const DIGEST_SAMPLES: usize = 3;
 /// What stands for the host that a token brings with it.
 const TOKEN_HOST: &str = "host-that-comes-with-the-token.example";
+
+/// An event to look at, with what is known of the person if the destination wants to know.
+struct Told {
+    event: Arc<Event>,
+    person: Option<Profile>,
+}
 
 /// What to preview: a stored event, or the sample of a type.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -81,8 +89,9 @@ pub(crate) struct Header {
 
 /// Show what would be sent to a destination
 ///
-/// The exact request, whatever carries it. Nothing is sent. Secrets in it are masked, and so are tokens, which are not
-/// fetched for this.
+/// The exact request, whatever carries it, without what the destination's privacy keeps back. Nothing is sent. Secrets in it are
+/// masked, and so are tokens, which are not fetched for this. A record of a person shows what is known of the person of a stored
+/// event, or what the sample alone says.
 #[utoipa::path(
     post,
     path = "/v1/destinations/{destination}/preview",
@@ -99,26 +108,35 @@ pub(crate) async fn preview(
     Body(wanted): Body<PreviewRequest>,
 ) -> Result<Json<Preview>, Problem> {
     let live = find(&state, &caller, &destination)?;
-    let events = match (&wanted.event, wanted.r#type) {
+    let told = match (&wanted.event, wanted.r#type) {
         (Some(_), Some(_)) => return Err(Problem::unprocessable("event", "name an `event` or a `type`, not both")),
-        (Some(id), None) => vec![events::find(&state, &caller, id).await?.event],
+        (Some(id), None) => {
+            let event = events::find(&state, &caller, id).await?.event;
+            let person = if live.wants_people { person(&state, &event).await? } else { None };
+            vec![Told { event, person }]
+        }
         (None, event_type) => samples(&state, &caller, &live, event_type)?,
     };
-    Ok(Json(look(&state, &live, &events)))
+    Ok(Json(look(&state, &live, &told)))
 }
 
-/// Sample events of a type: as many as it takes to see what is sent.
+/// Sample events of a type, as many as it takes to see what is sent, each with what it alone says of a person.
 fn samples(
     state: &ApiState,
     caller: &Caller,
     live: &LiveDestination,
     event_type: Option<String>,
-) -> Result<Vec<Arc<Event>>, Problem> {
+) -> Result<Vec<Told>, Problem> {
     let event_type = event_type.unwrap_or_else(|| type_for(live).to_owned());
     let count = if live.destination.volume.digest_ms.is_some() { DIGEST_SAMPLES } else { 1 };
     // As if it had come in by the front door, for connectors that name the source.
     let source = state.registry.sources(caller.appspace_id()).first().map_or(SourceId::API, |live| live.source.id);
-    let sample = || sample(state, caller.appspace_id(), &event_type).map(|event| Arc::new(Event { source, ..event }));
+    let person = |event: &Event| if live.wants_people { state.identity.alone(event) } else { None };
+    let sample = || {
+        let event = Event { source, ..sample(state, caller.appspace_id(), &event_type)? };
+        let person = person(&event);
+        Some(Told { event: Arc::new(event), person })
+    };
     let samples: Option<Vec<_>> = std::iter::repeat_with(sample).take(count).collect();
     samples.ok_or_else(|| {
         let detail = format!("there is no sample of `{event_type}`; see `/v1/event-types`");
@@ -135,23 +153,17 @@ fn type_for(live: &LiveDestination) -> &'static str {
     std::iter::once(TYPE_DEFAULT).chain(all).find(is_wanted).unwrap_or(TYPE_DEFAULT)
 }
 
-fn look(state: &ApiState, live: &LiveDestination, events: &[Arc<Event>]) -> Preview {
-    let first = &events[0];
-    let readings: Vec<_> = events.iter().map(|event| Reading::new(state.registry.source_name(event.source))).collect();
-    let items: Vec<Item<'_>> = events
-        .iter()
-        .zip(&readings)
-        .map(|(event, reading)| Item {
-            event,
-            delivery: DeliveryId { event: event.id, ordinal: 0 },
-            attempt: 1,
-            reading,
-        })
-        .collect();
+fn look(state: &ApiState, live: &LiveDestination, told: &[Told]) -> Preview {
+    let first = &told[0].event;
+    let views: Vec<View<'_>> = told.iter().map(|told| told.view(state, live)).collect();
+    let item = |(told, view): (&Told, _)| View::item(view, DeliveryId { event: told.event.id, ordinal: 0 }, 1);
+    let items: Vec<Item<'_>> = told.iter().zip(&views).map(item).collect();
     let token = Token { secret: Secret::from(MASK), valid_for: None, extra: Some(TOKEN_HOST.to_owned()) };
     let digest = live.destination.volume.digest_ms.map(Duration::from_millis);
     let batch = Batch { items: &items, now: state.clock.now(), token: Some(&token), digest };
-    let why_not = unwanted(live, first, &readings[0]).map(|(_, why)| why);
+    // What a destination may not see still counts for whether it wants the event.
+    let reading = Reading::new(state.registry.source_name(first.source));
+    let why_not = unwanted(live, first, &reading).map(|(_, why)| why);
     let step = catch_unwind(AssertUnwindSafe(|| live.outlet.prepare(&batch, &mut Progress::default())));
     let (request, verdict) = match step {
         // A bug of the connector; the engine would try again.
@@ -161,12 +173,20 @@ fn look(state: &ApiState, live: &LiveDestination, events: &[Arc<Event>]) -> Prev
     Preview {
         event: first.id.to_string(),
         r#type: first.event_type.to_string(),
-        events: events.len(),
+        events: told.len(),
         matches: why_not.is_none(),
         why_not,
         digest: digest.is_some(),
         request: request.map(|call| Request::from(live.scrubber.shown(call))),
         verdict: verdict.map(|verdict| live.scrubber.text(&verdict)),
+    }
+}
+
+impl Told {
+    /// What the destination would see of it.
+    fn view(&self, state: &ApiState, live: &LiveDestination) -> View<'_> {
+        let source = state.registry.source_name(self.event.source);
+        View::of(&live.destination.privacy, &self.event, source, self.person.clone())
     }
 }
 

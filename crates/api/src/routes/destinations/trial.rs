@@ -1,6 +1,5 @@
 //! Trying a destination out with a real test event.
 
-
 use axum::Json;
 use axum::extract::State;
 use domain::event::{DedupeKey, EventType, TimeMark};

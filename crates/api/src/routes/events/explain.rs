@@ -1,33 +1,54 @@
 //! `/v1/events/{event}/explain`: why each destination did or did not get an event.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use domain::identity::Profile;
 use domain::{DestinationId, Event, EventId, Reading};
 use pipeline::registry::LiveDestination;
 use pipeline::route::{self, Decision};
 use serde::Serialize;
 use storage::page::PAGE_LIMIT_MAX;
 use storage::{DeliveryQuery, DeliverySummary, PageRequest};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::auth::{Caller, Reader};
 use crate::extract::Path;
 use crate::problem::Problem;
 use crate::routes::deliveries::{Delivery, show};
+use crate::routes::subjects::identifiers;
 use crate::state::ApiState;
 
 /// Most deliveries of one event that an explanation looks at.
 const DELIVERIES_MAX: usize = 5_000;
+/// Longest wait for what is known of a person.
+const PERSON_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Why an event went where it went.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Explanation {
     event: String,
     r#type: String,
+    /// Whom it is about; `null` if it names nobody. The token of a link is shared by everybody who taps it, and names nobody.
+    about: Option<About>,
     /// Every destination of the appspace, and those deleted meanwhile that the event was owed to.
     destinations: Vec<Explained>,
+}
+
+/// Whom an event is about.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct About {
+    /// The subject, as it is now. `/v1/subjects/{subject}` has more.
+    #[schema(examples("sub_7Q0M8X2V4N6B8C0D2F4G6H8J0K"))]
+    subject: String,
+    /// Whether a user or an address is known, and not only a device.
+    is_known: bool,
+    /// What the subject is known by, best first.
+    identifiers: Vec<String>,
 }
 
 /// Why one destination did or did not get the event.
@@ -62,7 +83,7 @@ pub(crate) enum Outcome {
 
 /// Explain where an event went
 ///
-/// Says for each destination whether it is subscribed, what its filter says, and how its deliveries stand.
+/// Says whom it is about, and for each destination whether it is subscribed, what its filter says, and how its deliveries stand.
 /// Subscriptions and filters are judged as they are now; deliveries were made by those at the time.
 #[utoipa::path(
     get,
@@ -78,6 +99,7 @@ pub(crate) async fn explain(
     Path(event): Path,
 ) -> Result<Json<Explanation>, Problem> {
     let event = super::find(&state, &caller, &event).await?.event;
+    let about = about(&state, &event).await?;
     let mut deliveries: BTreeMap<DestinationId, Vec<Delivery>> = BTreeMap::new();
     for summary in deliveries_of(&state, &caller, event.id).await? {
         deliveries.entry(summary.delivery.destination).or_default().push(show(&state, &summary));
@@ -96,7 +118,23 @@ pub(crate) async fn explain(
         why: "it was owed; the destination has been deleted since".to_owned(),
         deliveries,
     }));
-    Ok(Json(Explanation { event: event.id.to_string(), r#type: event.event_type.to_string(), destinations }))
+    Ok(Json(Explanation { event: event.id.to_string(), r#type: event.event_type.to_string(), about, destinations }))
+}
+
+async fn about(state: &ApiState, event: &Arc<Event>) -> Result<Option<About>, Problem> {
+    let profile = person(state, event).await?;
+    Ok(profile.map(|profile| About {
+        subject: profile.subject.to_string(),
+        is_known: profile.is_known(),
+        identifiers: identifiers(&profile),
+    }))
+}
+
+/// The person that a stored event is about.
+pub(crate) async fn person(state: &ApiState, event: &Arc<Event>) -> Result<Option<Profile>, Problem> {
+    let deadline = Instant::now() + PERSON_WAIT_MAX;
+    let profiles = state.identity.profiles(std::slice::from_ref(event), deadline).await?;
+    Ok(profiles.into_iter().next().flatten())
 }
 
 /// Why a destination does not want an event; `None` if it does.

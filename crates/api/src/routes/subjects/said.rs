@@ -1,0 +1,63 @@
+//! Identifiers in a body: `"user_id": "42"`.
+
+use std::fmt;
+
+use domain::identity::identifier::IDENTIFIER_BYTES_MAX;
+use domain::identity::{Identifier, IdentifierKind};
+use http::StatusCode;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use crate::problem::Problem;
+
+/// The value of an identifier: a text or, because many users have one for an id, a whole number.
+#[derive(Debug, Clone)]
+pub(crate) struct Said(String);
+
+/// Reads the identifiers of a body.
+pub(crate) fn identifiers(
+    members: impl IntoIterator<Item = (IdentifierKind, Option<Said>)>,
+) -> Result<Vec<Identifier>, Problem> {
+    let said = members.into_iter().filter_map(|(kind, said)| Some((kind, said?)));
+    said.map(|(kind, said)| identifier(kind, &said.0)).collect()
+}
+
+fn identifier(kind: IdentifierKind, text: &str) -> Result<Identifier, Problem> {
+    let member = kind.member();
+    let invalid = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "identifier_invalid", detail).at(member);
+    let identifier = Identifier::new(kind, text).ok_or_else(|| {
+        invalid(format!("`{member}` must have 1 to {IDENTIFIER_BYTES_MAX} bytes, without control characters"))
+    })?;
+    let is_address = |text: &str| text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if kind == IdentifierKind::Email && !is_address(identifier.value()) {
+        return Err(invalid(format!("`{member}` must be an address, for example `ada@example.org`")));
+    }
+    Ok(identifier)
+}
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrNumber;
+
+        impl Visitor<'_> for TextOrNumber {
+            type Value = Said;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a whole number")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Said, E> {
+                Ok(Said(text.to_owned()))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Said, E> {
+                Ok(Said(number.to_string()))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Said, E> {
+                Ok(Said(number.to_string()))
+            }
+        }
+
+        deserializer.deserialize_any(TextOrNumber)
+    }
+}
