@@ -4,7 +4,9 @@
 mod failures;
 mod fleet;
 mod guides;
+mod hubspot;
 mod once;
+mod salesforce;
 mod sdk;
 mod storm;
 mod tally;

@@ -1,0 +1,169 @@
+//! `HubSpot` end to end: from a device to a customer, one contact per person, whatever goes wrong on the way.
+
+mod sdk;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vendors::hubspot::HubSpot;
+use vendors::{Fault, Faults, Simulator, Vendor as _};
+
+use super::fleet::section;
+use crate::support::{Server, Setup, until};
+
+const KEY: &str = "an-admin-key-of-the-hubspot-tests";
+const PEOPLE: usize = 20;
+
+/// A file with one destination, which keeps contacts of devices too.
+fn setup(simulator: &Simulator<HubSpot>) -> Setup {
+    let more = "breaker = false\nbatch = { items = 7, wait = \"50ms\" }\nrate = 1000";
+    let settings = [("access_token", "access-token"), ("host", &*simulator.url()), ("match", "stub")];
+    Setup::with(&section("hubspot", "hubspot", more, &settings))
+}
+
+fn start(setup: &Setup) -> Server {
+    Server::start(setup.command().env("AFTERCLICK_ADMIN_KEY", KEY)).with_key(KEY)
+}
+
+fn event(event_type: &str, minute: u32, data: Value) -> Value {
+    json!({"event": event_type, "timestamp": format!("2026-05-21T09:{minute:02}:00.000Z"), "data": data})
+}
+
+fn install(n: usize) -> Value {
+    let data = json!({
+        "install_id": format!("ins-{n}"), "click_id": format!("clk-{n}"), "platform": "ios", "campaign": format!("spring-{n}"),
+        "channel": "instagram", "token": "summer-promo", "prefix": "go",
+    });
+    event("install.tracked", 14, data)
+}
+
+/// The app says whose the device is.
+fn claim(n: usize) -> Value {
+    let data = json!({
+        "install_id": format!("ins-{n}"), "user_id": format!("user-{n}"), "email": format!("person-{n}@example.org"),
+        "name": format!("Ada {n}"), "deep_link_path": "/offer",
+    });
+    event("deferred_link.claimed", 15, data)
+}
+
+fn completion(n: usize) -> Value {
+    let data =
+        json!({"user_id": format!("user-{n}"), "referrer_id": "user-abc123", "revenue": 49.99, "currency": "EUR"});
+    event("referral.completed", 32, data)
+}
+
+/// The same fact in another event.
+fn again(envelope: &Value) -> Value {
+    let mut envelope = envelope.clone();
+    envelope["data"]["resent"] = json!(true);
+    envelope
+}
+
+fn wait_until_everything_is_delivered(server: &Server) {
+    until("everything to be delivered", || {
+        let deliveries = server.get("/v1/destinations/hubspot/deliveries?limit=200");
+        let deliveries = deliveries["data"].as_array().unwrap();
+        let dead = deliveries.iter().find(|delivery| delivery["state"] == "dead");
+        assert!(dead.is_none(), "{}", dead.unwrap());
+        (!deliveries.is_empty() && deliveries.iter().all(|delivery| delivery["state"] == "delivered")).then_some(())
+    });
+}
+
+#[test]
+fn from_a_device_to_a_customer_it_is_one_contact_through_faults_and_restarts() {
+    let simulator = HubSpot::new().without_limit().start(Faults::none());
+    let sales = simulator
+        .vendor(|account| account.add_contact(&[("email", "Person-0@Example.org"), ("company", "Analytical Engines")]));
+    let setup = setup(&simulator);
+    let mut server = start(&setup);
+    server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0).prints("Deep Link Attribution");
+    server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0).says("nothing to do");
+    simulator.set_faults(
+        Faults::seeded(11)
+            .with(Fault::DropAfter, 120)
+            .with(Fault::DropBefore, 60)
+            .with(Fault::ServerError(503), 80)
+            .with(Fault::ServerError(423), 20)
+            .with(Fault::LateSuccess { hold: Duration::from_millis(300) }, 30)
+            .with(Fault::PartialFailure, 60)
+            .with(Fault::Garbage, 20)
+            .for_the_first(400),
+    );
+
+    // The last comes first, and nobody knows yet that user and device belong together: each has a contact.
+    let first: Value = (0..PEOPLE).flat_map(|n| [completion(n), install(n)]).collect();
+    server.publish(&first);
+    until("some contacts", || simulator.vendor(|account| account.contacts().len() > PEOPLE / 2).then_some(()));
+    server.signal("KILL");
+    drop(server);
+    server = start(&setup);
+
+    let second: Value = (0..PEOPLE).rev().map(claim).collect();
+    server.publish(&second);
+    until("some contacts to be merged", || simulator.vendor(|account| !account.merges().is_empty()).then_some(()));
+    server.signal("KILL");
+    drop(server);
+    server = start(&setup);
+    let third: Value =
+        (0..PEOPLE).flat_map(|n| [again(&completion(n)), again(&install(n)), again(&claim(n))]).collect();
+    server.publish(&third);
+    wait_until_everything_is_delivered(&server);
+
+    simulator.vendor(|account| {
+        assert_eq!(account.contacts().len(), PEOPLE, "{:#?}", account.lines());
+        for n in 0..PEOPLE {
+            let email = format!("person-{n}@example.org");
+            let contact = account.contact_with("email", &email).unwrap_or_else(|| panic!("nobody has {email}"));
+            let said: BTreeMap<&str, &str> = EXPECTED.iter().map(|(name, _)| (*name, contact.get(name))).collect();
+            assert_eq!(said, EXPECTED.iter().copied().collect(), "person {n}");
+            assert_eq!(contact.get("first_touch_campaign"), format!("spring-{n}"));
+            assert!(contact.get("afterclick_person_key").starts_with("sub_"));
+        }
+        assert_eq!(account.contact(sales).unwrap().get("company"), "Analytical Engines");
+    });
+    simulator
+        .book(|book| assert!(book.lost.is_empty() && book.flagged.is_empty(), "{:?} {:?}", book.lost, book.flagged));
+    server.stop();
+}
+
+/// What the sales team sees of everybody.
+const EXPECTED: &[(&str, &str)] = &[
+    ("deep_link_lead_source", "Deep Link"),
+    ("firstname", "Ada"),
+    ("first_touch_channel", "instagram"),
+    ("first_touch_platform", "ios"),
+    ("deep_link_token", "summer-promo"),
+    ("deep_link_prefix", "go"),
+    ("install_date", "2026-05-21T09:14:00.000Z"),
+    ("referral_source", "user-abc123"),
+    ("conversion_date", "2026-05-21T09:32:00.000Z"),
+    ("deep_link_conversion_value", "49.99"),
+    ("deep_link_conversion_currency", "EUR"),
+];
+
+#[test]
+fn a_property_that_somebody_deletes_holds_what_follows_until_it_is_made_again() {
+    let simulator = HubSpot::new().without_limit().start(Faults::none());
+    let setup = setup(&simulator);
+    let server = start(&setup);
+    server.publish(&install(1));
+    let paused = |what: &str| {
+        let paused = until("the destination to be paused", || {
+            let paused = server.get("/v1/destinations/hubspot")["paused"].take();
+            (!paused.is_null()).then_some(paused)
+        });
+        assert!(paused["message"].as_str().is_some_and(|message| message.contains(what)), "{paused}");
+    };
+    paused("run `afterclick destinations provision hubspot`");
+    server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0);
+    server.run(&["destinations", "resume", "hubspot"]).ended(0);
+    wait_until_everything_is_delivered(&server);
+    simulator.vendor(|account| {
+        assert_eq!(account.contacts().len(), 1);
+        account.scopes.remove("crm.objects.contacts.write");
+    });
+    server.publish(&install(2));
+    paused("`crm.objects.contacts.write`");
+    server.stop();
+}
