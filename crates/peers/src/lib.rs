@@ -19,6 +19,7 @@ mod needs;
 mod postgres;
 mod process;
 mod redis;
+mod salesforce_sdk;
 mod segment_sdk;
 mod smtp;
 
@@ -32,6 +33,7 @@ pub use crate::nats::{Nats, NatsMessage};
 pub use crate::needs::{Needs, Package, home};
 pub use crate::postgres::Postgres;
 pub use crate::redis::Redis;
+pub use crate::salesforce_sdk::SalesforceSdk;
 pub use crate::segment_sdk::SegmentSdk;
 pub use crate::smtp::{Mail, Smtp, SmtpOptions, SmtpTls};
 
@@ -45,6 +47,7 @@ pub static ALL: &[&Needs] = &[
     &nats::NEEDS,
     &postgres::NEEDS,
     &redis::NEEDS,
+    &salesforce_sdk::NEEDS,
     &segment_sdk::NEEDS,
     &smtp::NEEDS,
 ];

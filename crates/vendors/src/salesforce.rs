@@ -181,7 +181,7 @@ impl Salesforce {
     }
 
     /// Every lead in a line, for people who look on.
-    pub fn look(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let line = |lead: &Map<String, Value>| {
             let said = |name: &str| lead.get(name).map(text).filter(|text| !text.is_empty());
             let name = [said("FirstName"), said("LastName")].into_iter().flatten().collect::<Vec<_>>().join(" ");

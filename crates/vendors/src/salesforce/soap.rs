@@ -23,7 +23,8 @@ pub(super) fn answer(org: &mut Salesforce, request: &Request, book: &mut Book) -
     if let Err(refusal) = org.take_call(request.at) {
         return fault(&format!("sf:{}", refusal.code), &refusal.message);
     }
-    let requests = all(&envelope, "request");
+    // What a request is called is not looked at: clients differ.
+    let requests = ["request", "mergeRequests"].map(|name| all(&envelope, name)).concat();
     if requests.is_empty() || requests.len() > REQUESTS_MAX {
         return fault("sf:MALFORMED_QUERY", "1 to 200 requests to merge");
     }
