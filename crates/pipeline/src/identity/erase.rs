@@ -4,12 +4,11 @@
 //! remembers of the person goes first: if the process ends in the middle, the call can be made again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::connector::{Batch, Item};
 use domain::identity::Profile;
-use domain::{AppspaceId, DeliveryId, Event, Name, Reading, SubjectId};
+use domain::{AppspaceId, DeliveryId, DestinationId, EventId, Name, Reading, SubjectId, Timestamp};
 use serde_json::json;
 use storage::{Erased, Erasure, MEMOS_PER_CALL_MAX, Memo, StoreError};
 use tokio::time::Instant;
@@ -18,6 +17,9 @@ use super::Identity;
 use super::identify::CALL_MAX;
 use crate::registry::LiveDestination;
 use crate::{bindings, ledger, operational};
+
+/// Events by the destinations that they were owed to.
+type Owed = BTreeMap<DestinationId, BTreeSet<EventId>>;
 
 /// What was removed, and what is held elsewhere.
 #[derive(Debug, Clone)]
@@ -58,11 +60,10 @@ impl Identity {
         // What has not been folded yet would bring the person back.
         self.catch_up(deadline).await?;
         let profile = self.subject(appspace, subject).await?.ok_or(EraseError::NotFound)?;
-        let events = self.events_of(appspace, &profile, usize::MAX).await?;
-        let mut remote = Vec::new();
-        let mut memos = 0;
+        let owed = self.owed(appspace, &profile).await?;
+        let (mut remote, mut memos) = (Vec::new(), 0);
         for live in self.registry.destinations(appspace) {
-            memos += self.forget(&live, &profile, &events, &mut remote).await?;
+            memos += self.forget(&live, &profile, &owed, &mut remote).await?;
         }
         let now = self.clock.now();
         let erasure = Erasure {
@@ -75,9 +76,20 @@ impl Identity {
         let erased = self.patiently(deadline, || self.store.erase(erasure.clone())).await?;
         // An attempt that was under way may have remembered something meanwhile.
         for live in self.registry.destinations(appspace) {
-            memos += self.forget(&live, &profile, &events, &mut Vec::new()).await?;
+            memos += self.forget(&live, &profile, &owed, &mut Vec::new()).await?;
         }
         Ok(Receipt { subject: profile.subject, erased, remote, memos })
+    }
+
+    /// Which destinations were owed events of a person.
+    async fn owed(&self, appspace: AppspaceId, profile: &Profile) -> Result<Owed, StoreError> {
+        let mut owed = Owed::new();
+        for event in self.events_of(appspace, profile, usize::MAX).await? {
+            for summary in self.deliveries_of(appspace, event.id, None).await? {
+                owed.entry(summary.delivery.destination).or_default().insert(event.id);
+            }
+        }
+        Ok(owed)
     }
 
     /// Forgets what one destination remembers of a person; returns how much that was.
@@ -85,7 +97,7 @@ impl Identity {
         &self,
         live: &LiveDestination,
         profile: &Profile,
-        events: &[Arc<Event>],
+        owed: &Owed,
         remote: &mut Vec<Remote>,
     ) -> Result<usize, StoreError> {
         let mut keys = Vec::new();
@@ -100,8 +112,8 @@ impl Identity {
                 remote.push(Remote { destination, connector, id, key: subject });
             }
         }
-        for event in events {
-            let (of, prefix) = (live.destination.id, ledger::prefix(event.id));
+        for event in owed.get(&live.destination.id).into_iter().flatten() {
+            let (of, prefix) = (live.destination.id, ledger::prefix(*event));
             let found = self.store.recall_all(of, &prefix, None, MEMOS_PER_CALL_MAX, self.clock.now()).await;
             keys.extend(gone(found)?.into_iter().map(|(key, _)| key));
         }
@@ -147,6 +159,6 @@ fn gone<T: Default>(found: Result<T, StoreError>) -> Result<T, StoreError> {
     }
 }
 
-fn tombstone(now: domain::Timestamp) -> Bytes {
+fn tombstone(now: Timestamp) -> Bytes {
     json!({ "erased_at": now.to_string(), "data": {} }).to_string().into()
 }

@@ -6,7 +6,8 @@ use domain::delivery::State;
 use domain::identity::fact::SUBJECT_UPDATED;
 use domain::identity::{Identifier, Trace};
 use domain::{AppspaceId, DestinationId, Event, EventId, EventType, Reading};
-use storage::{DeliveryQuery, FACTS_PER_CALL_MAX, NewDelivery, NewEvent, PageRequest, StoreError};
+use storage::page::PAGE_LIMIT_MAX;
+use storage::{DeliveryQuery, DeliverySummary, FACTS_PER_CALL_MAX, NewDelivery, NewEvent, PageRequest, StoreError};
 
 use super::Identity;
 use super::draft::Change;
@@ -82,16 +83,28 @@ impl Identity {
 
     /// Whether the destination has a delivery of this event, which is sent with the profile.
     async fn has_delivery(&self, live: &LiveDestination, event: EventId) -> Result<bool, StoreError> {
-        let query = DeliveryQuery {
-            appspace: live.destination.appspace,
-            destination: Some(live.destination.id),
-            event: Some(event),
-            state: None,
-            event_type: None,
-            replay: None,
-        };
-        let page = self.store.deliveries(query, PageRequest::first(1)).await?;
-        Ok(page.items.iter().any(|summary| is_sent(summary.delivery.standing.state)))
+        let destination = &live.destination;
+        let deliveries = self.deliveries_of(destination.appspace, event, Some(destination.id)).await?;
+        Ok(deliveries.iter().any(|summary| is_sent(summary.delivery.standing.state)))
+    }
+
+    /// The deliveries of an event, to one destination or to any.
+    pub(super) async fn deliveries_of(
+        &self,
+        appspace: AppspaceId,
+        event: EventId,
+        destination: Option<DestinationId>,
+    ) -> Result<Vec<DeliverySummary>, StoreError> {
+        let query =
+            DeliveryQuery { appspace, destination, event: Some(event), state: None, event_type: None, replay: None };
+        let (mut found, mut next) = (Vec::new(), Some(PageRequest::first(PAGE_LIMIT_MAX)));
+        // A page may be empty and yet not be the last one.
+        while let Some(request) = next {
+            let page = self.store.deliveries(query.clone(), request.clone()).await?;
+            next = request.after(&page);
+            found.extend(page.items);
+        }
+        Ok(found)
     }
 
     /// Whether a destination has to do with a subject: it has a record of it, or was owed one of its events.
