@@ -15,12 +15,16 @@ use crate::support::{Server, Setup, until};
 const KEY: &str = "an-admin-key-of-the-hubspot-tests";
 const PEOPLE: usize = 20;
 
-/// A file with one destination, which keeps contacts of devices too.
-fn setup(simulator: &Simulator<HubSpot>) -> Setup {
-    let more = "breaker = false\nbatch = { items = 7, wait = \"50ms\" }\nrate = 1000";
-    let settings = [("access_token", "access-token"), ("host", &*simulator.url()), ("match", "stub")];
-    Setup::with(&section("hubspot", "hubspot", more, &settings))
+/// A file with one destination, and these settings of it.
+fn setup(simulator: &Simulator<HubSpot>, more: &[(&str, &str)]) -> Setup {
+    let url = simulator.url();
+    let settings = [&[("access_token", "access-token"), ("host", &*url)], more].concat();
+    let lane = "breaker = false\nbatch = { items = 7, wait = \"50ms\" }\nrate = 1000";
+    Setup::with(&section("hubspot", "hubspot", lane, &settings))
 }
+
+/// Devices have contacts too.
+const STUBS: &[(&str, &str)] = &[("match", "stub")];
 
 fn start(setup: &Setup) -> Server {
     Server::start(setup.command().env("AFTERCLICK_ADMIN_KEY", KEY)).with_key(KEY)
@@ -75,7 +79,7 @@ fn from_a_device_to_a_customer_it_is_one_contact_through_faults_and_restarts() {
     let simulator = HubSpot::new().without_limit().start(Faults::none());
     let sales = simulator
         .vendor(|account| account.add_contact(&[("email", "Person-0@Example.org"), ("company", "Analytical Engines")]));
-    let setup = setup(&simulator);
+    let setup = setup(&simulator, STUBS);
     let mut server = start(&setup);
     server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0).prints("Deep Link Attribution");
     server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0).says("nothing to do");
@@ -84,7 +88,6 @@ fn from_a_device_to_a_customer_it_is_one_contact_through_faults_and_restarts() {
             .with(Fault::DropAfter, 120)
             .with(Fault::DropBefore, 60)
             .with(Fault::ServerError(503), 80)
-            .with(Fault::ServerError(423), 20)
             .with(Fault::LateSuccess { hold: Duration::from_millis(300) }, 30)
             .with(Fault::PartialFailure, 60)
             .with(Fault::Garbage, 20)
@@ -145,7 +148,7 @@ const EXPECTED: &[(&str, &str)] = &[
 #[test]
 fn a_property_that_somebody_deletes_holds_what_follows_until_it_is_made_again() {
     let simulator = HubSpot::new().without_limit().start(Faults::none());
-    let setup = setup(&simulator);
+    let setup = setup(&simulator, STUBS);
     let server = start(&setup);
     server.publish(&install(1));
     let paused = |what: &str| {
@@ -165,5 +168,33 @@ fn a_property_that_somebody_deletes_holds_what_follows_until_it_is_made_again() 
     });
     server.publish(&install(2));
     paused("`crm.objects.contacts.write`");
+    server.stop();
+}
+
+#[test]
+fn whoever_is_identified_later_has_a_contact_from_then_on() {
+    let simulator = HubSpot::new().without_limit().start(Faults::none());
+    let setup = setup(&simulator, &[("lifecycle", "true")]);
+    let server = start(&setup);
+    server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0);
+    server.publish(&json!([install(1), install(2)]));
+    let contact = || simulator.vendor(|account| account.contact_with("email", "ada@example.org").cloned());
+
+    let who = json!({"install_id": "ins-1", "user_id": "user-1", "email": "Ada@Example.org", "name": "Ada Lovelace"});
+    for _ in 0..2 {
+        server.send("POST", "/v1/identify", &who);
+    }
+    let identified = until("a contact of whoever was identified", contact);
+    assert_eq!((identified.get("lastname"), identified.get("lifecyclestage")), ("Lovelace", "lead"));
+    assert_eq!(identified.get("install_date"), "2026-05-21T09:14:00.000Z");
+
+    server.publish(&completion(1));
+    until("the conversion", || contact().filter(|contact| contact.get("lifecyclestage") == "customer"));
+    server.publish(&again(&install(1)));
+    server.send("POST", "/v1/identify", &json!({"user_id": "user-1", "phone": "+44 20 7946 0000"}));
+    until("the number", || contact().filter(|contact| contact.get("phone") == "+44 20 7946 0000"));
+    assert_eq!(contact().unwrap().get("lifecyclestage"), "customer");
+    simulator.vendor(|account| assert_eq!(account.contacts().len(), 1, "{:#?}", account.lines()));
+    simulator.book(|book| assert!(book.flagged.is_empty(), "{:?}", book.flagged));
     server.stop();
 }

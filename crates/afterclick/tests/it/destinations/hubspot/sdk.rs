@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use vendors::hubspot::HubSpot;
 use vendors::{Faults, Request, Simulator, Vendor as _};
 
-use super::{again, claim, completion, install, setup, start, wait_until_everything_is_delivered};
+use super::{STUBS, again, claim, completion, install, setup, start, wait_until_everything_is_delivered};
 
 /// The methods of the SDK, by the ends of the paths that they stand for.
 const METHODS: &[(&str, &str, &str)] = &[
@@ -31,7 +31,7 @@ fn account() -> Simulator<HubSpot> {
 fn requests_are_what_hubspots_own_sdk_would_have_sent() {
     let Some(sdk) = peers::HubSpotSdk::start() else { return };
     let (ours, theirs) = (account(), account());
-    let setup = setup(&ours);
+    let setup = setup(&ours, STUBS);
     let server = start(&setup);
     server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0);
     for envelopes in
