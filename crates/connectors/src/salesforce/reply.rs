@@ -22,6 +22,8 @@ const DAY_WAIT: Duration = Duration::from_mins(15);
 const CONCURRENCY_WAIT: Duration = Duration::from_mins(2);
 /// The same when too much was sent and nobody says how long.
 const RATE_WAIT: Duration = Duration::from_mins(1);
+/// What no lead and no contact can be made without.
+const NEEDED: [&str; 2] = ["LastName", "Company"];
 /// What a 401 says that has nothing to do with the age of the session.
 const NOT_EXPIRED: [&str; 2] =
     ["Connected app is not attached to Agent", "This session is not valid for use with the REST API"];
@@ -92,26 +94,38 @@ impl ItemError {
         on_one_line(&format!("{}: {}{at}", self.code, self.message), TEXT_CHARS_MAX)
     }
 
-    /// The ids of the records of an object that a duplicate rule has found, wherever they stand: Salesforce's own spelling of
-    /// the member varies.
-    fn duplicates(&self, object: &str) -> Vec<String> {
-        fn collect(value: &Value, object: &str, ids: &mut Vec<String>) {
+    /// The objects and ids of the records that a duplicate rule has found, wherever they stand: Salesforce's own spelling of the
+    /// member varies.
+    fn duplicates(&self) -> Vec<(String, String)> {
+        fn collect(value: &Value, found: &mut Vec<(String, String)>) {
             match value {
-                Value::Array(values) => values.iter().for_each(|value| collect(value, object, ids)),
+                Value::Array(values) => values.iter().for_each(|value| collect(value, found)),
                 Value::Object(members) => {
                     let id = members.get("Id").and_then(Value::as_str).filter(|id| is_id(id));
-                    let is_of_object = value["attributes"]["type"] == object;
-                    match id.filter(|id| is_of_object && !ids.iter().any(|known| known == id)) {
-                        Some(id) => ids.push(id.to_owned()),
-                        None => members.values().for_each(|value| collect(value, object, ids)),
+                    match (id, value["attributes"]["type"].as_str()) {
+                        (Some(id), Some(object)) if !found.iter().any(|(_, known)| known == id) => {
+                            found.push((object.to_owned(), id.to_owned()));
+                        }
+                        (Some(_), Some(_)) => {}
+                        _ => members.values().for_each(|value| collect(value, found)),
                     }
                 }
                 _ => {}
             }
         }
-        let mut ids = Vec::new();
-        self.rest.values().for_each(|value| collect(value, object, &mut ids));
-        ids
+        let mut found = Vec::new();
+        self.rest.values().for_each(|value| collect(value, &mut found));
+        found
+    }
+
+    /// Whether what is missing is something that every record has: then there is none. An old record may lack a field that
+    /// was made a duty later, and must not get placeholders for that.
+    fn is_of_a_new_record(&self) -> bool {
+        let is_ours = |field: &str| NEEDED.contains(&field);
+        match self.fields.as_deref().unwrap_or_default() {
+            [] => NEEDED.iter().any(|needed| self.message.contains(needed)),
+            fields => fields.iter().any(|field| is_ours(field)),
+        }
     }
 
     fn is(&self, codes: &[&str]) -> bool {
@@ -153,12 +167,13 @@ impl Failure {
     fn of_error(org: &Org, error: &ItemError, is_nobody_let_in: bool) -> Self {
         let refused = || Verdict::reject(FailureReason::Refused, error.said());
         match error.code.as_str() {
-            "REQUIRED_FIELD_MISSING" => Self::Missing(refused()),
+            "REQUIRED_FIELD_MISSING" if error.is_of_a_new_record() => Self::Missing(refused()),
             "CANNOT_UPDATE_CONVERTED_LEAD" => Self::IsConverted,
             "DUPLICATES_DETECTED" => {
-                let ids = error.duplicates(org.object.name());
-                let verdict = duplicates(&ids);
-                Self::Duplicates(ids, verdict)
+                let found = error.duplicates();
+                let verdict = duplicates(found.iter().map(|(_, id)| id));
+                let ours = found.into_iter().filter(|(object, _)| object == org.object.name());
+                Self::Duplicates(ours.map(|(_, id)| id).collect(), verdict)
             }
             "DUPLICATE_VALUE" => Self::Taken(refused()),
             "ENTITY_IS_DELETED" | "INVALID_CROSS_REFERENCE_KEY" => Self::Deleted(refused()),
@@ -183,8 +198,8 @@ impl Failure {
 }
 
 /// The verdict on a person who is there already.
-pub(super) fn duplicates(ids: &[String]) -> Verdict {
-    let named: Vec<_> = ids.iter().take(DUPLICATES_MAX).map(|id| format!("`{id}`")).collect();
+pub(super) fn duplicates<'i>(ids: impl Iterator<Item = &'i String>) -> Verdict {
+    let named: Vec<_> = ids.take(DUPLICATES_MAX).map(|id| format!("`{id}`")).collect();
     let named = if named.is_empty() { "a record that it does not name".to_owned() } else { named.join(", ") };
     Verdict::reject(
         FailureReason::Refused,

@@ -228,7 +228,7 @@ impl Org {
                 .collect();
             let need = match same[..] {
                 [id] => Need::Update { id: id.to_owned(), object: self.object.name().to_owned(), only: None, of: None },
-                _ => Need::Over { verdict: reply::duplicates(&whom.about) },
+                _ => Need::Over { verdict: reply::duplicates(whom.about.iter()) },
             };
             exchange.needs(whom.case, need);
         }

@@ -345,14 +345,15 @@ impl Salesforce {
                 _ => {}
             }
             if field.is_unique {
-                let is_other =
-                    |row: &&Map<String, Value>| row.get("Id").map(text) != id && row.get(name) == Some(value);
-                let rows = self.records(object);
-                if let Some(other) = rows.iter().find(is_other) {
-                    let message = format!(
-                        "duplicate value found: {name} duplicates value on record with id: {}",
-                        text(&other["Id"])
-                    );
+                // Thousands of records are asked for each that is written, so none is copied.
+                let is_other = |(other, row): &(&String, &Row)| {
+                    row.object == object
+                        && !row.is_deleted
+                        && Some(other.as_str()) != id
+                        && row.fields.get(name) == Some(value)
+                };
+                if let Some((other, _)) = self.rows.iter().find(is_other) {
+                    let message = format!("duplicate value found: {name} duplicates value on record with id: {other}");
                     return refused("DUPLICATE_VALUE", message);
                 }
             }
