@@ -25,7 +25,7 @@
 //! - [`Simulator::until`] waits for the book to look as wanted, without sleeping.
 //! - Limits and windows ("one message a second", "remembered for a day") run on the simulator's own clock, which
 //!   [`Simulator::advance`] moves. Rate limits are a public field `rate`, and `without_limit()` leaves them out.
-//! - What must be signed is signed with [`private_key`] (`BigQuery`, Google Ads, Snowflake) or the keys in [`redshift`].
+//! - What must be signed is signed with [`private_key`] (`BigQuery`, Google Ads, Snowflake, Salesforce) or the keys in [`redshift`].
 //! - Chat hooks and catch hooks have `hook_url()`, Google's APIs `service_account()`: what a user would paste.
 //!
 //! # The book
