@@ -51,7 +51,7 @@ static MANIFEST: Manifest = Manifest {
             "properties",
             FieldKind::Mapping,
             "properties to add or to put in place of others, by their internal names, with `person` and the event in their \
-             expressions; `null` leaves one of ours out",
+             expressions; an empty text leaves one of ours out",
         ),
         Field::optional(
             "date_properties",

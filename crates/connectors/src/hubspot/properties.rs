@@ -102,7 +102,7 @@ impl Properties {
                 return Err(wrong(message));
             }
         }
-        let left_out = written.into_iter().flatten().filter(|(_, value)| value.is_null());
+        let left_out = written.into_iter().flatten().filter(|(_, value)| value.is_null() || *value == "");
         Ok(Self {
             key,
             are_days: settings.text("date_properties") == Some("date"),

@@ -139,7 +139,7 @@ fn wrong(portal: &Portal, wanted: &Wanted<'_>, there: &Value) -> Option<String> 
     let is_overridden = portal.properties.overrides(name);
     (is_ours && !is_overridden && kind != wanted.kind).then(|| {
         format!(
-            "property `{name}` is of type `{kind}` and `{}` is written; leave it out by `properties.{name} = null` and fill another one \
+            "property `{name}` is of type `{kind}` and `{}` is written; leave it out by `properties.{name} = \"\"` and fill another one \
              in its place",
             wanted.kind
         )

@@ -149,7 +149,7 @@ pub(super) fn problem(error: &Value, status: u16, properties: &Properties) -> Pr
         let which = if names.is_empty() { text } else { names.join(", ") };
         return Problem::Everybody(Verdict::misconfigured(format!(
             "contacts lack a property that is written ({which}); run {PROVISION} to make what is missing, or leave it out by \
-             `properties.… = null`, then resume the destination"
+             `properties.… = \"\"`, then resume the destination"
         )));
     }
     if all.contains("non-unique") {

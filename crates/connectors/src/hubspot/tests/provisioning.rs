@@ -42,7 +42,7 @@ fn provision(outlet: &dyn Outlet, account: &mut Account) -> Result<Vec<String>, 
 #[test]
 fn everything_is_made_once_and_nothing_the_second_time() {
     let outlet = destination(
-        &json!({"properties": {"app_user_id": "{{ person.user_id }}", "first_touch_channel": null, "company": "A"}}),
+        &json!({"properties": {"app_user_id": "{{ person.user_id }}", "first_touch_channel": "", "company": "A"}}),
     );
     let mut account = Account::new().with_property("referral_source", "string");
     let made = provision(&*outlet, &mut account).unwrap();
