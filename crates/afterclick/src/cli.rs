@@ -16,16 +16,21 @@ mod destinations;
 mod doctor;
 mod event_types;
 mod events;
+mod identify;
+mod journeys;
 mod keys;
 mod listing;
 mod output;
 mod prose;
+mod record;
 mod replays;
 mod serve;
 mod sources;
+mod subjects;
 mod time;
 mod trigger;
 mod verify;
+mod who;
 
 use std::process::ExitCode;
 
@@ -73,6 +78,12 @@ enum Command {
     DeadLetters(dead_letters::Arguments),
     /// Owe a range of past events to a destination again
     Replays(replays::Arguments),
+    /// Say who somebody is
+    Identify(identify::Arguments),
+    /// The people and devices that events are about
+    Subjects(subjects::Arguments),
+    /// What happened to somebody, step by step
+    Journeys(journeys::Arguments),
     /// Keys to the API
     Keys(keys::Arguments),
     /// Tenants
@@ -132,6 +143,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Sources(arguments) => sources::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Replays(arguments) => replays::run(&arguments),
+        Command::Identify(arguments) => identify::run(&arguments),
+        Command::Subjects(arguments) => subjects::run(&arguments),
+        Command::Journeys(arguments) => journeys::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Appspaces(arguments) => appspaces::run(&arguments),
         Command::EventTypes(arguments) => event_types::run(&arguments),

@@ -148,6 +148,11 @@ impl Client {
     }
 }
 
+/// A text as one segment of a path, whatever is in it.
+pub(crate) fn segment(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
 impl CallError {
     /// Reads a problem document.
     fn refused(status: StatusCode, problem: &Value) -> Self {

@@ -1,6 +1,7 @@
 //! `afterclick destinations`: receivers.
 
 mod preview;
+mod privacy;
 mod provision;
 mod settings;
 mod wishes;
@@ -89,7 +90,8 @@ enum Verb {
     },
     /// Change a destination; what is not named stays, and the next attempt uses what is new
     #[command(after_help = "Examples:\n  afterclick destinations change cdp --batch items=50 --batch wait=2s\n  \
-                            afterclick destinations change alerts --volume digest=30m --unset blocks")]
+                            afterclick destinations change alerts --volume digest=30m --unset blocks\n  \
+                            afterclick destinations change cdp --privacy drop=user_agent --privacy truncate=ip:24")]
     Change {
         /// Name or id
         name: String,

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::connection::Connection;
 use super::listing::{How, Listing, query};
-use super::output::{self, Paint, Table, cell, say};
+use super::output::{self, Paint, Table, cell, printable, say};
 use super::time::When;
 use super::{Outcome, block_on};
 use crate::client::Client;
@@ -109,6 +109,14 @@ async fn explain(client: &Client, id: &str, json: bool) -> Outcome {
     }
     let paint = Paint::for_stdout();
     say(&paint.bold(&format!("{} {}", cell(&explained, "type"), cell(&explained, "event"))));
+    match explained["about"].as_object() {
+        Some(_) => {
+            let (subject, known_by) = (cell(&explained, "about.subject"), cell(&explained, "about.identifiers"));
+            say(&format!("about {subject}, known by {}", printable(&known_by)));
+        }
+        None => say(&paint.dim("about nobody in particular: it names no user, address, install or click")),
+    }
+    say("");
     let mut table = Table::new(&["DESTINATION", "OUTCOME", "DELIVERIES", "WHY"]);
     for entry in explained["destinations"].as_array().into_iter().flatten() {
         let name = if entry["name"].is_null() { "destination" } else { "name" };

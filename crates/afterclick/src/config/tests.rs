@@ -81,6 +81,34 @@ fn batch_and_volume_are_read_checked_and_shown() {
     }
 }
 
+#[test]
+fn privacy_is_read_checked_and_shown() {
+    let with = |lines: &str| GOOD.replace("rate = 2.5", &format!("rate = 2.5\n{lines}"));
+    let config = load_text(&with("privacy.drop = [\"user_agent\"]\nprivacy.truncate = { ip = 24 }")).unwrap();
+    let privacy = serde_json::to_value(&config.destinations[0].privacy).unwrap();
+    assert_eq!(privacy, serde_json::json!({ "drop": ["user_agent"], "truncate": { "ip": 24 } }));
+    let line = |key: &str| {
+        let line = config.shown.iter().find(|line| line.key == key).unwrap_or_else(|| panic!("{key} is not shown"));
+        format!("{} from {}", line.value, line.origin)
+    };
+    assert_eq!(line("destination.backend.privacy.drop"), "[\"user_agent\"] from f.toml:12");
+    assert_eq!(line("destination.backend.privacy.hash"), "none from default");
+    assert!(load_text(GOOD).unwrap().destinations[0].privacy.is_open());
+
+    for (lines, expected) in [
+        ("privacy.dorp = []", "f.toml:12: unknown key `destination.backend.privacy.dorp`; did you mean `drop`?"),
+        ("privacy.drop = \"ip\"", "f.toml:12: `destination.backend.privacy.drop`: invalid type"),
+        ("privacy.truncate = { ip = 300 }", "f.toml:12: `destination.backend.privacy.truncate`"),
+        (
+            "privacy = { drop = [\"ip\"], hash = [\"ip\"] }",
+            "f.toml:12: `destination.backend.privacy` says two things of `ip`",
+        ),
+        ("privacy = [\"ip\"]", "f.toml:12: `destination.backend.privacy` must be a table"),
+    ] {
+        check(&with(lines), expected);
+    }
+}
+
 const KINDS: &str = r#"
 [[destination]]
 name = "cdp"

@@ -10,6 +10,7 @@ mod destinations;
 mod examples;
 mod keys;
 mod kill;
+mod people;
 mod provision;
 mod samples;
 mod serve;

@@ -173,10 +173,29 @@ async fn several_identifiers_are_unlinked_at_once_and_only_those_of_the_subject(
 
     // The id stays with the user, so the rest is another subject before the second one is cut.
     let cut = unlink(json!({ "user_id": "1", "install_id": "i" })).expect(200).await;
-    assert_eq!(cut["unlinked"].as_array().unwrap().len(), 2);
+    let cut: Vec<_> = cut["unlinked"].as_array().unwrap().iter().map(|one| text(one, "identifier")).collect();
+    assert_eq!(cut, ["user:1", "install:i"]);
     let known_by = async |key: &str| desk.get(&format!("/v1/subjects/{key}")).expect(200).await["identifiers"].clone();
     assert_eq!(known_by("user:1").await, json!(["user:1"]));
     assert_eq!(known_by("install:i").await, json!(["install:i"]));
+    let alone = desk.post("/v1/subjects/user:1/unlink", json!({ "user_id": "1" })).expect(200).await;
+    assert_eq!(alone["unlinked"][0]["was_linked"], false);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_hangs_together_only_by_what_is_unlinked_too_is_taken_apart_for_good() {
+    let desk = Desk::new().await;
+    publish(&desk, 0, "install.tracked", json!({ "install_id": "i", "click_id": "c" })).await;
+    desk.post("/v1/identify", json!({ "user_id": "1", "install_id": "i" })).expect(200).await;
+    let both = json!({ "install_id": "i", "click_id": "c" });
+    let cut = desk.post("/v1/subjects/user:1/unlink", both).expect(200).await;
+    for one in cut["unlinked"].as_array().unwrap() {
+        assert_eq!(one["was_linked"], true, "{cut}");
+    }
+    // It happened before and comes late.
+    publish(&desk, 1, "link.opened", json!({ "user_id": "2", "click_id": "c" })).await;
+    desk.post("/v1/identify", json!({ "user_id": "2" })).expect(200).await;
+    assert_eq!(desk.get("/v1/subjects/user:2").expect(200).await["identifiers"], json!(["user:2"]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::{Failure, settings};
+use super::{Failure, privacy, settings};
 
 #[derive(Debug, Args)]
 pub(super) struct Wishes {
@@ -28,6 +28,10 @@ pub(super) struct Wishes {
     /// How much is wanted: `sample=0.1`, `threshold=100`, `digest=30s`, `first_per_subject_per_day=true`; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     volume: Vec<String>,
+    /// What of a person it does not get, or not as it is: `drop=user_agent,phone`, `hash=email`, `truncate=ip:24`;
+    /// `keep=email` takes that back; may be repeated
+    #[arg(long, value_name = "HOW=FIELDS")]
+    privacy: Vec<String>,
     /// A setting of the connector; may be repeated. `headers.X-Team=growth` sets a member of one that is a table
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
@@ -49,6 +53,7 @@ impl Wishes {
         put("rate", self.rate.map(Value::from));
         put("batch", over(&self.batch, &current["batch"])?);
         put("volume", over(&self.volume, &current["volume"])?);
+        put("privacy", privacy::over(&self.privacy, &current["privacy"])?);
         let settings = settings::read(connector, &self.settings, &current["settings"])?;
         put("settings", (!settings.is_empty()).then(|| settings.into()));
         Ok(body)

@@ -49,7 +49,7 @@ pub(crate) struct UnlinkedOne {
     /// The subject that it is of now. The id stays with the user, else with the address, so it can be the same one, and the
     /// rest another.
     subject: String,
-    /// `false` if it was linked to nothing, and nothing was done.
+    /// `false` if it was all that the subject is known by, and nothing was done.
     was_linked: bool,
 }
 
@@ -89,11 +89,14 @@ pub(crate) async fn unlink(
     if let Some(foreign) = identifiers.iter().find(|one| !profile.identifiers.contains(one)) {
         return Err(Problem::from(UnlinkError::OfAnother).at(foreign.kind().member()));
     }
+    // Whatever has company in a subject is linked.
+    let was_linked = profile.identifiers.len() > 1;
     let mut unlinked = Vec::new();
-    for identifier in identifiers {
-        let cut = state.identity.unlink(caller.appspace_id(), None, &identifier).await?;
-        let (identifier, subject) = (identifier.to_string(), cut.now.to_string());
-        unlinked.push(UnlinkedOne { identifier, subject, was_linked: cut.was_linked });
+    // The best one is what the others are linked to, so it comes last: each is cut while there is something to cut.
+    for identifier in identifiers.iter().rev() {
+        let cut = state.identity.unlink(caller.appspace_id(), None, identifier).await?;
+        unlinked
+            .insert(0, UnlinkedOne { identifier: identifier.to_string(), subject: cut.now.to_string(), was_linked });
     }
     Ok(Json(Unlinked { subject: profile.subject.to_string(), unlinked }))
 }

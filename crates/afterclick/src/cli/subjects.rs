@@ -1,0 +1,179 @@
+//! `afterclick subjects`: the people and devices that events are about.
+
+use std::io::IsTerminal as _;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+
+use super::connection::Connection;
+use super::output::{self, Paint, Table, cell, confirmed, count, printable, say};
+use super::record;
+use super::who::Who;
+use super::{Failure, Outcome, block_on};
+use crate::client::{Client, segment};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A KEY is the id of a subject (`sub_…`), an identifier with its kind (`user:42`, `email:ada@example.org`,\n\
+                        `install:i-7`, and so for click, anonymous and referral), or the bare identifier."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Say who it is, what is known, and what a sales team sees
+    Show {
+        #[arg(value_name = "KEY")]
+        subject: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take identifiers away from a subject that are not its own
+    #[command(after_help = "Example:\n  afterclick subjects unlink user:42 --install i-7")]
+    Unlink {
+        #[arg(value_name = "KEY")]
+        subject: String,
+        #[command(flatten)]
+        who: Who,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget a person for good, and print a receipt
+    #[command(
+        after_help = "It removes records, bodies of events and replies of vendors here. What vendors hold stays with them; the\n\
+                            receipt names it."
+    )]
+    Erase {
+        #[arg(value_name = "KEY")]
+        subject: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// Print JSON; does not ask
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let client = arguments.connection.client()?;
+    block_on(async {
+        match &arguments.verb {
+            Verb::Show { subject, json } => show(&client, subject, *json).await,
+            Verb::Unlink { subject, who, json } => unlink(&client, subject, who, *json).await,
+            Verb::Erase { subject, yes, json } => erase(&client, subject, *yes, *json).await,
+        }
+    })
+}
+
+async fn show(client: &Client, key: &str, json: bool) -> Outcome {
+    let subject = client.get(&path(key), &[]).await?;
+    if json {
+        output::print_json(&subject);
+        return Ok(());
+    }
+    record::print_head(&cell(&subject, "id"), &subject["profile"]["name"], &subject);
+    say("");
+    output::print_members(&details(&subject));
+    record::print(&subject["record"]);
+    Ok(())
+}
+
+/// What neither the heading nor the record says.
+fn details(subject: &Value) -> Value {
+    let known = ["first_seen_at", "last_seen_at", "absorbed"].map(|name| (name, subject[name].clone()));
+    let profile =
+        ["phone", "milestone", "referral_code", "traits"].map(|name| (name, subject["profile"][name].clone()));
+    let mut details: Map<String, Value> =
+        known.into_iter().chain(profile).map(|(name, value)| (name.to_owned(), value)).collect();
+    details.retain(|_, value| *value != Value::Array(Vec::new()));
+    if let Some(traits) = details.get_mut("traits").and_then(Value::as_object_mut) {
+        traits.retain(|name, _| !["name", "email", "phone"].contains(&name.as_str()));
+    }
+    details.into()
+}
+
+async fn unlink(client: &Client, key: &str, who: &Who, json: bool) -> Outcome {
+    let body = who.body();
+    if body.is_empty() {
+        return Err(Failure::misused("nothing is named that is to be unlinked; give for example `--install i-7`"));
+    }
+    let answer = client.post(&format!("{}/unlink", path(key)), &body.into()).await?;
+    if json {
+        output::print_json(&answer);
+        return Ok(());
+    }
+    let mut table = Table::new(&["IDENTIFIER", "IS NOW OF", "WAS LINKED"]);
+    for one in answer["unlinked"].as_array().into_iter().flatten() {
+        let was_linked = if one["was_linked"] == true { "yes" } else { "no" };
+        table.row([cell(one, "identifier"), cell(one, "subject"), was_linked.to_owned()]);
+    }
+    table.print("nothing was unlinked");
+    Ok(())
+}
+
+async fn erase(client: &Client, key: &str, yes: bool, json: bool) -> Outcome {
+    if !yes {
+        if json || !std::io::stdin().is_terminal() {
+            return Err(Failure::misused("nobody can be asked here; look with `subjects show`, then give `--yes`"));
+        }
+        let subject = client.get(&path(key), &[]).await?;
+        record::print_head(&cell(&subject, "id"), &subject["profile"]["name"], &subject);
+        if !confirmed("Forget this person for good?")? {
+            return Err(Failure::Failed(anyhow::anyhow!("nothing was erased")));
+        }
+    }
+    let receipt = client.delete(&path(key)).await?;
+    if json {
+        output::print_json(&receipt);
+        return Ok(());
+    }
+    print_receipt(&receipt);
+    Ok(())
+}
+
+fn print_receipt(receipt: &Value) {
+    let paint = Paint::for_stdout();
+    say(&paint.bold(&format!("erased {}  {}", cell(receipt, "subject"), cell(receipt, "erased_at"))));
+    let cancelled = receipt["cancelled"].as_array().into_iter().flatten();
+    let cancelled: u64 = cancelled.filter_map(|one| one["deliveries"].as_u64()).sum();
+    let removed = [
+        ("removed.identifiers", "identifier", "removed"),
+        ("removed.events", "event", "emptied"),
+        ("removed.attempts", "attempt", "stripped of its reply"),
+        ("removed.notes", "note of destinations", "removed"),
+    ];
+    for (path, noun, what) in removed {
+        let number = cell(receipt, path).parse().unwrap_or(0);
+        if number > 0 {
+            say(&format!("  {} {what}", count(number, noun)));
+        }
+    }
+    if cancelled > 0 {
+        say(&format!("  {} called off", count(usize::try_from(cancelled).unwrap_or(usize::MAX), "delivery")));
+    }
+    let held: Vec<&Value> = receipt["held_elsewhere"].as_array().into_iter().flatten().collect();
+    if held.is_empty() {
+        eprintln!("no vendor is known to hold a record");
+        return;
+    }
+    say("");
+    let mut table = Table::new(&["DESTINATION", "CONNECTOR", "RECORD", "KEY"]);
+    for one in held {
+        let id = if one["id"].is_null() { "perhaps".to_owned() } else { cell(one, "id") };
+        table.row([cell(one, "destination"), cell(one, "connector"), id, cell(one, "key")]);
+    }
+    table.print("");
+    eprintln!("{}", printable("these records are with the vendors; have them removed there"));
+}
+
+fn path(key: &str) -> String {
+    format!("/v1/subjects/{}", segment(key))
+}
