@@ -101,6 +101,12 @@ impl Draft {
         }
     }
 
+    /// The subject that has to be looked up with an identifier: the one that it is of or, if it is new, the one that it would begin.
+    /// That may be there: it stays with its person when what it began with is taken away and forgotten.
+    pub(crate) fn subject_with(&self, identifier: &Identifier, found: Option<&IdentifierRecord>) -> SubjectId {
+        found.map_or_else(|| SubjectId::born(self.appspace, identifier, 0), |record| record.subject)
+    }
+
     /// Takes in what was found of a subject.
     pub(crate) fn learn_subject(&mut self, id: SubjectId, found: Option<SubjectRecord>) {
         if self.looked_up_subjects.insert(id)
@@ -191,6 +197,9 @@ impl Draft {
 
     /// Cuts an identifier from all others: its links are gone, and what was told up to `now` links it to nothing again.
     pub(crate) fn cut(&mut self, identifier: &Identifier, now: Timestamp) -> Result<(), Wanted> {
+        // Nobody looks through the links of what is shared, and a link that stays at its other end comes back.
+        let linked = self.now.identifiers.get(identifier).into_iter().flat_map(|record| record.links.keys());
+        self.unknown(linked).none()?;
         let around = match self.around(&BTreeSet::from([identifier.clone()]))? {
             Some(around) => around,
             None => self.members_of([identifier])?,

@@ -172,7 +172,7 @@ impl Identity {
         for some in identifiers.chunks(SUBJECTS_PER_CALL_MAX) {
             let found = self.store.identifiers(appspace, some).await?;
             for (identifier, record) in some.iter().zip(found) {
-                subjects.extend(record.as_ref().map(|record| record.subject));
+                subjects.insert(draft.subject_with(identifier, record.as_ref()));
                 draft.learn(identifier.clone(), record);
             }
         }

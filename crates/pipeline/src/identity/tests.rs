@@ -52,7 +52,7 @@ impl Shelf {
         let mut subjects = wanted.subjects;
         for identifier in wanted.identifiers {
             let found = self.records.identifiers.get(&identifier).cloned();
-            subjects.extend(found.as_ref().map(|found| found.subject));
+            subjects.insert(draft.subject_with(&identifier, found.as_ref()));
             draft.learn(identifier, found);
         }
         for id in draft.unknown_subjects(&subjects) {
@@ -82,6 +82,17 @@ impl Shelf {
             self.look_up(&mut draft, wanted);
         }
         self.keep(draft)
+    }
+
+    /// Forgets whoever has this identifier, as a store does.
+    fn erase(&mut self, identifier: &str) {
+        let subject = self.records.identifiers[&id(identifier)].subject;
+        let gone = self.records.subjects.remove(&subject).unwrap();
+        gone.absorbed.iter().for_each(|id| drop(self.records.subjects.remove(id)));
+        self.records.identifiers.retain(|identifier, _| !gone.identifiers.contains(identifier));
+        for record in self.records.identifiers.values_mut() {
+            record.links.retain(|other, _| !gone.identifiers.contains(other));
+        }
     }
 
     fn keep(&mut self, draft: Draft) -> Folded {
@@ -233,6 +244,33 @@ fn what_is_cut_twice_gets_an_id_of_its_own_each_time() {
         ids.insert(shelf.profile_of("install:i").subject);
     }
     assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn a_device_that_is_forgotten_and_comes_back_is_not_whom_it_was_once() {
+    let mut shelf = Shelf::default();
+    shelf.fold(&[fact(1, 10, &["install:i"])]);
+    shelf.fold(&[fact(2, 20, &["user:1", "install:i"])]);
+    let first = shelf.profile_of("user:1");
+    // The id began with the device and stays with the user.
+    shelf.fold(&[fact(3, 15, &["user:2", "install:i"])]);
+    assert_eq!(shelf.profile_of("user:1").subject, first.subject);
+    shelf.erase("user:2");
+    shelf.fold(&[fact(4, 40, &["install:i"])]);
+    assert_eq!(shelf.line(), "user:1 | install:i");
+    assert_eq!(shelf.profile_of("user:1").subject, first.subject);
+    assert_ne!(shelf.profile_of("install:i").subject, first.subject);
+}
+
+#[test]
+fn what_many_share_is_cut_from_all_of_them() {
+    let mut shelf = Shelf::default();
+    for number in 0..=u64::try_from(SHARERS_MAX).unwrap() {
+        shelf.fold(&[fact(number, 10, &[format!("user:{number}").as_str(), "install:tablet"])]);
+    }
+    shelf.cut(&id("install:tablet"), START + Duration::from_secs(20));
+    shelf.fold(&[fact(100, 30, &["user:3", "install:phone"])]);
+    assert_eq!(shelf.profile_of("install:tablet").identifiers, BTreeSet::from([id("install:tablet")]));
 }
 
 #[test]
