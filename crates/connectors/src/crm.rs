@@ -9,7 +9,7 @@ use domain::connector::{Batch, Field, FieldKind, Item, Step};
 use domain::identity::{Profile, Stage};
 use domain::{Settings, SubjectId, Verdict};
 
-pub(crate) use self::record::{Record, split_name};
+pub(crate) use self::record::Record;
 
 /// Which people get a record.
 pub(crate) const MATCH: Field = Field::optional(

@@ -120,6 +120,12 @@ pub(crate) fn prepare(connector: &dyn Connector, event: &Event, settings: &Setti
     with_batch(std::slice::from_ref(event), false, |batch| outlet.prepare(batch, &mut Progress::default()))
 }
 
+/// What somebody is shown who asks what would be sent about one event.
+fn previewed(connector: &dyn Connector, event: &Event, settings: &Settings) -> Step {
+    let outlet = open(connector, settings);
+    with_batch(std::slice::from_ref(event), false, |batch| outlet.preview(batch))
+}
+
 /// The HTTP request for one event.
 pub(crate) fn request(connector: &dyn Connector, event: &Event, settings: &Settings) -> HttpCall {
     match prepare(connector, event, settings) {
@@ -217,16 +223,16 @@ fn what_is_sent_is_what_was_sent() {
             for kind in catalogue::ALL {
                 let sent = Variant::ALL.map(|variant| {
                     let event = event_with(kind.event_type, variant);
-                    format!("--- {}\n{}", variant.title(), as_text(&prepare(*connector, &event, &fixture.default)))
+                    format!("--- {}\n{}", variant.title(), as_text(&previewed(*connector, &event, &fixture.default)))
                 });
                 insta::assert_snapshot!(format!("{name}-{}", kind.event_type), sent.join("\n\n"));
             }
             for (case, settings) in &fixture.cases {
-                let mut step = prepare(*connector, &event("link.conversion"), settings);
+                let mut step = previewed(*connector, &event("link.conversion"), settings);
                 if let Step::Settle(verdicts) = &step
                     && matches!(verdicts[..], [Verdict::Skip { .. }])
                 {
-                    step = prepare(*connector, &event_with("link.conversion", Variant::Full), settings);
+                    step = previewed(*connector, &event_with("link.conversion", Variant::Full), settings);
                 }
                 insta::assert_snapshot!(format!("{name}-with-{case}"), as_text(&step));
             }
@@ -244,7 +250,7 @@ fn a_batch_is_sent_as_it_was_sent() {
             let events: Vec<_> = types.iter().zip(1..).map(|(kind, n)| events::numbered(event(kind), n)).collect();
             // To people a batch is a digest.
             let digest = connector.manifest().category == Category::Chat;
-            let step = with_batch(&events, digest, |batch| outlet.prepare(batch, &mut Progress::default()));
+            let step = with_batch(&events, digest, |batch| outlet.preview(batch));
             insta::assert_snapshot!(format!("{name}-batch"), as_text(&step));
         }
     });

@@ -23,6 +23,7 @@ mod kafka;
 mod meta_conversions;
 mod mixpanel;
 mod nats;
+mod pipedrive;
 mod postgres;
 mod redshift;
 mod s3;
@@ -53,6 +54,7 @@ pub static ALL: &[&dyn Connector] = &[
     &iterable::Iterable,
     &hubspot::HubSpot,
     &salesforce::Salesforce,
+    &pipedrive::Pipedrive,
     &slack::Slack,
     &discord::Discord,
     &teams::Teams,

@@ -50,6 +50,12 @@ pub trait Outlet: Send + Sync {
     /// What to do after a reply: the next call of a multi-step exchange, or one verdict per item.
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step;
 
+    /// What is shown to somebody who asks what would be sent about a batch: what [`Outlet::prepare`] comes to when nothing is
+    /// known, unless that only asks the vendor for something that the answer to the question depends on.
+    fn preview(&self, batch: &Batch<'_>) -> Step {
+        self.prepare(batch, &mut Progress::default())
+    }
+
     /// The servers that it dials by host and port, each with the setting that names it. URLs among the settings are known
     /// by their kind; these are not.
     fn servers(&self) -> Vec<(&'static str, Server)> {

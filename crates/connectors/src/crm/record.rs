@@ -76,7 +76,7 @@ fn names(profile: &Profile) -> (Option<&str>, Option<&str>) {
 
 /// Takes a name apart at its last blank: `Ada King Lovelace` is Ada King and Lovelace. A single word is a last name, which
 /// every CRM asks for.
-pub(crate) fn split_name(name: &str) -> (Option<&str>, Option<&str>) {
+fn split_name(name: &str) -> (Option<&str>, Option<&str>) {
     match name.trim().rsplit_once(char::is_whitespace) {
         Some((first, last)) => (Some(first.trim_end()), Some(last)),
         None => (None, Some(name.trim())),

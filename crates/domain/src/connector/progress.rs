@@ -28,8 +28,9 @@ impl Progress {
         self.new.get(subject).or_else(|| self.bound.get(subject)).map(String::as_str)
     }
 
-    /// Remembers the remote id of a subject for good. It is on disk before the next step is taken, so that a create
-    /// without an idempotency key happens once.
+    /// Remembers the remote id of a subject for good. What follows a blank is a note of the connector's own; an id that begins
+    /// with a question mark says that there may be a record, and an empty one that there is none any more. It is on disk before
+    /// the next step is taken, so that a create without an idempotency key happens once.
     pub fn bind(&mut self, subject: impl Into<String>, remote_id: impl Into<String>) {
         self.new.insert(subject.into(), remote_id.into());
     }

@@ -105,11 +105,8 @@ impl Identity {
             keys.push(bindings::key(&subject));
             let destination = live.destination.name.clone();
             let connector = live.destination.connector.clone();
-            // A question mark stands for a record that may be there, nothing for one that is gone.
-            let is_gone = id.is_empty();
-            let id = Some(id).filter(|id| id != "?");
-            if !is_gone {
-                remote.push(Remote { destination, connector, id, key: subject });
+            if let Some(id) = remote_id(&id) {
+                remote.push(Remote { destination, connector, id: id.map(str::to_owned), key: subject });
             }
         }
         for event in owed.get(&live.destination.id).into_iter().flatten() {
@@ -146,8 +143,19 @@ impl Identity {
         let delivery = DeliveryId { event: told.event.id, ordinal: 0 };
         let item = Item { event: &told.event, delivery, attempt: 1, reading: &reading };
         let batch = Batch { items: &[item], now: self.clock.now(), token: None, digest: None };
-        let asked = live.outlet.subjects(&batch);
-        profile.absorbed.iter().chain([&profile.subject]).map(ToString::to_string).chain(asked).collect()
+        let own: Vec<_> = profile.absorbed.iter().chain([&profile.subject]).map(ToString::to_string).collect();
+        // What names no subject is about the vendor's account and not about the person.
+        let is_of_the_person = |key: &String| own.iter().any(|subject| key.contains(subject.as_str()));
+        let asked: Vec<_> = live.outlet.subjects(&batch).into_iter().filter(is_of_the_person).collect();
+        own.into_iter().chain(asked).collect()
+    }
+}
+
+/// The id in what is bound: `Some(None)` if there may be a record whose id nobody knows, `None` if there is none any more.
+fn remote_id(bound: &str) -> Option<Option<&str>> {
+    match bound.split(' ').next().unwrap_or_default() {
+        "" => None,
+        id => Some(Some(id).filter(|id| !id.starts_with('?'))),
     }
 }
 
@@ -161,4 +169,17 @@ fn gone<T: Default>(found: Result<T, StoreError>) -> Result<T, StoreError> {
 
 fn tombstone(now: Timestamp) -> Bytes {
     json!({ "erased_at": now.to_string(), "data": {} }).to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_names_ids_and_not_what_connectors_note_beside_them() {
+        assert_eq!(remote_id("42"), Some(Some("42")));
+        assert_eq!(remote_id("42 5f3a9c1d 07be"), Some(Some("42")));
+        assert_eq!([remote_id("?"), remote_id("? 5f3a9c1d 1772634728441")], [Some(None); 2]);
+        assert_eq!(remote_id(""), None);
+    }
 }

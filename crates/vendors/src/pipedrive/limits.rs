@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const BLOCKED_FOR: Duration = Duration::from_mins(5);
 
 /// What a call costs, and whether it is a search.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
     tokens: u64,
     is_search: bool,

@@ -21,7 +21,22 @@ pub struct Record {
     pub custom: Map<String, Value>,
     pub is_deleted: bool,
     /// What search will see, and from when on; the newest one is the last.
-    pub(super) history: Vec<(Duration, Map<String, Value>, Map<String, Value>, bool)>,
+    pub(super) history: Vec<Version>,
+}
+
+/// A record as it was at some time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Version {
+    pub(super) at: Duration,
+    pub(super) written: Written,
+    pub(super) is_deleted: bool,
+}
+
+/// What is written into a record: members, and custom fields by code.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Written {
+    pub(super) values: Map<String, Value>,
+    pub(super) custom: Map<String, Value>,
 }
 
 /// What may be written.
@@ -90,7 +105,8 @@ impl Record {
 
     /// Lets search know, in a while.
     pub(super) fn note(&mut self, at: Duration) {
-        self.history.push((at, self.values.clone(), self.custom.clone(), self.is_deleted));
+        let written = Written { values: self.values.clone(), custom: self.custom.clone() };
+        self.history.push(Version { at, written, is_deleted: self.is_deleted });
         if self.history.len() > HISTORY_MAX {
             self.history.remove(0);
         }
@@ -121,17 +137,17 @@ impl Pipedrive {
         if ids.as_ref().is_some_and(|ids| ids.len() > 100) {
             return Err(Refusal::invalid("ids: at most 100"));
         }
-        let person = request.parameter("person_id");
+        let person = request.parameter("person_id").map(|id| id.parse::<u64>().unwrap_or_default());
         let is_wanted = |record: &&Record| {
             ids.as_ref().is_none_or(|ids| ids.contains(&record.id.to_string().as_str()))
-                && person.as_ref().is_none_or(|person| record.member("person_id").to_string() == *person)
+                && person.is_none_or(|person| *record.member("person_id") == person)
                 && *record.member("is_archived") != true
         };
         words::page(request, self.live(entity).filter(is_wanted).map(Record::shown))
     }
 
     pub(super) fn create(&mut self, entity: Entity, request: &Request, book: &mut Book) -> Result<Answer, Refusal> {
-        let (mut values, custom) = self.checked(entity, request, book)?;
+        let Written { mut values, custom } = self.checked(entity, request, book)?;
         match entity {
             Entity::Person if text(values.get("name").unwrap_or(&Value::Null)).is_empty() => {
                 return Err(Refusal::invalid("name: is required"));
@@ -154,7 +170,7 @@ impl Pipedrive {
         book: &mut Book,
     ) -> Result<Answer, Refusal> {
         let id = self.find(entity, id)?.id;
-        let (values, custom) = self.checked(entity, request, book)?;
+        let Written { values, custom } = self.checked(entity, request, book)?;
         let Some(record) = self.records[entity.at()].get_mut(&id) else {
             return Err(Refusal::not_found(entity.word()));
         };
@@ -224,47 +240,16 @@ impl Pipedrive {
     }
 
     /// The members and the custom fields of a body that holds nothing else.
-    fn checked(
-        &self,
-        entity: Entity,
-        request: &Request,
-        book: &mut Book,
-    ) -> Result<(Map<String, Value>, Map<String, Value>), Refusal> {
+    fn checked(&self, entity: Entity, request: &Request, book: &mut Book) -> Result<Written, Refusal> {
         let body = request.json().map_err(|message| Refusal::invalid(&message))?;
         let Some(mut values) = body.as_object().cloned() else { return Err(Refusal::invalid("the body is no object")) };
         let custom = values.shift_remove("custom_fields").unwrap_or_else(|| json!({}));
-        let checked = self.check_members(entity, &values).and_then(|()| self.check_custom(entity, &custom));
+        let checked = check_members(entity, &values).and_then(|()| self.check_custom(entity, &custom));
         if let Err(refusal) = checked {
             book.refuse(text(&body["name"]), body.clone(), "it is not valid");
             return Err(refusal);
         }
-        Ok((values, custom.as_object().cloned().unwrap_or_default()))
-    }
-
-    fn check_members(&self, entity: Entity, values: &Map<String, Value>) -> Result<(), Refusal> {
-        let members = if entity == Entity::Person { &PERSON_MEMBERS[..] } else { &DEAL_MEMBERS };
-        for (name, value) in values {
-            if !members.contains(&name.as_str()) {
-                return Err(Refusal::invalid(&format!("{name}: Parameter '{name}' is not allowed for this request")));
-            }
-            let is_entry = |entry: &Value| !text(&entry["value"]).is_empty() && entry["primary"].is_boolean();
-            let fits = match name.as_str() {
-                "name" | "title" => value.as_str().is_some_and(|it| !it.is_empty() && it.chars().count() <= 255),
-                "emails" | "phones" => value.is_array() && list(value).iter().all(is_entry),
-                "status" => matches!(text(value), "open" | "won" | "lost"),
-                "value" | "probability" => value.is_number(),
-                "currency" => {
-                    value.as_str().is_some_and(|it| it.len() == 3 && it.bytes().all(|b| b.is_ascii_uppercase()))
-                }
-                "owner_id" | "org_id" | "person_id" | "pipeline_id" | "stage_id" => value.is_u64(),
-                "label_ids" => value.is_array(),
-                _ => true,
-            };
-            if !fits {
-                return Err(Refusal::invalid(&format!("{name}: is not valid")));
-            }
-        }
-        Ok(())
+        Ok(Written { values, custom: custom.as_object().cloned().unwrap_or_default() })
     }
 
     fn check_custom(&self, entity: Entity, custom: &Value) -> Result<(), Refusal> {
@@ -281,4 +266,28 @@ impl Pipedrive {
         let key = text(self.value(entity, record, &self.key_field));
         if key.is_empty() { record.name().to_owned() } else { key.to_owned() }
     }
+}
+
+fn check_members(entity: Entity, values: &Map<String, Value>) -> Result<(), Refusal> {
+    let members = if entity == Entity::Person { &PERSON_MEMBERS[..] } else { &DEAL_MEMBERS };
+    for (name, value) in values {
+        if !members.contains(&name.as_str()) {
+            return Err(Refusal::invalid(&format!("{name}: Parameter '{name}' is not allowed for this request")));
+        }
+        let is_entry = |entry: &Value| !text(&entry["value"]).is_empty() && entry["primary"].is_boolean();
+        let fits = match name.as_str() {
+            "name" | "title" => value.as_str().is_some_and(|it| !it.is_empty() && it.chars().count() <= 255),
+            "emails" | "phones" => value.is_array() && list(value).iter().all(is_entry),
+            "status" => matches!(text(value), "open" | "won" | "lost"),
+            "value" | "probability" => value.is_number(),
+            "currency" => value.as_str().is_some_and(|it| it.len() == 3 && it.bytes().all(|b| b.is_ascii_uppercase())),
+            "owner_id" | "org_id" | "person_id" | "pipeline_id" | "stage_id" => value.is_u64(),
+            "label_ids" => value.is_array(),
+            _ => true,
+        };
+        if !fits {
+            return Err(Refusal::invalid(&format!("{name}: is not valid")));
+        }
+    }
+    Ok(())
 }

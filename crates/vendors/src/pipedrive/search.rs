@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::records::Written;
 use super::words::{self, Refusal};
 use super::{Entity, Pipedrive, Record};
 use crate::answer::Answer;
@@ -26,7 +27,7 @@ impl Pipedrive {
             return Err(Refusal::invalid("field: is not a searchable field"));
         }
         let hits = self.records[entity.at()].values().filter_map(|record| {
-            let (values, custom) = self.indexed(record, request.at)?;
+            let Written { values, custom } = self.indexed(record, request.at)?;
             let value = text(custom.get(&code)?);
             let is_hit = if is_exact { value == term } else { value.contains(&term) };
             let name = values.get("name").or_else(|| values.get("title"));
@@ -43,7 +44,7 @@ impl Pipedrive {
         term_is_long_enough(&term, is_exact)?;
         let fields = request.parameter("fields").unwrap_or_else(|| "custom_fields,email,name,phone".to_owned());
         let items = self.records[0].values().filter_map(|record| {
-            let (values, custom) = self.indexed(record, request.at)?;
+            let Written { values, custom } = self.indexed(record, request.at)?;
             let entries = |name: &str| {
                 let entries = values.get(name).map_or(&[][..], list);
                 entries.iter().map(|entry| text(&entry["value"]).to_owned()).collect::<Vec<_>>()
@@ -73,13 +74,9 @@ impl Pipedrive {
     }
 
     /// A record as search sees it; `None` if it sees none.
-    fn indexed<'r>(
-        &self,
-        record: &'r Record,
-        at: Duration,
-    ) -> Option<(&'r Map<String, Value>, &'r Map<String, Value>)> {
-        let seen = record.history.iter().rev().find(|(written_at, ..)| *written_at + self.search_lag <= at);
-        seen.filter(|(_, _, _, is_deleted)| !is_deleted).map(|(_, values, custom, _)| (values, custom))
+    fn indexed<'r>(&self, record: &'r Record, at: Duration) -> Option<&'r Written> {
+        let seen = record.history.iter().rev().find(|version| version.at + self.search_lag <= at);
+        seen.filter(|version| !version.is_deleted).map(|version| &version.written)
     }
 }
 

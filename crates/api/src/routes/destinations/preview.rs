@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use domain::connector::{Batch, Item, Progress, Shown, Step, Token};
+use domain::connector::{Batch, Item, Shown, Step, Token};
 use domain::identity::Profile;
 use domain::secret::MASK;
 use domain::{DeliveryId, Event, Reading, Secret, SourceId, Verdict, catalogue};
@@ -164,7 +164,7 @@ fn look(state: &ApiState, live: &LiveDestination, told: &[Told]) -> Preview {
     // What a destination may not see still counts for whether it wants the event.
     let reading = Reading::new(state.registry.source_name(first.source));
     let why_not = unwanted(live, first, &reading).map(|(_, why)| why);
-    let step = catch_unwind(AssertUnwindSafe(|| live.outlet.prepare(&batch, &mut Progress::default())));
+    let step = catch_unwind(AssertUnwindSafe(|| live.outlet.preview(&batch)));
     let (request, verdict) = match step {
         // A bug of the connector; the engine would try again.
         Err(_) => (None, Some("the connector failed on this event; the server's log has more".to_owned())),

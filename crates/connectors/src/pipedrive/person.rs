@@ -1,0 +1,212 @@
+//! The person: found by the key, else by the address, else made. Whoever the sales team knows already becomes the person.
+
+use domain::Verdict;
+use domain::connector::Progress;
+use serde_json::{Map, Value};
+
+use super::answer::Record;
+use super::bound::{Bound, GONE, Seen, fingerprint};
+use super::calls::Entity;
+use super::case::{Around, Case, Need, Sought};
+use super::wanted::Wanted;
+
+impl Case {
+    /// What comes next about the person; `None` if there is nothing more to do, or nothing can be done now.
+    pub(super) fn next_of_person(
+        &mut self,
+        around: &Around<'_>,
+        progress: &mut Progress,
+    ) -> Result<Option<Need>, Verdict> {
+        if self.person.is_done {
+            return Ok(None);
+        }
+        if !self.candidates.is_empty() {
+            return Ok(Some(Need::Read(Entity::Person, self.candidates.clone())));
+        }
+        if let Some((old, _)) = self.person.olds.iter().find(|(_, bound)| bound.is_maybe()) {
+            return Ok(Some(Need::FindByKey(old.clone())));
+        }
+        let wanted = around.account.wanted_person(around.schema, around.person)?;
+        if self.person.own == Bound::No {
+            self.inherit(around, progress);
+        }
+        match self.person.own.clone() {
+            Bound::Id { id, seen } => self.next_of_known(id, &seen, &wanted, around, progress),
+            _ if !self.person.is_sought => Ok(Some(Need::FindByKey(self.key.clone()))),
+            Bound::Maybe { since } if self.is_too_early(since, around) => Ok(None),
+            _ => {
+                if self.inherit(around, progress) {
+                    return self.next_of_person(around, progress);
+                }
+                match self.email_to_seek(&wanted) {
+                    Some(email) => Ok(Some(Need::FindByEmail(email))),
+                    None => Ok(Some(Need::Create(Entity::Person, new_person(around)?))),
+                }
+            }
+        }
+    }
+
+    fn next_of_known(
+        &mut self,
+        id: u64,
+        seen: &Seen,
+        wanted: &Wanted,
+        around: &Around<'_>,
+        progress: &mut Progress,
+    ) -> Result<Option<Need>, Verdict> {
+        let Some(record) = self.person.record.take() else {
+            if self.person.is_alone() && !self.is_asked_again && seen.written == wanted.fingerprint() {
+                self.person.is_done = true;
+                return Ok(None);
+            }
+            return Ok(Some(Need::Read(Entity::Person, vec![id])));
+        };
+        self.person.record = Some(record.clone());
+        if let Some(other) = self.person.other() {
+            return Ok(Some(Need::Merge(Entity::Person, other, id)));
+        }
+        // The sales team may know somebody with an address that is new to us.
+        if let Some(email) = self.email_to_seek(wanted).filter(|email| !record.has_email(email)) {
+            return Ok(Some(Need::FindByEmail(email)));
+        }
+        let mut body = wanted.changes(&record);
+        if let Some(name) = renamed(&record, seen, wanted, around)? {
+            body.insert("name".to_owned(), name.into());
+        }
+        if body.is_empty() {
+            let seen = Seen { written: wanted.fingerprint(), name: seen.name.clone() };
+            self.done(Entity::Person, id, seen, around.account, progress);
+            return Ok(None);
+        }
+        Ok(Some(Need::Update(Entity::Person, id, body.into())))
+    }
+
+    /// The person was written as wanted, under this name if it was given one.
+    pub(super) fn person_written(
+        &mut self,
+        id: u64,
+        name: Option<&str>,
+        around: &Around<'_>,
+        progress: &mut Progress,
+    ) -> Result<(), Verdict> {
+        let wanted = around.account.wanted_person(around.schema, around.person)?;
+        let before = match &self.person.own {
+            Bound::Id { seen, .. } => seen.name.clone(),
+            Bound::No | Bound::Maybe { .. } => String::new(),
+        };
+        let seen = Seen { written: wanted.fingerprint(), name: name.map_or(before, fingerprint) };
+        self.done(Entity::Person, id, seen, around.account, progress);
+        Ok(())
+    }
+
+    /// Records that were found by a search and read.
+    pub(super) fn candidates_read(&mut self, records: Vec<Record>, around: &Around<'_>, progress: &mut Progress) {
+        self.candidates.clear();
+        let code = around.schema.key(around.account, Entity::Person);
+        match std::mem::take(&mut self.sought) {
+            Sought::Key(of) => {
+                let is_it = |record: &Record| !record.is("is_deleted") && record.custom_text(code) == of;
+                self.found_by_key(&of, records.into_iter().filter(is_it).collect(), around, progress);
+            }
+            Sought::Email => {
+                let wanted = around.account.wanted_person(around.schema, around.person).ok();
+                let email = wanted.and_then(|wanted| wanted.email).unwrap_or_default();
+                let is_it = |record: &Record| {
+                    let holder = record.custom_text(code);
+                    !record.is("is_deleted") && record.has_email(&email) && (holder.is_empty() || self.is_key(holder))
+                };
+                let found = records.into_iter().filter(is_it).min_by_key(|record| record.id);
+                if let Some(record) = found {
+                    self.adopt(record);
+                }
+            }
+            Sought::Nothing => {}
+        }
+    }
+
+    /// What was found with a key in its field, which nobody else has.
+    pub(super) fn found_by_key(
+        &mut self,
+        of: &str,
+        mut found: Vec<Record>,
+        around: &Around<'_>,
+        progress: &mut Progress,
+    ) {
+        found.sort_by_key(|record| record.id);
+        let mut ids = found.iter().map(|record| record.id);
+        let first = ids.next();
+        self.person.to_merge.extend(ids);
+        if of == self.key {
+            self.person.is_sought = true;
+            if let Some(id) = first {
+                // Where there are others, they are made one before anything is kept: else nobody would look for them again.
+                self.person.own = Bound::Id { id, seen: Seen::default() };
+                self.person.record = found.into_iter().next();
+                self.keep_if_alone(around, progress);
+            }
+            return;
+        }
+        let Some(at) = self.person.olds.iter().position(|(old, _)| old == of) else { return };
+        match (first, self.person.olds[at].1.clone()) {
+            (Some(id), _) => self.person.olds[at].1 = Bound::Id { id, seen: Seen::default() },
+            (None, Bound::Maybe { since }) if self.is_too_early(since, around) => {}
+            (None, _) => {
+                progress.bind(of, GONE);
+                self.person.olds.remove(at);
+            }
+        }
+    }
+
+    pub(super) fn keep_if_alone(&mut self, around: &Around<'_>, progress: &mut Progress) {
+        if self.person.to_merge.is_empty() {
+            self.keep(Entity::Person, self.person.own.clone(), around.account, progress);
+        }
+    }
+
+    /// The record of the sales team becomes the person's, and what we have made so far becomes part of it.
+    fn adopt(&mut self, record: Record) {
+        let ours = self.person.own.id().filter(|id| *id != record.id);
+        self.person.to_merge.extend(ours);
+        self.person.own = Bound::Id { id: record.id, seen: Seen::default() };
+        self.person.record = Some(record);
+    }
+
+    /// A record of a subject that turned out to be this one becomes this one's.
+    fn inherit(&mut self, around: &Around<'_>, progress: &mut Progress) -> bool {
+        let Some(at) = self.person.olds.iter().position(|(_, bound)| bound.id().is_some()) else { return false };
+        let (old, bound) = self.person.olds.remove(at);
+        self.keep(Entity::Person, bound, around.account, progress);
+        progress.bind(old, GONE);
+        true
+    }
+
+    fn email_to_seek(&self, wanted: &Wanted) -> Option<String> {
+        wanted.email.clone().filter(|_| !self.is_email_sought)
+    }
+}
+
+/// The body of a new person.
+pub(super) fn new_person(around: &Around<'_>) -> Result<Value, Verdict> {
+    let wanted = around.account.wanted_person(around.schema, around.person)?;
+    let name = match &wanted.name {
+        Some(name) => name.clone(),
+        None => around.account.stand_in(&wanted, around.person)?,
+    };
+    Ok(wanted.created(Map::from_iter([("name".to_owned(), Value::from(name))])))
+}
+
+/// The name to put in place of one that was ours. A name that somebody else has given stays.
+fn renamed<'w>(
+    record: &Record,
+    seen: &Seen,
+    wanted: &'w Wanted,
+    around: &Around<'_>,
+) -> Result<Option<&'w str>, Verdict> {
+    let there = record.member("name").as_str().unwrap_or_default();
+    let Some(name) = wanted.name.as_deref().filter(|name| *name != there) else { return Ok(None) };
+    let is_ours = there.is_empty()
+        || fingerprint(there) == seen.name
+        || wanted.email.as_deref().is_some_and(|email| there.eq_ignore_ascii_case(email))
+        || there == around.account.placeholder(around.person)?;
+    Ok(is_ours.then_some(name))
+}

@@ -1,0 +1,212 @@
+//! What a record should say, given what is known of a person.
+
+use domain::Verdict;
+use domain::verdict::FailureReason;
+use serde_json::{Map, Value, json};
+
+use super::answer::{Record, is_same};
+use super::bound::fingerprint;
+use super::calls::Entity;
+use super::fields::{CURRENCY, EMAIL, NAME, PHONE, VALUE};
+use super::lookup::Schema;
+use super::settings::{Account, Properties, Whose, is_something};
+use crate::common::on_one_line;
+use crate::crm::{self, Person};
+
+/// Longest name or title, in characters.
+const NAME_CHARS_MAX: usize = 254;
+/// Longest address and number, in characters.
+const ENTRY_CHARS_MAX: usize = 254;
+const STATUS: &str = "status";
+const WON: &str = "won";
+
+/// A record as it should be.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Wanted {
+    entity: Entity,
+    /// What the person is called, if that is known.
+    pub(super) name: Option<String>,
+    pub(super) email: Option<String>,
+    phone: Option<String>,
+    members: Map<String, Value>,
+    /// By code, the key among them.
+    custom: Map<String, Value>,
+}
+
+impl Account {
+    pub(super) fn wanted_person(&self, schema: &Schema, person: &Person<'_>) -> Result<Wanted, Verdict> {
+        let mut wanted = self.wanted(schema, Entity::Person, &self.people, person)?;
+        let mut text = |name: &str, chars_max: usize| {
+            let text = wanted.members.shift_remove(name)?.as_str().map(|text| on_one_line(text, chars_max))?;
+            Some(text).filter(|text| !text.is_empty())
+        };
+        let name = text(NAME, NAME_CHARS_MAX);
+        // What the settings have hashed is no address.
+        let email = text(EMAIL, ENTRY_CHARS_MAX).filter(|email| email.contains('@') && !email.contains(' '));
+        let phone = text(PHONE, ENTRY_CHARS_MAX);
+        Ok(Wanted { name, email, phone, ..wanted })
+    }
+
+    /// What the person's deal should say; `None` if the person gets none.
+    pub(super) fn wanted_deal(&self, schema: &Schema, person: &Person<'_>) -> Result<Option<Wanted>, Verdict> {
+        let (profile, trace) = (person.profile, &person.profile.trace);
+        let is_won = match self.deals.whose {
+            Whose::Referred if profile.is_referred() => trace.completed_at.is_some(),
+            Whose::Everybody => trace.completed_at.or(trace.converted_at).is_some(),
+            Whose::Nobody | Whose::Referred => return Ok(None),
+        };
+        let mut wanted = self.wanted(schema, Entity::Deal, &self.deals.properties, person)?;
+        if !wanted.members.contains_key(VALUE) {
+            wanted.members.shift_remove(CURRENCY);
+        }
+        if is_won {
+            wanted.members.insert(STATUS.to_owned(), WON.into());
+        }
+        Ok(Some(wanted))
+    }
+
+    fn wanted(
+        &self,
+        schema: &Schema,
+        entity: Entity,
+        properties: &Properties,
+        person: &Person<'_>,
+    ) -> Result<Wanted, Verdict> {
+        let record = crm::Record::of(person.profile);
+        let ours = properties.ours().iter().filter_map(|ours| Some((ours.name.to_owned(), ours.value(&record)?)));
+        let mut values: Map<String, Value> = ours.collect();
+        let setting = if entity == Entity::Person { "properties" } else { "deal_properties" };
+        properties
+            .mapping
+            .apply(person.item.value(), &mut values)
+            .map_err(|error| Verdict::reject(FailureReason::TemplateError, format!("setting `{setting}`: {error}")))?;
+        let (mut members, mut custom) = (Map::new(), Map::new());
+        custom.insert(schema.key(self, entity).to_owned(), person.key().into());
+        for (name, value) in values.into_iter().filter(|(_, value)| is_something(value)) {
+            if properties.is_member(&name) {
+                members.insert(name, value);
+                continue;
+            }
+            let Some(field) = schema.field(entity, &name) else { continue };
+            let rendered = field.render(&value, record.currency).map_err(|message| {
+                Verdict::reject(
+                    FailureReason::Unprocessable,
+                    format!("the field `{name}` of {} {message}; it is set by `{setting}`", entity.plural()),
+                )
+            })?;
+            if let Some(rendered) = rendered {
+                custom.insert(field.code.clone(), rendered);
+            }
+        }
+        Ok(Wanted { entity, name: None, email: None, phone: None, members, custom })
+    }
+
+    /// What somebody is called who has to be made and whose name is not known.
+    pub(super) fn stand_in(&self, wanted: &Wanted, person: &Person<'_>) -> Result<String, Verdict> {
+        match &wanted.email {
+            Some(email) => Ok(email.clone()),
+            None => self.placeholder(person),
+        }
+    }
+
+    /// The name of somebody unknown.
+    pub(super) fn placeholder(&self, person: &Person<'_>) -> Result<String, Verdict> {
+        let usual = || match crm::Record::of(person.profile).token {
+            Some(token) => format!("Deep Link Lead ({token})"),
+            None => "Deep Link Lead".to_owned(),
+        };
+        rendered(self.placeholder.as_ref(), "placeholder_name", person, usual)
+    }
+
+    /// The title of a deal that is made.
+    pub(super) fn title(&self, person: &Person<'_>) -> Result<String, Verdict> {
+        let usual = || {
+            let record = crm::Record::of(person.profile);
+            let what = if person.profile.is_referred() { "Referral" } else { "Deep link" };
+            let of = [record.token, record.referral_source, record.campaign, record.last_name, record.email];
+            format!("{what}: {}", of.into_iter().flatten().next().unwrap_or("unknown"))
+        };
+        rendered(self.deals.title.as_ref(), "deal_title", person, usual)
+    }
+}
+
+fn rendered(
+    template: Option<&domain::expression::Template>,
+    setting: &str,
+    person: &Person<'_>,
+    usual: impl Fn() -> String,
+) -> Result<String, Verdict> {
+    let wrong = |error| Verdict::reject(FailureReason::TemplateError, format!("setting `{setting}`: {error}"));
+    let text = template.map(|template| template.render(person.item.value()).map_err(wrong)).transpose()?;
+    let text = on_one_line(&text.unwrap_or_default(), NAME_CHARS_MAX);
+    Ok(if text.is_empty() { on_one_line(&usual(), NAME_CHARS_MAX) } else { text })
+}
+
+impl Wanted {
+    /// The same text if and only if the same is to be written.
+    pub(super) fn fingerprint(&self) -> String {
+        fingerprint(&json!([self.name, self.email, self.phone, self.members, self.custom]).to_string())
+    }
+
+    /// A new record. `first` comes first: what it is called, and what it belongs to.
+    pub(super) fn created(&self, first: Map<String, Value>) -> Value {
+        let mut body = first;
+        if let Some(email) = &self.email {
+            body.insert("emails".to_owned(), json!([entry(email, true)]));
+        }
+        if let Some(phone) = &self.phone {
+            body.insert("phones".to_owned(), json!([entry(phone, true)]));
+        }
+        body.extend(self.members.clone());
+        body.insert("custom_fields".to_owned(), self.custom.clone().into());
+        body.into()
+    }
+
+    /// What has to be changed in a record that is there, besides its name; empty if nothing has. An address is added to those
+    /// that the sales team has, and takes none of them away.
+    pub(super) fn changes(&self, record: &Record) -> Map<String, Value> {
+        let mut body = Map::new();
+        if let Some(email) = self.email.as_ref().filter(|email| !record.has_email(email)) {
+            body.insert("emails".to_owned(), with(record.entries("emails"), email));
+        }
+        if let Some(phone) = self.phone.as_ref().filter(|phone| !has_phone(record, phone)) {
+            body.insert("phones".to_owned(), with(record.entries("phones"), phone));
+        }
+        for (name, value) in &self.members {
+            let theirs = record.member(name);
+            // Whoever has lost or won it has decided.
+            let is_decided = name == STATUS && theirs != "open";
+            if !is_same(value, theirs) && !is_decided {
+                body.insert(name.clone(), value.clone());
+            }
+        }
+        let custom = self.custom.iter().filter(|(code, value)| !is_same(value, record.custom(code)));
+        let custom: Map<_, _> = custom.map(|(code, value)| (code.clone(), value.clone())).collect();
+        if !custom.is_empty() {
+            body.insert("custom_fields".to_owned(), custom.into());
+        }
+        body
+    }
+}
+
+fn entry(value: &str, is_primary: bool) -> Value {
+    json!({"value": value, "primary": is_primary, "label": "work"})
+}
+
+/// The list replaces what is there, so that is in it.
+fn with(entries: &[Value], value: &str) -> Value {
+    let kept = entries.iter().filter(|it| it["value"].as_str().is_some_and(|value| !value.is_empty())).cloned();
+    let mut entries: Vec<_> = kept.collect();
+    entries.push(entry(value, entries.is_empty()));
+    entries.into()
+}
+
+/// Blanks and marks do not count.
+fn has_phone(record: &Record, phone: &str) -> bool {
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let ours = digits(phone);
+    record.entries("phones").iter().any(|entry| {
+        let theirs = entry["value"].as_str().unwrap_or_default();
+        theirs == phone || (!ours.is_empty() && digits(theirs) == ours)
+    })
+}
