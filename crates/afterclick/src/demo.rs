@@ -1,9 +1,11 @@
-//! The demo: a server, a sender, a receiver and three vendors' look-alikes in one process, and a plain account of what
+//! The demo: a server, a sender, a receiver and four vendors' look-alikes in one process, and a plain account of what
 //! happens between them.
 
 mod board;
 mod office;
+mod person;
 mod receiver;
+mod record;
 mod sender;
 mod show;
 
@@ -34,7 +36,7 @@ const ROUND_MAX: Duration = Duration::from_secs(30);
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 /// The source of the demo.
 const SOURCE: &str = "tolinku";
-/// How long the stumbling receiver is given before each new try.
+/// How long the limping receiver is given before each new try.
 const RETRY_WAITS: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(200), Duration::from_secs(2)];
 
 /// Runs the demo: the first round, and, unless `once`, samples until interrupted.
@@ -98,7 +100,7 @@ impl Stage {
         show::introduction(self.server.address, self.receiver_address);
         let client = Client::new(&format!("http://{}", self.server.address), Some(self.admin_key.clone()), None)?;
         let made = self.office.provision(&client).await?;
-        show::headings();
+        show::headings(&board);
         let mut sender = Sender::new(self.server.address, &self.secret)?;
         let deadline = Instant::now() + ROUND_MAX;
         let Ok(arrived) = timeout_at(deadline, round(&mut sender, &mut board)).await else {
@@ -110,12 +112,18 @@ impl Stage {
         let filled = self.office.until(self.owed, deadline.saturating_duration_since(Instant::now())).await;
         show::office(&self.office, self.owed, &made);
         show::summary(&board, self.office.desks());
-        let is_good = arrived && refused && filled;
+        let Ok(known) = timeout_at(deadline, person::follow(&client, &mut sender, &mut board)).await else {
+            show::too_late(&board, ROUND_MAX);
+            return Ok(false);
+        };
+        let (crm, known) = known?;
+        let is_good = arrived && refused && filled && known;
         if once || !is_good {
             return Ok(is_good);
         }
         show::invitation(self.server.address, &self.admin_key, &self.secret);
         self.go_on(&mut sender, &mut board).await?;
+        drop(crm);
         Ok(true)
     }
 
@@ -175,10 +183,10 @@ fn inboxes() -> [Inbox; 5] {
     let inbox = |name, scheme, stumbles| Inbox { name, scheme, secret: random_secret(), stumbles };
     [
         inbox("plain", Scheme::BodyHex, false),
-        inbox("prefixed", Scheme::BodyHexPrefixed, false),
-        inbox("timestamped", Scheme::Timestamped, false),
+        inbox("prefix", Scheme::BodyHexPrefixed, false),
+        inbox("stamped", Scheme::Timestamped, false),
         inbox("standard", Scheme::StandardWebhooks, false),
-        inbox("stumbling", Scheme::StandardWebhooks, true),
+        inbox("limping", Scheme::StandardWebhooks, true),
     ]
 }
 
@@ -202,7 +210,7 @@ fn configuration(
              breaker = {2}\nsettings.url = \"http://{3}/hooks/{0}\"\nsettings.secret = \"{4}\"\nsettings.scheme = \"{5}\"\n",
             inbox.name,
             waits.join(", "),
-            // The stumbling one would look broken, which is not what is to be seen.
+            // The limping one would look broken, which is not what is to be seen.
             !inbox.stumbles,
             receiver.address,
             inbox.secret.expose(),

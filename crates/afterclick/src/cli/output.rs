@@ -136,6 +136,12 @@ impl Paint {
         Self { on: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
     }
 
+    /// None, whatever stdout is.
+    #[cfg(test)]
+    pub(crate) const fn plain() -> Self {
+        Self { on: false }
+    }
+
     pub(crate) fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }

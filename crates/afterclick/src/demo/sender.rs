@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use domain::Secret;
 use domain::catalogue::EventKind;
 use domain::signature::{Scheme, Signer, Signing};
+use domain::{Secret, Timestamp};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::SOURCE;
 use crate::cli::now;
@@ -45,18 +45,26 @@ impl Sender {
     /// Sends a sample, fresh by its timestamp.
     pub(super) async fn send(&mut self, kind: &EventKind, sample: &str) -> Result<Sent> {
         self.unique = self.unique.wrapping_add(1);
-        let now = now();
-        let body = Bytes::from(kind.body(sample, now, self.unique));
-        let mut headers = self.signer.headers(&Signing::default_for(Scheme::BodyHex), "", now, &body);
+        self.send_signed(kind.event_type, kind.body(sample, now(), self.unique).into()).await
+    }
+
+    /// Sends an event that happened at this time.
+    pub(super) async fn tell(&mut self, event_type: &'static str, at: Timestamp, data: &Value) -> Result<Sent> {
+        let body = json!({ "event": event_type, "timestamp": at, "data": data });
+        self.send_signed(event_type, body.to_string().into()).await
+    }
+
+    async fn send_signed(&mut self, event_type: &'static str, body: Bytes) -> Result<Sent> {
+        let mut headers = self.signer.headers(&Signing::default_for(Scheme::BodyHex), "", now(), &body);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("x-webhook-event", HeaderValue::from_static(kind.event_type));
+        headers.insert("x-webhook-event", HeaderValue::from_static(event_type));
         self.last = Some((headers.clone(), body.clone()));
 
         let started = Instant::now();
         let (status, answer) = self.post(headers, body).await?;
         let took = started.elapsed();
         if !status.is_success() {
-            bail!("`{}` was answered {status}: {answer}", kind.event_type);
+            bail!("`{event_type}` was answered {status}: {answer}");
         }
         Ok(Sent { event_id: answer["id"].as_str().context("the answer names no event")?.to_owned(), took })
     }

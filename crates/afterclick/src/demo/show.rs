@@ -15,36 +15,37 @@ use super::sender::{Sender, Sent};
 use crate::cli::{Paint, count, now, say};
 
 /// Width of the column of event types, and of the one of times.
-const TYPE_CHARS: usize = 28;
-const TIME_CHARS: usize = 10;
+const TYPE_CHARS: usize = 25;
+const TIME_CHARS: usize = 9;
 /// How many names of events are shown.
-const NAMES_SHOWN: usize = 4;
+const NAMES_SHOWN: usize = 3;
+/// Longest detail that is shown.
+const DETAIL_CHARS_MAX: usize = 72;
 
 /// Who takes part.
 pub(super) fn introduction(server: SocketAddr, receiver: SocketAddr) {
     let paint = Paint::for_stdout();
-    say(&paint
-        .bold("Afterclick takes in what happens after somebody clicks a link, and gets it to where it is needed."));
+    say(&paint.bold("Afterclick takes in what happens after somebody clicks a link, and gets it to"));
+    say(&paint.bold("where it is needed."));
     say("");
-    say(&format!("  server    http://{server}   stores each event on disk, then delivers it"));
-    say(&format!("  receiver  http://{receiver}   five destinations, each with its own way to check a signature;"));
-    say(&format!("            the fifth answers \"503, not now\" to the first {STUMBLES} tries of every event"));
-    say("  office    look-alikes of Slack, Segment and ClickHouse, in this process and without an account");
+    say(&format!("  server    http://{server}"));
+    say("            stores each event on disk, then delivers it");
+    say(&format!("  receiver  http://{receiver}"));
+    say("            five destinations, each with its own way to check a signature; the");
+    say(&format!("            fifth limps: it answers \"503, not now\" to the first {STUMBLES} tries"));
+    say("  office    look-alikes of Slack, Segment, ClickHouse and HubSpot, in this");
+    say("            process and without an account");
     say("");
-    say("Now a link platform reports what its users did, every kind of event there is, as signed webhooks. The server");
-    say(
-        "answers when an event is safe on disk, not before. ✓ is a delivery whose signature the receiver has verified.",
-    );
+    say("Now a link platform reports what its users did, every kind of event there is,");
+    say("as signed webhooks. The server answers when an event is safe on disk, not");
+    say("before. ✓ is a delivery whose signature the receiver has verified.");
     say("");
 }
 
 /// The head of the table.
-pub(super) fn headings() {
-    let head = format!(
-        "  {:TYPE_CHARS$}{:>TIME_CHARS$}   plain  prefixed  timestamped  standard  stumbling",
-        "sent", "on disk in"
-    );
-    say(&Paint::for_stdout().dim(&head));
+pub(super) fn headings(board: &Board) {
+    let inboxes: String = board.inboxes.iter().map(|inbox| format!("  {inbox}")).collect();
+    say(&Paint::for_stdout().dim(&format!("  {:TYPE_CHARS$}{:>TIME_CHARS$}{inboxes}", "sent", "on disk")));
 }
 
 /// One type, when all its events have arrived; whether every signature was genuine.
@@ -64,7 +65,7 @@ pub(super) fn visitor(event_id: &str, event_type: &str, board: &Board) {
 /// A line of the table; whether every signature was genuine.
 fn line(name: &str, took: &str, event_ids: &[&str], board: &Board) -> bool {
     let paint = Paint::for_stdout();
-    let mut line = format!("  {name:TYPE_CHARS$}{took:>TIME_CHARS$} ");
+    let mut line = format!("  {name:TYPE_CHARS$}{took:>TIME_CHARS$}");
     let mut genuine = true;
     for inbox in &board.inboxes {
         let marks: Vec<_> = event_ids.iter().map(|event_id| board.mark(event_id, inbox)).collect();
@@ -90,14 +91,10 @@ pub(super) async fn what_else(sender: &mut Sender, board: &Board) -> Result<bool
     let refused = status == StatusCode::UNAUTHORIZED;
     let stumbles = board.totals().stumbles;
     say("");
-    tell(duplicate, "The last one was sent twice, as platforms do: counted as a duplicate, delivered to nobody again.");
-    tell(refused, &format!("A forged copy came too: refused with {} ({code}), nothing stored.", status.as_u16()));
-    tell(
-        stumbles > 0,
-        &format!(
-            "The stumbling receiver refused {stumbles} times and was tried again each time, until it had everything."
-        ),
-    );
+    tell(duplicate, "The last one came twice, as platforms send: a duplicate, delivered only once.");
+    tell(refused, &format!("A forged copy came too: refused with {} ({code}), not stored.", status.as_u16()));
+    let text = format!("The limping receiver said no {stumbles} times and was asked again until it had all.");
+    tell(stumbles > 0, &text);
     Ok(duplicate && refused)
 }
 
@@ -119,13 +116,15 @@ pub(super) fn office(office: &Office, owed: Desks, made: &[String]) {
     let inserts = format!("in {}", count(office.inserts(), "insert"));
     desk("warehouse", "ClickHouse", desks.warehouse, owed.warehouse, "row", &inserts);
     for made in made {
+        // Why it was made is plain: it was not there.
+        let made = made.split_once(", which").map_or(made.as_str(), |(what, _)| what);
         detail(&format!("made before the first event: {made}"));
     }
 }
 
 /// What has come to the office so far.
 pub(super) fn desks(Desks { chat, cdp, warehouse }: Desks) {
-    say(&Paint::for_stdout().dim(&format!("  {:TYPE_CHARS$}chat {chat} · CDP {cdp} · warehouse {warehouse}", "")));
+    say(&Paint::for_stdout().dim(&format!("  {:TYPE_CHARS$}  chat {chat} · CDP {cdp} · warehouse {warehouse}", "")));
 }
 
 fn desk(what: &str, vendor: &str, has: usize, owed: usize, noun: &str, how: &str) {
@@ -137,7 +136,11 @@ fn desk(what: &str, vendor: &str, has: usize, owed: usize, noun: &str, how: &str
 }
 
 fn detail(text: &str) {
-    say(&Paint::for_stdout().dim(&format!("    {:22} {text}", "")));
+    let text = match text.char_indices().nth(DETAIL_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
+    };
+    say(&Paint::for_stdout().dim(&format!("      {text}")));
 }
 
 /// The result.
@@ -149,8 +152,11 @@ pub(super) fn summary(board: &Board, desks: Desks) {
     let deliveries = totals.accepted as usize + desks.chat + desks.cdp + desks.warehouse;
     let numbers = format!("{} events in, {deliveries} deliveries out to {destinations} destinations", totals.events);
     match totals.refused {
-        0 => say(&paint.bold(&format!("{numbers}, every webhook signature verified by its receiver."))),
-        refused => say(&paint.bad(&format!("{numbers}; {refused} had a signature that their receiver refused."))),
+        0 => {
+            say(&paint.bold(&format!("{numbers},")));
+            say(&paint.bold("every webhook signature verified by its receiver."));
+        }
+        refused => say(&paint.bad(&format!("{numbers}; {refused} had a signature that was refused."))),
     }
 }
 
@@ -166,26 +172,34 @@ pub(super) fn too_late(board: &Board, after: Duration) {
 
 /// What to try while the demo runs.
 pub(super) fn invitation(server: SocketAddr, admin_key: &str, secret: &Secret) {
-    let program = program();
     say("");
-    say("It keeps running and sends a sample now and then; press Ctrl-C to end it. In another terminal, try:");
+    say("It keeps running and sends a sample now and then; press Ctrl-C to end it. In");
+    say("another terminal, try:");
     say("");
     say(&format!("  export AFTERCLICK_SERVER=http://{server}"));
     say(&format!("  export AFTERCLICK_ADMIN_KEY={admin_key}"));
     say(&format!("  export AFTERCLICK_SOURCE_SECRET={}", secret.expose()));
-    say(&format!("  {program} events list                       what came in"));
-    say(&format!("  {program} deliveries list                   where it went, and how"));
-    say(&format!("  {program} trigger referral.completed        one more event, signed, through the front door"));
-    say(&format!("  {program} destinations pause plain          hold one destination; resume loses nothing"));
+    let program = program();
+    for (command, what) in [
+        ("events list", "what came in"),
+        ("deliveries list", "where it went, and how"),
+        ("journeys show user:ada", "Ada's way, step by step"),
+        ("trigger referral.completed", "one more event, signed, through the front door"),
+        ("destinations pause plain", "hold one destination; resume loses nothing"),
+    ] {
+        say("");
+        say(&format!("  {}", Paint::for_stdout().dim(&format!("# {what}"))));
+        say(&format!("  {program} {command}"));
+    }
     say("");
     say("or send one yourself, signed with nothing but a shell:");
     say("");
     let body = format!(r#"{{"event":"link.clicked","timestamp":"{}","data":{{"campaign":"my-own"}}}}"#, now());
     say(&format!("  body='{body}'"));
-    say(
-        "  signature=$(printf %s \"$body\" | openssl dgst -sha256 -hmac \"$AFTERCLICK_SOURCE_SECRET\" -r | cut -d' ' -f1)",
-    );
-    say(&format!("  curl -d \"$body\" -H \"X-Webhook-Signature: $signature\" $AFTERCLICK_SERVER/webhooks/{SOURCE}"));
+    say("  signature=$(printf %s \"$body\" |");
+    say("    openssl dgst -sha256 -hmac \"$AFTERCLICK_SOURCE_SECRET\" -r | cut -d' ' -f1)");
+    say("  curl -d \"$body\" -H \"X-Webhook-Signature: $signature\" \\");
+    say(&format!("    $AFTERCLICK_SERVER/webhooks/{SOURCE}"));
     say("");
 }
 

@@ -5,6 +5,11 @@ use std::process::{Command, Stdio};
 
 use crate::support::{program, run};
 
+/// A small terminal.
+const TERMINAL_CHARS: usize = 80;
+/// What somebody scrolls through gladly.
+const LINES_MAX: usize = 105;
+
 #[test]
 fn the_demo_shows_every_event_arrive_and_ends_with_0() {
     let ended = run(&mut program(), &["demo", "--once"]).ended(0);
@@ -20,8 +25,36 @@ fn the_demo_shows_every_event_arrive_and_ends_with_0() {
     for expected in office {
         assert!(ended.stdout.contains(expected), "{expected} is not in\n{}", ended.stdout);
     }
-    assert!(ended.stdout.lines().count() <= 44, "{}", ended.stdout);
+    let wide = ended.stdout.lines().find(|line| line.chars().count() > TERMINAL_CHARS);
+    assert!(wide.is_none() && ended.stdout.lines().count() <= LINES_MAX, "{wide:?}\n{}", ended.stdout);
     assert!(!ended.stdout.contains('\x1b') && !ended.stdout.contains('✗'), "{}", ended.stdout);
+}
+
+#[test]
+fn the_demo_follows_a_person_from_a_tap_to_the_record_that_sales_sees() {
+    let shown = run(&mut program(), &["demo", "--once"]).ended(0).stdout;
+    let (_, mut rest) = shown.split_once("And who was that?").expect("somebody");
+    // Each step adds to what was there, and nothing is said of anybody before it is known.
+    for expected in [
+        "link.clicked",
+        "nothing yet",
+        "install.tracked",
+        "+ Campaign         instagram-story-may",
+        "+ Link             go/summer-promo",
+        "POST /v1/identify",
+        "+ Name             Ada Lovelace",
+        "referral.completed",
+        "+ Stage            customer",
+        "+ Referral source  user-abc123",
+        "in one contact",
+        "│ Ada Lovelace  ada@example.org",
+        "│ Lead source      Deep Link",
+        "│ Install date     20",
+        "│ converted 18 minutes after install",
+    ] {
+        (_, rest) =
+            rest.split_once(expected).unwrap_or_else(|| panic!("`{expected}` is not where it should be in\n{shown}"));
+    }
 }
 
 #[test]
