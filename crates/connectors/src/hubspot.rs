@@ -157,6 +157,10 @@ impl Outlet for Portal {
         talk::go_on(self, batch, progress, reply)
     }
 
+    fn preview(&self, batch: &Batch<'_>) -> Step {
+        talk::preview(self, batch)
+    }
+
     fn subjects(&self, batch: &Batch<'_>) -> Vec<String> {
         crm::subjects(batch)
     }

@@ -66,6 +66,14 @@ pub(super) fn begin(portal: &Portal, batch: &Batch<'_>, progress: &mut Progress)
     talk.next(portal, &people, progress)
 }
 
+/// What would be written if none of the people had a contact.
+pub(super) fn preview(portal: &Portal, batch: &Batch<'_>) -> Step {
+    let people = People::of(batch, portal.matching, |_| false);
+    let standing = |person: &Person<'_>| Standing { key: person.key(), is_new: true, ..Standing::default() };
+    let mut talk = Talk { people: people.people.iter().map(standing).collect(), ..Talk::default() };
+    talk.next(portal, &people, &mut Progress::default())
+}
+
 /// The next call, or the end.
 pub(super) fn go_on(portal: &Portal, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
     let note = progress.notes.get(NOTE).map(String::as_str).unwrap_or_default();
