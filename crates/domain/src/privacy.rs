@@ -45,9 +45,27 @@ const SPELLINGS: &[(&str, &[&str])] = &[
     ("install_id", &["installation_id"]),
     ("referrer", &["referer"]),
     ("referrer_id", &["referrer_token"]),
+    ("referral_code", &["referrer_token"]),
     ("region", &["ip_region"]),
     ("country", &["ip_country"]),
+    ("token", &["link_token"]),
+    ("route", &["deep_link_path"]),
+    ("campaign", &["utm_campaign"]),
+    ("channel", &["source", "utm_source"]),
+    ("medium", &["utm_medium"]),
+    ("term", &["utm_term"]),
+    ("content", &["utm_content"]),
+    ("device_type", &["device"]),
+    ("os", &["os_name"]),
+    ("fbc", &["_fbc"]),
+    ("fbp", &["_fbp"]),
+    ("match_method", &["method"]),
+    ("consent", &["ad_consent", "marketing_consent"]),
+    ("revenue", &["value"]),
 ];
+
+/// The field that a member of a trace holds, where it is called otherwise there.
+const TRACED: &[(&str, &str)] = &[("referrer", "referrer_id"), ("money", "revenue")];
 
 enum Treatment {
     Drop,
@@ -100,7 +118,8 @@ impl Privacy {
         });
         // A trace that cannot be read back is not handed on either.
         let trace = serde_json::to_value(&profile.trace).ok().and_then(|mut trace| {
-            self.value(&mut trace);
+            self.token_of_referrer(&mut trace);
+            self.trace(&mut trace);
             serde_json::from_value(trace).ok()
         });
         Profile {
@@ -133,9 +152,42 @@ impl Privacy {
         }
     }
 
+    /// The same in what is kept of a person, where a text has a moment beside it and some fields have another name.
+    fn trace(&self, value: &mut Value) {
+        let Value::Object(members) = value else { return };
+        if members.get("tie").is_some_and(Value::is_number) {
+            return members.get_mut("value").into_iter().for_each(|value| self.trace(value));
+        }
+        for name in members.keys().cloned().collect::<Vec<_>>() {
+            let Some(member) = members.get_mut(&name) else { continue };
+            let field = TRACED.iter().find(|(traced, _)| *traced == name).map_or(name.as_str(), |(_, field)| field);
+            match self.treatment(field) {
+                None => self.trace(member),
+                Some(treatment) => {
+                    if !treatment.apply(member) {
+                        members.remove(&name);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A referrer's token stands for a code that nobody gave, and is treated as what it is.
+    fn token_of_referrer(&self, trace: &mut Value) {
+        let Some(treatment) = self.treatment("referrer_id") else { return };
+        if trace["referral_code"]["value"] != trace["referrer"]["value"] {
+            return;
+        }
+        if let Some(members) = trace.as_object_mut()
+            && !members.get_mut("referral_code").is_some_and(|code| treatment.apply(code))
+        {
+            members.remove("referral_code");
+        }
+    }
+
     fn treatment(&self, name: &str) -> Option<Treatment> {
-        let known = SPELLINGS.iter().find(|(_, spellings)| spellings.contains(&name)).map(|(known, _)| *known);
-        [Some(name), known].into_iter().flatten().find_map(|name| {
+        let known = SPELLINGS.iter().filter(|(_, spellings)| spellings.contains(&name)).map(|(known, _)| *known);
+        std::iter::once(name).chain(known).find_map(|name| {
             if self.drop.contains(name) {
                 Some(Treatment::Drop)
             } else if self.hash.contains(name) {
@@ -205,6 +257,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::event::{DedupeKey, TimeMark};
+    use crate::id::{AppspaceId, EventId, SourceId};
+    use crate::identity::{Fact, ReferralCreated};
+    use crate::time::Timestamp;
 
     fn privacy(text: Value) -> Privacy {
         serde_json::from_value(text).unwrap()
@@ -231,6 +287,49 @@ mod tests {
         assert_eq!(after["data"]["more"], json!([{"ip": "2001:db8:1::", "name": "A"}]));
         assert!(after["data"].get("user_agent").is_none());
         assert_eq!(after["data"]["campaign"], "a");
+    }
+
+    /// A person of whom an event says this.
+    fn person(data: &Value) -> Profile {
+        let appspace = AppspaceId::mint(Timestamp::from_secs(1), 1);
+        let event = Event {
+            id: EventId::mint(Timestamp::from_secs(1), 1),
+            appspace,
+            source: SourceId::API,
+            event_type: "referral.completed".parse().unwrap(),
+            occurred_at: Timestamp::from_secs(1),
+            received_at: Timestamp::from_secs(1),
+            time_mark: TimeMark::Sender,
+            dedupe_key: DedupeKey::of_body(SourceId::API, appspace, b"{}"),
+            body: Bytes::new(),
+        };
+        Profile::of(appspace, Fact::of(&event, data, ReferralCreated::Shown).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_known_of_a_person_is_treated_under_the_names_of_fields() {
+        let data = json!({
+            "referred_user_id": "u", "referrer_token": "bob-1", "utm_campaign": "spring", "value": 9.5, "currency": "EUR",
+            "name": "Ada",
+        });
+        let person = person(&data);
+        let seen = |wish: Value| privacy(wish).profile(&person).value();
+        let open = seen(json!({}));
+        assert_eq!((&open["referral_source"], &open["revenue"]), (&json!("bob-1"), &json!(9.5)));
+        for field in ["referrer_id", "revenue", "campaign", "name"] {
+            for wish in [json!({"drop": [field]}), json!({"hash": [field]})] {
+                let (before, after) = (treated(wish.clone(), data.clone()), seen(wish.clone()));
+                let secret = match field {
+                    "referrer_id" => "bob-1",
+                    "revenue" => "9.5",
+                    "campaign" => "spring",
+                    _ => "Ada",
+                };
+                assert!(!format!("{before} {after}").contains(secret), "{wish} {before} {after}");
+                assert_eq!(after["user_id"], "u");
+                assert_eq!(after["completed_at"], open["completed_at"]);
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::fields::Fields;
 pub const IDENTIFIED: &str = "afterclick.identified";
 /// The type of the event that tells destinations what became known of a subject late.
 pub const SUBJECT_UPDATED: &str = "afterclick.subject.updated";
+/// Longest text that is kept of what an event says, in bytes; the rest is cut off.
+pub const TEXT_BYTES_MAX: usize = 1_024;
 /// Below this confidence a match of an install to a click counts as likely, not as certain.
 pub const CONFIDENCE_CERTAIN: f64 = 0.8;
 
@@ -133,6 +135,7 @@ fn is_sign_up(data: &Value, fields: &Fields<'_>, meaning: ReferralCreated) -> bo
     match meaning {
         ReferralCreated::Code => false,
         ReferralCreated::SignUp => true,
+        ReferralCreated::Shown if is_of_referrer(fields) => false,
         ReferralCreated::Shown => {
             let somebody = [
                 &fields.referred_user_id,
@@ -147,6 +150,11 @@ fn is_sign_up(data: &Value, fields: &Fields<'_>, meaning: ReferralCreated) -> bo
     }
 }
 
+/// Whether an event about a referral names nobody but who refers: then its address and its device are the referrer's too.
+fn is_of_referrer(fields: &Fields<'_>) -> bool {
+    fields.referred_user_id.is_none() && fields.user_id.is_some() && fields.user_id == fields.referrer_id
+}
+
 /// Whom an event names. The token of a link is shared by everybody who taps it and a referrer is somebody else, so neither is
 /// among them.
 fn identifiers(data: &Value, fields: &Fields<'_>, kind: Happening) -> Vec<Identifier> {
@@ -154,7 +162,7 @@ fn identifiers(data: &Value, fields: &Fields<'_>, kind: Happening) -> Vec<Identi
     // Where a referral names both, the one who was referred is meant.
     let user = match &fields.referred_user_id {
         Some(referred) if is_about_referral => Some(referred),
-        _ if kind == Happening::CodeGenerated => None,
+        _ if kind == Happening::CodeGenerated || is_about_referral && is_of_referrer(fields) => None,
         _ => fields.user_id.as_ref(),
     };
     // The other spelling of the code is the referrer's own token, which everybody has in common whom they refer.
@@ -167,13 +175,23 @@ fn identifiers(data: &Value, fields: &Fields<'_>, kind: Happening) -> Vec<Identi
         (IdentifierKind::Anonymous, fields.anonymous_id.as_ref()),
         (IdentifierKind::Referral, code),
     ];
-    all.into_iter().filter_map(|(kind, text)| Identifier::new(kind, text?)).collect()
+    // Whoever hands a code out must not be taken for those who use it.
+    let is_code_alone = kind == Happening::CodeGenerated || is_about_referral && is_of_referrer(fields);
+    let is_meant = |kind| !is_code_alone || matches!(kind, IdentifierKind::User | IdentifierKind::Referral);
+    let all = all.into_iter().filter(|(kind, _)| is_meant(*kind));
+    all.filter_map(|(kind, text)| Identifier::new(kind, text?)).filter(Identifier::names_somebody).collect()
+}
+
+/// A text as far as it is kept.
+fn kept(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
 }
 
 fn trace(kind: Happening, data: &Value, fields: &Fields<'_>, moment: Moment) -> Trace {
     let Moment { at, tie } = moment;
     let when = |happened: bool| happened.then_some(at);
-    let text = |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| Stamped { at, tie, value: text.to_owned() });
+    let text =
+        |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| Stamped { at, tie, value: kept(text).to_owned() });
     let touch = touch(kind, fields, moment);
     let money = fields.revenue.filter(|_| matches!(kind, Happening::Conversion | Happening::Completion));
     Trace {
@@ -192,7 +210,7 @@ fn trace(kind: Happening, data: &Value, fields: &Fields<'_>, moment: Moment) -> 
         referral_code: text(&fields.referral_code),
         milestone: text(&fields.milestone),
         money: money.map(|amount| {
-            let currency = fields.currency.as_deref().map(str::to_owned);
+            let currency = fields.currency.as_deref().map(kept).map(str::to_owned);
             Stamped { at, tie, value: Money { amount, currency } }
         }),
         traits: traits(kind, data, fields, moment),
@@ -201,7 +219,7 @@ fn trace(kind: Happening, data: &Value, fields: &Fields<'_>, moment: Moment) -> 
 
 /// Where an event says that somebody was led from, if it says anything of the kind.
 fn touch(kind: Happening, fields: &Fields<'_>, moment: Moment) -> Option<Stamped<Touch>> {
-    let text = |text: &Option<Cow<'_, str>>| text.as_deref().map(str::to_owned);
+    let text = |text: &Option<Cow<'_, str>>| text.as_deref().map(kept).map(str::to_owned);
     let led = [&fields.campaign, &fields.channel, &fields.medium, &fields.token, &fields.prefix, &fields.route];
     let worth = match kind {
         Happening::CodeGenerated | Happening::Identified => return None,
@@ -236,17 +254,22 @@ fn traits(
     Moment { at, tie }: Moment,
 ) -> BTreeMap<String, Stamped<Value>> {
     // The one who generated a code is not the one who will use it.
-    if kind == Happening::CodeGenerated {
+    let is_about_referral = matches!(kind, Happening::Referral | Happening::Completion);
+    if kind == Happening::CodeGenerated || is_about_referral && is_of_referrer(fields) {
         return BTreeMap::new();
     }
     let known = [("email", &fields.email), ("name", &fields.name), ("phone", &fields.phone)];
-    let known =
-        known.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::from(text.as_deref()?.trim()))));
+    let known = known
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), Value::from(kept(text.as_deref()?.trim())))));
     let given = data.get("traits").and_then(Value::as_object).filter(|_| kind == Happening::Identified);
     let given = given.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone()));
     let given = given.filter(|(_, value)| value.is_string() || value.is_number() || value.is_boolean());
     let stamped = |(name, value)| (name, Stamped { at, tie, value });
-    given.chain(known).take(TRAITS_MAX).map(stamped).collect()
+    // Of two with the same name the one beside the traits counts, and of too many the last of those that were given go.
+    let known: BTreeMap<_, _> = known.collect();
+    let room = TRAITS_MAX.saturating_sub(known.len());
+    given.filter(|(name, _)| !known.contains_key(name)).take(room).chain(known.clone()).map(stamped).collect()
 }
 
 #[cfg(test)]
@@ -305,8 +328,14 @@ mod tests {
             ),
             (
                 "referral.created",
-                json!({"referral_code": "r", "referrer_id": "u", "user_id": "u"}),
-                "user:u referral:r",
+                json!({"referral_code": "r", "referrer_id": "u", "user_id": "u", "email": "u@b.c", "install_id": "i"}),
+                "referral:r",
+            ),
+            ("referral.completed", json!({"referral_code": "r", "referrer_id": "u", "user_id": "u"}), "referral:r"),
+            (
+                "link.clicked",
+                json!({"user_id": "null", "email": "none", "click_id": "0", "install_id": "i"}),
+                "install:i",
             ),
             ("referral.created", json!({"referrer_token": "user-abc123", "campaign": "a"}), ""),
         ] {
@@ -329,6 +358,19 @@ mod tests {
         let own = json!({"referral_code": "r", "user_id": "u", "name": "Ada"});
         let fact = Fact::of(&event("referral.created", &own), &own, ReferralCreated::Code).unwrap();
         assert_eq!((fact.identifiers.len(), fact.trace.traits.len()), (1, 0));
+        let own = json!({"referral_code": "r", "email": "a@b.c", "install_id": "i", "click_id": "c"});
+        let fact = Fact::of(&event("referral.created", &own), &own, ReferralCreated::Code).unwrap();
+        assert_eq!(fact.identifiers, ["referral:r".parse().unwrap()]);
+    }
+
+    #[test]
+    fn who_somebody_is_said_to_be_is_no_trait_too_many_and_no_text_is_longer_than_is_kept() {
+        let traits: serde_json::Map<_, _> =
+            (0..TRAITS_MAX).map(|number| (format!("a{number:02}"), json!(number))).collect();
+        let data = json!({"user_id": "1", "email": "a@b.c", "name": "é".repeat(TEXT_BYTES_MAX), "traits": traits});
+        let trace = read(IDENTIFIED, &data).unwrap().trace;
+        assert_eq!((trace.traits.len(), &trace.traits["email"].value), (TRAITS_MAX, &json!("a@b.c")));
+        assert_eq!(trace.traits["name"].value, json!("é".repeat(TEXT_BYTES_MAX / 2)));
     }
 
     #[test]

@@ -7,6 +7,25 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Longest value of an identifier, in bytes. What is longer is no identifier of anybody.
 pub const IDENTIFIER_BYTES_MAX: usize = 200;
+/// What applications write where nobody is signed in, in lower case.
+const FILLERS: [&str; 16] = [
+    "null",
+    "(null)",
+    "<null>",
+    "nil",
+    "none",
+    "undefined",
+    "nan",
+    "n/a",
+    "-1",
+    "true",
+    "false",
+    "unknown",
+    "anonymous",
+    "guest",
+    "not set",
+    "[object object]",
+];
 
 /// What an identifier is made by. The order is how well it names a person, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +96,16 @@ impl Identifier {
         fits.then(|| Self { kind, value: value.into() })
     }
 
+    /// Whether it can be somebody's: it is no filler like `null` or zeros alone, which would make one person of all whom an
+    /// application cannot name, and an address has something on both sides of its sign.
+    pub fn names_somebody(&self) -> bool {
+        if self.kind == IdentifierKind::Email {
+            return self.value.rsplit_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+        }
+        let is_filler = FILLERS.iter().any(|filler| self.value.eq_ignore_ascii_case(filler));
+        !is_filler && !self.value.bytes().all(|byte| matches!(byte, b'0' | b'-'))
+    }
+
     /// What it was made by.
     pub const fn kind(&self) -> IdentifierKind {
         self.kind
@@ -140,6 +169,23 @@ mod tests {
         assert_eq!(email.to_string(), "email:ada@example.org");
         assert_eq!("user:a:b".parse::<Identifier>().unwrap().value(), "a:b");
         assert_eq!(format!("{email:?}"), "email:…");
+    }
+
+    #[test]
+    fn what_stands_for_nobody_names_nobody() {
+        for text in [
+            "user:null",
+            "user:Undefined",
+            "user:0",
+            "click:00000000-0000-0000-0000-000000000000",
+            "email:n/a",
+            "email:@b",
+        ] {
+            assert!(!text.parse::<Identifier>().unwrap().names_somebody(), "{text}");
+        }
+        for text in ["user:10", "user:nullo", "install:0-a", "email:a@b", "referral:AAA0000000"] {
+            assert!(text.parse::<Identifier>().unwrap().names_somebody(), "{text}");
+        }
     }
 
     #[test]
