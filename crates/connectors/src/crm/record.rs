@@ -10,6 +10,7 @@ use domain::identity::{Profile, Stage, Touch};
 pub(crate) struct Record<'p> {
     pub(crate) lead_source: &'static str,
     pub(crate) user_id: Option<&'p str>,
+    /// Only if it looks like one: every CRM refuses the whole record for an address that is none.
     pub(crate) email: Option<&'p str>,
     pub(crate) first_name: Option<&'p str>,
     pub(crate) last_name: Option<&'p str>,
@@ -45,7 +46,7 @@ impl<'p> Record<'p> {
         Self {
             lead_source: LEAD_SOURCE,
             user_id: profile.user_id(),
-            email: profile.email(),
+            email: profile.email().filter(|email| is_address(email)),
             first_name,
             last_name,
             phone: profile.phone(),
@@ -67,6 +68,16 @@ impl<'p> Record<'p> {
     }
 }
 
+/// Whether a text can be an address that mail is sent to. `n/a` cannot, nor can the digits that are left where the settings
+/// have addresses hashed. Whether it is one, the CRM may judge by rules of its own.
+fn is_address(text: &str) -> bool {
+    let is_plain =
+        |part: &str| !part.is_empty() && !part.chars().any(|c| c == '@' || c.is_whitespace() || c.is_control());
+    text.rsplit_once('@').is_some_and(|(name, host)| {
+        is_plain(name) && is_plain(host) && host.contains('.') && host.split('.').all(|label| !label.is_empty())
+    })
+}
+
 /// First and last name: as they were said, or else the whole name taken apart.
 fn names(profile: &Profile) -> (Option<&str>, Option<&str>) {
     let said = (profile.trait_text("first_name"), profile.trait_text("last_name"));
@@ -86,6 +97,30 @@ fn split_name(name: &str) -> (Option<&str>, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_address_is_not_in_the_record() {
+        use std::collections::BTreeSet;
+
+        use domain::identity::{Identifier, Trace};
+        use domain::{AppspaceId, SubjectId};
+
+        let hash = "email:".to_owned() + &"0a".repeat(32);
+        let spoken = |text: &str| {
+            let email: Identifier = text.parse().unwrap();
+            let subject = SubjectId::born(AppspaceId::mint(Timestamp::from_secs(0), 1), &email, 0);
+            let identifiers = BTreeSet::from([email]);
+            let profile = Profile { subject, absorbed: BTreeSet::new(), identifiers, trace: Trace::default() };
+            Record::of(&profile).email.map(str::to_owned)
+        };
+        for none in ["email:n/a", "email:a@b", "email:@b.c", "email:a b@c.de", "email:a@b@c.de", "email:a@b..c", &hash]
+        {
+            assert_eq!(spoken(none), None, "{none}");
+        }
+        for address in ["ada@example.org", "a.d+a@mail.example.co.uk", "zoë@bücher.example"] {
+            assert_eq!(spoken(&format!("email:{address}")).as_deref(), Some(address));
+        }
+    }
 
     #[test]
     fn a_name_is_taken_apart_at_its_last_blank() {
