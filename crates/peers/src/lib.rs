@@ -16,6 +16,7 @@ mod hubspot_sdk;
 mod kafka;
 mod nats;
 mod needs;
+mod pipedrive_sdk;
 mod postgres;
 mod process;
 mod redis;
@@ -31,6 +32,7 @@ pub use crate::hubspot_sdk::HubSpotSdk;
 pub use crate::kafka::{Kafka, KafkaRecord};
 pub use crate::nats::{Nats, NatsMessage};
 pub use crate::needs::{Needs, Package, home};
+pub use crate::pipedrive_sdk::PipedriveSdk;
 pub use crate::postgres::Postgres;
 pub use crate::redis::Redis;
 pub use crate::salesforce_sdk::SalesforceSdk;
@@ -45,6 +47,7 @@ pub static ALL: &[&Needs] = &[
     &hubspot_sdk::NEEDS,
     &kafka::NEEDS,
     &nats::NEEDS,
+    &pipedrive_sdk::NEEDS,
     &postgres::NEEDS,
     &redis::NEEDS,
     &salesforce_sdk::NEEDS,

@@ -6,6 +6,7 @@ mod fleet;
 mod guides;
 mod hubspot;
 mod once;
+mod pipedrive;
 mod salesforce;
 mod sdk;
 mod storm;
