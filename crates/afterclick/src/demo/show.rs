@@ -91,7 +91,7 @@ pub(super) async fn what_else(sender: &mut Sender, board: &Board) -> Result<bool
     let refused = status == StatusCode::UNAUTHORIZED;
     let stumbles = board.totals().stumbles;
     say("");
-    tell(duplicate, "The last one came twice, as platforms send: a duplicate, delivered only once.");
+    tell(duplicate, "The last one came twice, as happens: a duplicate, delivered only once.");
     tell(refused, &format!("A forged copy came too: refused with {} ({code}), not stored.", status.as_u16()));
     let text = format!("The limping receiver said no {stumbles} times and was asked again until it had all.");
     tell(stumbles > 0, &text);

@@ -1,5 +1,7 @@
 //! The file of each guide, started against the vendors' look-alikes or a real server, does what its guide promises.
 
+mod crm;
+
 use std::path::Path;
 
 use domain::catalogue::{ALL, EventKind, Group};
