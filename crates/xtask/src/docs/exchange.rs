@@ -2,6 +2,7 @@
 
 use domain::connector::{Batch, Call, Item, Progress, Reply, Step, Token};
 use domain::event::{DedupeKey, TimeMark};
+use domain::identity::{Fact, Profile, ReferralCreated};
 use domain::{
     AppspaceId, Connector, DeliveryId, Event, EventId, Reading, Secret, Settings, SourceId, Timestamp, Verdict,
     catalogue,
@@ -31,7 +32,9 @@ pub(crate) fn sample(connector: &dyn Connector, settings: &Settings) -> Option<(
 
 /// What becomes of an event when the vendor answers like this; `None` if it asks on.
 pub(crate) fn judged(connector: &dyn Connector, fixture: &Fixture, answer: &Answer) -> Option<Judgement> {
-    let event = plain(answer.event.as_deref().unwrap_or("link.conversion"));
+    let event_type = answer.event.as_deref().unwrap_or("link.conversion");
+    // Whoever keeps records of people has nothing to say of an event that names nobody.
+    let event = if connector.manifest().keeps_people() { of_a_person(event_type) } else { plain(event_type) };
     let outlet = connector.open(fixture.settings(answer)).ok()?;
     let reply = Reply {
         status: answer.status,
@@ -66,11 +69,13 @@ pub(crate) enum Judgement {
 
 fn begin(connector: &dyn Connector, settings: &Settings, event: &Event) -> Step {
     let outlet = connector.open(settings).expect("the kit opens the default settings of every fixture");
-    with_batch(event, |batch| outlet.prepare(batch, &mut Progress::default()))
+    with_batch(event, |batch| outlet.preview(batch))
 }
 
 fn with_batch<T>(event: &Event, look: impl FnOnce(&Batch<'_>) -> T) -> T {
     let reading = Reading::new("tolinku".to_owned());
+    let fact = Fact::of(event, reading.data(event), ReferralCreated::Shown);
+    let reading = Reading::new("tolinku".to_owned()).about(fact.and_then(|fact| Profile::of(event.appspace, fact)));
     let delivery = DeliveryId { event: event.id, ordinal: 0 };
     let items = [Item { event, delivery, attempt: 1, reading: &reading }];
     let token = Token { secret: Secret::from("TOKEN"), valid_for: None, extra: Some("token-host.example".to_owned()) };
