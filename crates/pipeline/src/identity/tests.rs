@@ -247,6 +247,41 @@ fn what_is_cut_twice_gets_an_id_of_its_own_each_time() {
 }
 
 #[test]
+fn who_turned_out_to_be_somebody_goes_along_with_what_it_began_with() {
+    let mut shelf = Shelf::default();
+    shelf.fold(&[fact(1, 1, &["install:i"]), fact(2, 2, &["user:1"]), fact(3, 3, &["user:2"])]);
+    let device = shelf.profile_of("install:i").subject;
+    shelf.fold(&[fact(4, 20, &["user:1", "install:i"])]);
+    assert_eq!(shelf.profile_of("user:1").absorbed, BTreeSet::from([device]));
+    // The device was the second one's all the time: a record of it must not become part of the first one's.
+    shelf.fold(&[fact(5, 10, &["user:2", "install:i"])]);
+    assert_eq!(shelf.profile_of("user:1").absorbed, BTreeSet::new());
+    assert_eq!(shelf.profile_of("user:2").absorbed, BTreeSet::from([device]));
+    shelf.cut(&id("install:i"), START + Duration::from_secs(30));
+    let alone = shelf.profile_of("install:i");
+    assert_eq!(alone.absorbed, BTreeSet::from([device]));
+    assert_eq!(shelf.records.subjects[&device].merged_into, Some(alone.subject));
+    assert_eq!(shelf.profile_of("user:2").absorbed, BTreeSet::new());
+}
+
+#[test]
+fn who_led_to_somebody_by_way_of_one_that_goes_still_leads_there() {
+    let mut shelf = Shelf::default();
+    shelf.fold(&[fact(1, 1, &["click:c"]), fact(2, 2, &["install:i"]), fact(3, 3, &["user:1"])]);
+    let (click, device) = (shelf.profile_of("click:c").subject, shelf.profile_of("install:i").subject);
+    shelf.fold(&[fact(4, 20, &["click:c", "install:i"])]);
+    shelf.fold(&[fact(5, 21, &["user:1", "install:i"]), fact(6, 22, &["user:1", "click:c"])]);
+    let user = shelf.profile_of("user:1");
+    assert_eq!(user.absorbed, BTreeSet::from([click, device]));
+    let cut = if shelf.records.subjects[&device].merged_into == Some(user.subject) { "install:i" } else { "click:c" };
+    let (gone, stays) = if cut == "install:i" { (device, click) } else { (click, device) };
+    assert_eq!(shelf.records.subjects[&stays].merged_into, Some(gone));
+    shelf.cut(&id(cut), START + Duration::from_secs(30));
+    assert_eq!(shelf.records.subjects[&stays].merged_into, Some(user.subject));
+    assert_eq!(shelf.records.subjects[&gone].merged_into, Some(shelf.profile_of(cut).subject));
+}
+
+#[test]
 fn a_device_that_is_forgotten_and_comes_back_is_not_whom_it_was_once() {
     let mut shelf = Shelf::default();
     shelf.fold(&[fact(1, 10, &["install:i"])]);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::SubjectId;
 use domain::identity::graph::is_shared;
 use domain::identity::{Identifier, IdentifierKind, Moment};
 
@@ -52,10 +53,21 @@ impl Draft {
             open = next.into_iter().filter(|one| around.insert(one.clone())).collect();
             if around.len() > NEIGHBOURS_MAX {
                 let members = self.members_of(seeds)?;
+                self.absorbed_by(&members)?;
                 return Ok(Some(members).filter(|members| members.len() <= IDENTIFIERS_PER_SUBJECT_MAX));
             }
         }
+        self.absorbed_by(&around)?;
         Ok(Some(around))
+    }
+
+    /// Sees to it that the subjects have been looked up that turned out to be those of these.
+    fn absorbed_by(&self, identifiers: &BTreeSet<Identifier>) -> Result<(), Wanted> {
+        let subjects = identifiers.iter().filter_map(|one| self.now.identifiers.get(one)).map(|record| record.subject);
+        let subjects: BTreeSet<SubjectId> = subjects.collect();
+        let absorbed = subjects.iter().filter_map(|id| self.now.subjects.get(id)).flat_map(|subject| &subject.absorbed);
+        let subjects = self.unknown_subjects(&absorbed.copied().collect());
+        Wanted { subjects, ..Wanted::default() }.none()
     }
 
     /// What is one step away from an identifier: the others of its subject, and what it is linked to unless it is shared.

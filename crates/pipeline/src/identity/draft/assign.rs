@@ -61,7 +61,8 @@ impl Draft {
         let ids: BTreeSet<SubjectId> = all.map(|identifier| self.now.identifiers[identifier].subject).collect();
         let holders: Vec<Holder> =
             ids.iter().filter_map(|id| self.now.subjects.get(id)).filter_map(Holder::of).collect();
-        for group in groups {
+        let strays = self.strays(&holders, &groups);
+        for (group, strays) in groups.into_iter().zip(strays) {
             let heirs: Vec<&Holder> = holders.iter().filter(|holder| group.contains(&holder.anchor)).collect();
             let mut record = match subjects::survivor(&heirs) {
                 Some(id) => self.now.subjects[&id].clone(),
@@ -70,6 +71,10 @@ impl Draft {
             let survivor = record.id;
             for holder in heirs.iter().filter(|holder| holder.id != survivor) {
                 self.absorb(&mut record, holder.id);
+            }
+            for id in strays {
+                self.now.subjects.get_mut(&id).expect("it was looked up").merged_into = Some(record.id);
+                record.absorbed.insert(id);
             }
             for identifier in &group {
                 self.now.identifiers.get_mut(identifier).expect("it was resolved").subject = record.id;
@@ -80,6 +85,33 @@ impl Draft {
                 self.now.subjects.insert(record.id, record);
             }
         }
+    }
+
+    /// For each group the subjects that turned out to be somebody else and began with what is in this group now: they go where that
+    /// goes. Else a vendor's record of them would be merged into that of somebody they are not.
+    fn strays(&mut self, holders: &[Holder], groups: &[BTreeSet<Identifier>]) -> Vec<Vec<SubjectId>> {
+        let mut strays = vec![Vec::new(); groups.len()];
+        for holder in holders {
+            let absorbed = self.now.subjects[&holder.id].absorbed.clone();
+            for &id in &absorbed {
+                let Some(born) = self.now.subjects.get(&id).map(|record| &record.born) else { continue };
+                let place = groups.iter().position(|group| group.contains(born));
+                if let Some(place) = place.filter(|place| !groups[*place].contains(&holder.anchor)) {
+                    self.now.subjects.get_mut(&holder.id).expect("it holds").absorbed.remove(&id);
+                    strays[place].push(id);
+                }
+            }
+            // Whoever led to the holder by way of one that goes, leads there directly.
+            let stayed = self.now.subjects[&holder.id].absorbed.clone();
+            for id in &stayed {
+                if let Some(record) = self.now.subjects.get_mut(id)
+                    && record.merged_into.is_some_and(|next| absorbed.contains(&next) && !stayed.contains(&next))
+                {
+                    record.merged_into = Some(holder.id);
+                }
+            }
+        }
+        strays
     }
 
     fn absorb(&mut self, survivor: &mut SubjectRecord, id: SubjectId) {
