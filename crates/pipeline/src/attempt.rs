@@ -133,6 +133,7 @@ pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestin
         excerpt: OnceCell::new(),
         error,
         is_alone: batch.len() == 1,
+        is_about_people: live.wants_people,
         scrubbers: std::iter::once(&live.scrubber).chain(&of_tokens).collect(),
     };
     Tried::Judged(Outcome {
@@ -198,6 +199,8 @@ struct Record<'a> {
     /// What went wrong, if no verdict says it.
     error: Option<String>,
     is_alone: bool,
+    /// Whether what is sent are records of people.
+    is_about_people: bool,
     /// For what vendors repeat of what they were sent.
     scrubbers: Vec<&'a Scrubber>,
 }
@@ -227,8 +230,10 @@ impl Record<'_> {
             Some(error) => Some(self.worded(error)),
             None => message(&verdict, reason, status),
         };
-        // What was said to a whole batch is worth keeping where something went wrong.
-        let reply = reply.filter(|_| self.is_alone || reason.is_some());
+        // What was said to a whole batch is worth keeping where something went wrong; but what a vendor lists of many people must not
+        // be kept with one of them, where nobody finds it who erases another.
+        let is_list_of_people = |reply: &Reply| self.is_about_people && reply.is_success();
+        let reply = reply.filter(|reply| self.is_alone || reason.is_some() && !is_list_of_people(reply));
         let reply = reply.and_then(|reply| self.excerpt.get_or_init(|| self.excerpt(reply)).clone());
         let duration_ms = u32::try_from(self.took.as_millis()).unwrap_or(u32::MAX);
         let attempt = Attempt { number, started_at: self.started_at, duration_ms, status, reason, error, reply };
@@ -292,4 +297,34 @@ fn message(verdict: &Verdict, reason: Option<FailureReason>, status: Option<u16>
         (_, Some(status)) => format!("it answered {status}"),
         (reason, None) => format!("it was not sent: {}", reason.code()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn what_a_vendor_says_of_many_people_is_kept_with_none_of_them() {
+        let now = Timestamp::from_secs(1_772_634_728);
+        let kept = |is_about_people, is_alone, status| {
+            let body = Bytes::from_static(b"{\"email\":\"ada@example.org\"}");
+            let reply = Reply { status, code: None, headers: Vec::new(), body, received_at: now };
+            let record = Record {
+                started_at: now,
+                took: Duration::ZERO,
+                reply: Some(reply),
+                excerpt: OnceCell::new(),
+                error: None,
+                is_alone,
+                is_about_people,
+                scrubbers: Vec::new(),
+            };
+            let verdict = Verdict::reject(FailureReason::Refused, "no");
+            record.judgement(1, verdict, record.reply.as_ref()).attempt.reply.is_some()
+        };
+        assert!(!kept(true, false, 207));
+        assert!(kept(true, true, 207) && kept(true, false, 401) && kept(false, false, 207));
+    }
 }
