@@ -51,6 +51,17 @@ impl Contact {
         })
     }
 
+    /// An address that the contact has beside its first one changes places with it; any other one takes the place of the first.
+    fn put_first(&mut self, email: &str) {
+        let first = self.properties.insert("email".to_owned(), email.to_owned()).unwrap_or_default();
+        let Some(more) = self.properties.get_mut("hs_additional_emails") else { return };
+        let is_it = |other: &&str| other.eq_ignore_ascii_case(email);
+        if more.split(';').any(|other| is_it(&other)) {
+            let others = more.split(';').filter(|other| !is_it(other)).chain([first.as_str()]);
+            *more = others.filter(|other| !other.is_empty()).collect::<Vec<_>>().join(";");
+        }
+    }
+
     fn emails(&self) -> impl Iterator<Item = &str> {
         [self.get("email"), self.get("hs_additional_emails")].into_iter().flat_map(|emails| emails.split(';'))
     }
@@ -111,6 +122,21 @@ impl HubSpot {
         self.contacts.remove(&id).is_some()
     }
 
+    /// Somebody writes a value over another, or clears it by the empty text.
+    pub fn edit_contact(&mut self, id: u64, property: &str, value: &str) {
+        let Some(contact) = self.contacts.get_mut(&id) else { return };
+        if value.is_empty() {
+            contact.properties.remove(property);
+        } else {
+            contact.properties.insert(property.to_owned(), value.to_owned());
+        }
+    }
+
+    /// Somebody merges the second contact into the first one. Returns the id of what is left.
+    pub fn merge_contacts(&mut self, primary: u64, other: u64) -> Option<u64> {
+        self.join(primary, other).ok()
+    }
+
     /// The contact that has this value: an id, an address, or a value of a unique property.
     pub(super) fn find(&self, property: &str, value: &str) -> Option<u64> {
         let is_it = |contact: &&Contact| match property {
@@ -154,7 +180,9 @@ impl HubSpot {
         let mut is_backward = false;
         for (name, value) in properties {
             let value = value.as_str().unwrap_or_default();
-            if name == "lifecyclestage" && !value.is_empty() && rank(contact.get(name)) > rank(value) {
+            if name == "email" && !value.is_empty() {
+                contact.put_first(value);
+            } else if name == "lifecyclestage" && !value.is_empty() && rank(contact.get(name)) > rank(value) {
                 is_backward = true;
             } else if value.is_empty() {
                 contact.properties.remove(name);
@@ -201,6 +229,9 @@ impl HubSpot {
             contact.properties.insert("hs_additional_emails".to_owned(), more.join(";"));
         }
         self.merges.push((other, contact.id));
+        let merged = self.merges.iter().map(|(gone, _)| *gone).filter(|gone| self.survivor(*gone) == contact.id);
+        let merged = merged.map(|gone| gone.to_string()).collect::<Vec<_>>().join(";");
+        contact.properties.insert("hs_merged_object_ids".to_owned(), merged);
         let id = contact.id;
         self.contacts.insert(id, contact);
         Ok(id)

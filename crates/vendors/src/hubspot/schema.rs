@@ -89,7 +89,8 @@ const INPUTS_MAX: usize = 100;
 
 /// What every account has, as far as it matters here.
 pub(super) fn standard() -> BTreeMap<String, Property> {
-    let text = ["email", "firstname", "lastname", "phone", "company", "city", "hs_additional_emails"];
+    let text =
+        ["email", "firstname", "lastname", "phone", "company", "city", "hs_additional_emails", "hs_merged_object_ids"];
     let mut properties: BTreeMap<_, _> = text.map(|name| (name.to_owned(), Property::new("string"))).into();
     let stages = super::contacts::STAGES.map(str::to_owned).to_vec();
     properties.insert("lifecyclestage".to_owned(), Property { options: stages, ..Property::new("enumeration") });

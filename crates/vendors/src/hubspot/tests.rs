@@ -100,6 +100,20 @@ fn an_address_belongs_to_one_contact() {
 }
 
 #[test]
+fn an_address_that_the_contact_has_already_becomes_its_first_one() {
+    let mut account = account();
+    let ada = account.add_contact(&[("email", "ada@work.example"), ("hs_additional_emails", "ada@a.org;ada@b.org")]);
+    let input = json!({"id": ada.to_string(), "properties": {"email": "Ada@A.org"}});
+    let update = "/crm/objects/2026-09/contacts/batch/update";
+    assert_eq!(say(&mut account, update, &json!({"inputs": [input]})).status, 200);
+    let contact = account.contact(ada).unwrap();
+    assert_eq!(
+        (contact.get("email"), contact.get("hs_additional_emails")),
+        ("Ada@A.org", "ada@b.org;ada@work.example")
+    );
+}
+
+#[test]
 fn two_contacts_become_one_and_the_old_id_leads_to_it() {
     for makes_ids in [false, true] {
         let mut account = account();
@@ -113,6 +127,7 @@ fn two_contacts_become_one_and_the_old_id_leads_to_it() {
         assert_eq!(answer.said_json()["id"], survivor.id.to_string());
         assert_eq!((survivor.id == ada, survivor.get("campaign"), survivor.get("person")), (!makes_ids, "spring", ""));
         assert_eq!(account.contact(stub).map(|contact| contact.id), Some(survivor.id));
+        assert!(survivor.get("hs_merged_object_ids").split(';').any(|id| id == stub.to_string()));
         assert_eq!(say(&mut account, "/crm/objects/2026-09/contacts/merge", &body).status, 404);
     }
 }
