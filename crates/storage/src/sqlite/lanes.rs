@@ -4,11 +4,12 @@
 //! take from here without touching the disk unless a window has run dry. Leases live only here: the lock on the data
 //! directory says that no other process can hold one.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use domain::delivery::{Class, Standing, State};
 use domain::{DestinationId, Timestamp};
+use foldhash::{HashMap, HashSet};
 
 use super::kept::Kept;
 use super::leases::Lease;
@@ -25,7 +26,8 @@ pub(super) const TAIL_KEY_MIN: TailKey = (Timestamp::from_millis(i64::MIN), Deli
 /// Most events that arrivals of one lane keep in memory.
 const KEPT_PER_LANE_MAX: usize = 4_096;
 
-/// Every lane and every lease.
+/// Every lane and every lease. The maps are asked several times for each delivery, and nobody outside chooses their keys, so
+/// they hash fast.
 #[derive(Debug)]
 pub(super) struct Lanes {
     pub(super) by_id: HashMap<DestinationId, DestinationNo>,
@@ -60,10 +62,10 @@ impl Lanes {
     /// Without lanes. `last_fence` must lie above every fence that was ever given out.
     pub(super) fn new(last_fence: u64, folded_to: EventNo) -> Self {
         Self {
-            by_id: HashMap::new(),
-            by_no: HashMap::new(),
-            leases: HashMap::new(),
-            fences: HashMap::new(),
+            by_id: HashMap::default(),
+            by_no: HashMap::default(),
+            leases: HashMap::default(),
+            fences: HashMap::default(),
             last_fence,
             folded_to,
             room: Room::default(),
@@ -223,7 +225,7 @@ impl Lane {
             is_closed: false,
             tail: BTreeMap::new(),
             windows: std::array::from_fn(|_| Window::new(room.clone())),
-            leased: HashSet::new(),
+            leased: HashSet::default(),
             is_ahead_asked: false,
             places: 0,
         }

@@ -5,7 +5,7 @@
 
 use domain::delivery::{Class, Standing, State};
 use domain::verdict::FailureReason;
-use domain::{Attempt, EventId, ReplayId, Timestamp};
+use domain::{EventId, ReplayId, Timestamp};
 use rusqlite::params;
 
 use super::kept::Kept;
@@ -112,20 +112,6 @@ pub(super) fn change_with(
         dead_no,
     ])?;
     Ok(())
-}
-
-/// Ends a fresh delivery that has arrived at its first try, which needs no row of its own.
-pub(super) fn arrive(
-    tx: &mut Tx<'_>,
-    no: DeliveryNo,
-    destination: DestinationNo,
-    attempt: &Attempt,
-    now: Timestamp,
-    leaving: &mut Leaving,
-) -> rusqlite::Result<()> {
-    leaving.add(tx, no, destination);
-    let (ended_at, started_at) = (now.as_millis(), attempt.started_at.as_millis());
-    tx.arrive(params![no.0, ended_at, started_at, attempt.duration_ms, attempt.status, attempt.reply])
 }
 
 /// The number of the next delivery of an event, if it may have one more.

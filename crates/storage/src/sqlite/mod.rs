@@ -12,6 +12,7 @@
 //! [`open`] is where to see the order of a start, [`failure`] says what an error means and how far it reaches.
 
 mod append;
+mod arriving;
 mod backup;
 mod blocks;
 mod catalog;

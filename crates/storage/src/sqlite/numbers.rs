@@ -24,6 +24,9 @@ pub(super) type FoldNo = i64;
 
 const ORDINAL_BITS: u32 = 16;
 
+/// What of a delivery's number is its ordinal.
+pub(super) const ORDINAL_MASK: i64 = (1 << ORDINAL_BITS) - 1;
+
 impl EventNo {
     pub(super) const fn next(self) -> Self {
         Self(self.0 + 1)

@@ -6,6 +6,7 @@ use domain::verdict::FailureReason;
 use rusqlite::params;
 
 use super::append;
+use super::arriving::Arriving;
 use super::failure::TxResult;
 use super::leaving::Leaving;
 use super::ledger;
@@ -21,31 +22,44 @@ pub(super) fn settle(tx: &mut Tx<'_>, settlements: &[Settlement]) -> TxResult<Ve
     for settlement in settlements {
         append::check(tx, settlement.news.as_slice(), OnKnown::Count)?;
     }
-    let mut leaving = Leaving::default();
-    let settled =
-        settlements.iter().map(|settlement| settle_one(tx, settlement, &mut leaving)).collect::<Result<_, _>>()?;
+    let begun = begin(tx, settlements);
+    let (mut leaving, mut arriving) = (Leaving::default(), Arriving::default());
+    let mut settled = Vec::with_capacity(settlements.len());
+    for (settlement, leased) in settlements.iter().zip(begun) {
+        let Some((destination, waiting)) = leased else {
+            settled.push(Settled::Stale);
+            continue;
+        };
+        let Settlement { attempt, standing, now, .. } = settlement;
+        if has_arrived_at_once(&waiting, attempt, standing) {
+            leaving.add(tx, waiting.no, destination);
+            arriving.add(waiting.no, attempt, *now);
+        } else {
+            insert_attempt(tx, waiting.no, attempt)?;
+            let row = row_of(tx, destination, &waiting, standing.state)?;
+            ledger::change_with(tx, &row, standing, *now, &mut leaving)?;
+        }
+        tx.change(Change::Settled { fence: settlement.fence, standing: *standing });
+        append::append(tx, settlement.news.as_slice(), OnKnown::Count)?;
+        settled.push(Settled::Done);
+    }
     leaving.end(tx)?;
+    arriving.end(tx)?;
     Ok(settled)
 }
 
-fn settle_one(tx: &mut Tx<'_>, settlement: &Settlement, leaving: &mut Leaving) -> TxResult<Settled> {
-    let leased = {
-        let mut lanes = tx.state.shared.lanes();
-        lanes.begin_end(settlement.id, settlement.fence).map(|lease| (lease.destination, lease.waiting.bare()))
+/// Marks the leases as ending, and returns what they are of; `None` where the delivery is somebody else's.
+fn begin(tx: &mut Tx<'_>, settlements: &[Settlement]) -> Vec<Option<(DestinationNo, Waiting)>> {
+    let mut lanes = tx.state.shared.lanes();
+    let mut begin = |settlement: &Settlement| {
+        let lease = lanes.begin_end(settlement.id, settlement.fence)?;
+        Some((lease.destination, lease.waiting.bare()))
     };
-    let Some((destination, waiting)) = leased else { return Ok(Settled::Stale) };
-    tx.ends([settlement.fence]);
-    let Settlement { attempt, standing, now, .. } = settlement;
-    if has_arrived_at_once(&waiting, attempt, standing) {
-        ledger::arrive(tx, waiting.no, destination, attempt, *now, leaving)?;
-    } else {
-        insert_attempt(tx, waiting.no, attempt)?;
-        let row = row_of(tx, destination, &waiting, standing.state)?;
-        ledger::change_with(tx, &row, standing, *now, leaving)?;
-    }
-    tx.change(Change::Settled { fence: settlement.fence, standing: settlement.standing });
-    append::append(tx, settlement.news.as_slice(), OnKnown::Count)?;
-    Ok(Settled::Done)
+    let begun: Vec<_> = settlements.iter().map(&mut begin).collect();
+    drop(lanes);
+    let owned = settlements.iter().zip(&begun).filter(|(_, leased)| leased.is_some());
+    tx.ends(owned.map(|(settlement, _)| settlement.fence).collect::<Vec<_>>());
+    begun
 }
 
 /// Whether this is what nearly always happens: a fresh delivery arrives at its first try, and nothing more is to be said.

@@ -184,11 +184,11 @@ impl<'w> Tx<'w> {
         prepared(&mut self.insert_fresh, self.conn, sql)?.execute(values).map(drop)
     }
 
-    /// Writes that a fresh delivery has arrived at its first try: number, and of the try its end, its beginning, how long it
-    /// took, status and reply.
+    /// Writes that a fresh delivery has arrived at its first try: end and beginning of the try, how long it took, status, reply,
+    /// and the number of the delivery.
     pub(super) fn arrive(&mut self, values: impl Params) -> rusqlite::Result<()> {
-        let sql = "UPDATE deliveries SET state = 1, attempts = 1, ended_at = ?2, tried_at = ?3, tried_ms = ?4, \
-                   tried_status = ?5, tried_reply = ?6 WHERE no = ?1";
+        let sql = "UPDATE deliveries SET state = 1, attempts = 1, ended_at = ?1, tried_at = ?2, tried_ms = ?3, \
+                   tried_status = ?4, tried_reply = ?5 WHERE no = ?6";
         prepared(&mut self.arrive, self.conn, sql)?.execute(values).map(drop)
     }
 

@@ -4,12 +4,13 @@
 //! behind the window are read in when it runs dry. A read happens beside the writer, so its snapshot may be older than
 //! what the window has learnt meanwhile: while a read is under way, every change is also noted, and what was noted wins.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use domain::delivery::{Class, Standing, State};
 use domain::{EventId, ReplayId, Timestamp};
+use foldhash::HashMap;
 
 use super::kept::Kept;
 use super::numbers::DeliveryNo;
@@ -191,7 +192,7 @@ impl Window {
     /// Begins a read of what follows the returned key, unless one is under way or there is nothing.
     pub(super) fn begin_read(&mut self) -> Option<Key> {
         let beyond = self.beyond.filter(|_| !self.is_being_read())?;
-        self.noted = Some(HashMap::new());
+        self.noted = Some(HashMap::default());
         Some(beyond.bound)
     }
 

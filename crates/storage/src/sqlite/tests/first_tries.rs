@@ -7,7 +7,7 @@ use super::kit::{Change, OnDisk, Probe, take_back};
 use crate::conformance::kit::{Kit, settlement};
 use crate::sqlite::transaction::Tx;
 use crate::sqlite::{DATABASE_FILE, SqliteOptions};
-use crate::{DeliverySummary, PageRequest, Settled};
+use crate::{DeliverySummary, NewEvent, PageRequest, Settled};
 
 async fn count(probe: &Probe, sql: &'static str) -> i64 {
     let count = move |tx: &mut Tx<'_>| Ok(tx.conn.query_row(sql, [], |row| row.get(0))?);
@@ -25,7 +25,11 @@ async fn deliver(kit: &mut Kit) -> Vec<DeliverySummary> {
 }
 
 async fn listed(kit: &Kit) -> Vec<DeliverySummary> {
-    kit.store().deliveries(kit.all_deliveries(), PageRequest::first(10)).await.unwrap().items
+    listed_up_to(kit, 10).await
+}
+
+async fn listed_up_to(kit: &Kit, limit: usize) -> Vec<DeliverySummary> {
+    kit.store().deliveries(kit.all_deliveries(), PageRequest::first(limit)).await.unwrap().items
 }
 
 fn attempts(of: &[DeliverySummary]) -> Vec<Option<Attempt>> {
@@ -43,6 +47,29 @@ async fn a_first_try_that_succeeds_is_shown_and_takes_no_row() {
         assert_eq!(count(&probe, "SELECT count(*) FROM attempts").await, 0);
         kit.reopen().await;
         assert_eq!(attempts(&listed(&kit).await), attempts(&deliveries));
+    }
+}
+
+#[tokio::test]
+async fn what_arrives_together_says_each_its_own_and_leaves_its_neighbours_alone() {
+    let (mut kit, _probe) = OnDisk::kit(|options| options).await;
+    let (a, b) = (kit.destination("a").await, kit.destination("b").await);
+    let owed = [&[b, a][..], &[b, a], &[b, a], &[b], &[a, b], &[b, a], &[b, a], &[b, a]];
+    let events: Vec<NewEvent> = (0..).zip(owed).map(|(secs, to)| kit.event(secs, to)).collect();
+    kit.append(events).await;
+    let claimed = kit.claim(a, 10, 7).await;
+    let mut outcomes: Vec<_> = claimed.iter().map(|owned| settlement(owned, 11, &Verdict::Delivered)).collect();
+    outcomes[5].attempt.reply = Some("another".to_owned());
+    outcomes[6].attempt.duration_ms = 8;
+    outcomes.swap(0, 4);
+    let waits = outcomes.remove(1).id;
+    assert_eq!(kit.store().settle(outcomes.clone()).await.unwrap(), [Settled::Done; 6]);
+    for listed in listed_up_to(&kit, 20).await {
+        let id = listed.delivery.id;
+        let outcome = outcomes.iter().find(|outcome| outcome.id == id);
+        assert_eq!(listed.last_attempt, outcome.map(|outcome| outcome.attempt.clone()));
+        assert_eq!(listed.delivery.ended_at, outcome.map(|outcome| outcome.now));
+        assert_eq!(listed.delivery.destination == b || id == waits, outcome.is_none());
     }
 }
 
