@@ -29,6 +29,12 @@ impl Reading {
         Self { profile, ..self }
     }
 
+    /// The same event, of which nothing has been read yet.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::new(self.source.clone()).about(self.profile.clone())
+    }
+
     /// The name of the source.
     pub fn source(&self) -> &str {
         &self.source

@@ -10,7 +10,7 @@ use std::time::Duration;
 use domain::attempt::REPLY_KEPT_BYTES_MAX;
 use domain::connector::{Item, Reply};
 use domain::verdict::{FailureReason, PauseReason, Verdict};
-use domain::{Attempt, Privacy, Timestamp};
+use domain::{Attempt, Privacy, SourceId, Timestamp};
 use futures_util::FutureExt;
 use storage::{Owned, StoreError};
 use tokio::time::Instant;
@@ -159,9 +159,15 @@ async fn views<'a>(
     } else {
         vec![None; batch.len()]
     };
+    // Nearly always all of a batch come from the same source.
+    let mut met: Option<(SourceId, String)> = None;
     let view = |(owned, profile): (&'a Owned, _)| {
-        let source = engine.registry.source_name(owned.event.source);
-        View::of(&live.destination.privacy, &owned.event, source, profile)
+        let id = owned.event.source;
+        let (_, source) = match met.take().filter(|(source, _)| *source == id) {
+            Some(same) => met.insert(same),
+            None => met.insert((id, engine.registry.source_name(id))),
+        };
+        View::of(&live.destination.privacy, &owned.event, source.clone(), profile)
     };
     Some(batch.iter().zip(profiles).map(view).collect())
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::connector::{Batch, Call, HttpCall, Item, Progress, Reply, Step, Token};
 use domain::verdict::FailureReason;
-use domain::{Timestamp, Verdict};
+use domain::{Reading, Timestamp, Verdict};
 use storage::{Memo, Owned, StoreError};
 use tokio::time::Instant;
 
@@ -128,8 +128,14 @@ impl Exchange<'_> {
 
     /// Calls until there is a verdict, with a progress that begins anew.
     async fn round(&mut self, token: Option<&Token>) -> Round {
-        let batch = Batch { items: self.items, now: self.started_at, token, digest: self.digest };
         let (outlet, of) = (&self.live.outlet, self.live.destination.id);
+        let whole = Batch { items: self.items, now: self.started_at, token, digest: self.digest };
+        // What has been read of an event takes many times its room. It is let go before an answer is waited for, while it is
+        // still near, and few connectors need any of it again.
+        let readings: Vec<Reading> = self.items.iter().map(|item| item.reading.anew()).collect();
+        let items: Vec<Item<'_>> =
+            self.items.iter().zip(&readings).map(|(item, reading)| Item { reading, ..*item }).collect();
+        let batch = Batch { items: &items, ..whole };
         let Some(subjects) = contained(|| outlet.subjects(&batch)) else {
             return Round::Over(self.split_or(End::failed_inside()));
         };
@@ -137,6 +143,8 @@ impl Exchange<'_> {
         let Some(Known { bound, creating: _creating }) = known else { return Round::Over(End::Untried) };
         let mut progress = Progress::with_bindings(bound);
         let mut step = contained(|| outlet.prepare(&batch, &mut progress));
+        drop(items);
+        drop(readings);
         loop {
             // What a connector remembers before a call must be on disk before it is made.
             if bindings::keep(self.engine, of, progress.take_new_bindings()).await.is_err() {
@@ -160,7 +168,7 @@ impl Exchange<'_> {
                 Err(end) => return Round::Over(end),
             };
             progress.replies += 1;
-            step = contained(|| outlet.advance(&batch, &mut progress, &reply));
+            step = contained(|| outlet.advance(&whole, &mut progress, &reply));
             self.pause = self.pause.max(progress.pause());
             let entered = match entries {
                 Some(entries) => self.enter(entries, &reply, step.as_ref()).await,

@@ -150,10 +150,10 @@ impl Metrics {
         self.rejected.get_or_create(&Reason { reason: code }).inc();
     }
 
-    /// Counts what an attempt meant for one delivery.
-    pub fn attempt(&self, outcome: OutcomeLabel, reason: Option<FailureReason>) {
+    /// Counts what an attempt meant for so many deliveries.
+    pub fn attempts(&self, outcome: OutcomeLabel, reason: Option<FailureReason>, deliveries: u64) {
         let reason = reason.map_or("", FailureReason::code);
-        self.attempts.get_or_create(&Outcome { outcome, reason }).inc();
+        self.attempts.get_or_create(&Outcome { outcome, reason }).inc_by(deliveries);
     }
 
     /// Counts an attempt at a batch of so many deliveries.
@@ -226,7 +226,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.ingested.inc();
         metrics.reject("signature_mismatch");
-        metrics.attempt(OutcomeLabel::Retry, Some(FailureReason::Timeout));
+        metrics.attempts(OutcomeLabel::Retry, Some(FailureReason::Timeout), 1);
         metrics.tried(20, Duration::from_millis(30));
         let lane = LaneFigures { name: "default/orders".to_owned(), pending: 3, oldest_due_seconds: 1.5 };
         let figures = Figures { commit_sizes: [1, 2, 0, 0, 0, 1], commit_size_sum: 400, ..Figures::default() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::Timestamp;
 use domain::delivery::{Standing, State};
 use domain::retry::RetryPolicy;
-use domain::verdict::{FailureReason, Verdict};
+use domain::verdict::Verdict;
 use storage::{Memo, NewEvent, Owned, Settlement};
 use tokio::time::Instant;
 
@@ -43,9 +43,9 @@ impl Desk {
             .map(|(owned, judgement)| standing(live, owned, &judgement.verdict, ended_at, jitter))
             .collect();
         let memos = pack.seal.map(|id| self.leave(id, pack, &mut standings)).unwrap_or_default();
+        self.count(&judgements, &standings);
         let judged = pack.items.iter().zip(standings).zip(judgements);
-        let settlement = |((owned, standing), Judgement { verdict, attempt }): ((&Owned, Standing), Judgement)| {
-            self.count(&verdict, standing.state, attempt.reason);
+        let settlement = |((owned, standing), Judgement { attempt, .. }): ((&Owned, Standing), Judgement)| {
             let news = live.and_then(|live| self.death(live, owned, standing));
             Settlement { id: owned.id, fence: owned.fence, attempt, standing, now: ended_at, news }
         };
@@ -121,15 +121,21 @@ impl Desk {
         Some(holds::keep(&live?.destination, outcome.ended_at + left))
     }
 
-    fn count(&self, verdict: &Verdict, state: State, reason: Option<FailureReason>) {
-        let label = match (verdict, state) {
-            (Verdict::Pause { .. }, _) => OutcomeLabel::Paused,
-            (_, State::Delivered) => OutcomeLabel::Delivered,
-            (_, State::Dead) => OutcomeLabel::Dead,
-            (_, State::Skipped) => OutcomeLabel::Skipped,
-            (_, State::Pending | State::Cancelled) => OutcomeLabel::Retry,
+    fn count(&self, judgements: &[Judgement], standings: &[Standing]) {
+        let label = |(Judgement { verdict, attempt }, standing): (&Judgement, &Standing)| {
+            let label = match (verdict, standing.state) {
+                (Verdict::Pause { .. }, _) => OutcomeLabel::Paused,
+                (_, State::Delivered) => OutcomeLabel::Delivered,
+                (_, State::Dead) => OutcomeLabel::Dead,
+                (_, State::Skipped) => OutcomeLabel::Skipped,
+                (_, State::Pending | State::Cancelled) => OutcomeLabel::Retry,
+            };
+            (label, attempt.reason)
         };
-        self.engine.metrics.attempt(label, reason);
+        let labels: Vec<_> = judgements.iter().zip(standings).map(label).collect();
+        for same in labels.chunk_by(|a, b| a == b) {
+            self.engine.metrics.attempts(same[0].0, same[0].1, same.len() as u64);
+        }
     }
 
     fn death(&self, live: &LiveDestination, owned: &Owned, standing: Standing) -> Option<NewEvent> {
