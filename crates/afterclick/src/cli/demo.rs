@@ -8,8 +8,8 @@ use crate::demo;
 #[derive(Debug, Args)]
 #[command(
     after_help = "It starts a server on a temporary directory and a receiver on this machine, sends the sample events\n\
-                        of the catalogue through it, and shows each one arrive. Nothing leaves the machine, and everything is\n\
-                        deleted at the end."
+                        of the catalogue through it, shows each one arrive, and follows one person from a tap on a link into\n\
+                        the record that a sales team sees. Nothing leaves the machine, and everything is deleted at the end."
 )]
 pub(crate) struct Arguments {
     /// End after the first round: 0 if everything arrived, 1 if not

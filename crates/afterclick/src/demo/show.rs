@@ -44,8 +44,8 @@ pub(super) fn introduction(server: SocketAddr, receiver: SocketAddr) {
 
 /// The head of the table.
 pub(super) fn headings(board: &Board) {
-    let inboxes: String = board.inboxes.iter().map(|inbox| format!("  {inbox}")).collect();
-    say(&Paint::for_stdout().dim(&format!("  {:TYPE_CHARS$}{:>TIME_CHARS$}{inboxes}", "sent", "on disk")));
+    let inboxes = board.inboxes.join("  ");
+    say(&Paint::for_stdout().dim(&format!("  {:TYPE_CHARS$}{:>TIME_CHARS$}  {inboxes}", "sent", "on disk")));
 }
 
 /// One type, when all its events have arrived; whether every signature was genuine.

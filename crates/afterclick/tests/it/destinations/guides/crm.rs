@@ -221,6 +221,55 @@ fn leads_with_attribution_in_pipedrive() {
 }
 
 #[test]
+fn the_last_may_come_first_and_everything_twice() {
+    let stage = hubspot();
+    stage.server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0);
+    stage.server.delivery(&stage.completion("user_456"), "delivered");
+    stage.identify();
+    stage.identify();
+    stage.server.delivery(&stage.install(), "delivered");
+    stage.install();
+    stage.click();
+    stage.click();
+    let lead = until("the campaign", || {
+        let contact = stage.vendor.vendor(|account| account.contact_with("email", "ada@example.org").cloned());
+        contact.filter(|contact| !contact.get("first_touch_campaign").is_empty())
+    });
+    let dates = [lead.get("install_date"), lead.get("conversion_date"), lead.get("lifecyclestage")];
+    assert_eq!(dates, ["2026-05-21T09:14:00.000Z", "2026-05-21T09:32:00.000Z", "customer"]);
+    assert_eq!(stage.vendor.vendor(|account| account.contacts().len()), 1);
+}
+
+#[test]
+fn a_mistake_is_undone_and_somebody_is_forgotten_as_the_guide_says() {
+    let stage = hubspot();
+    stage.server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0);
+    stage.click();
+    stage.install();
+    stage.identify();
+    let ada = || stage.vendor.vendor(|account| account.contact_with("email", "ada@example.org").cloned());
+    let contact = until("the contact", ada);
+
+    let undo = as_shown("afterclick subjects unlink user:user_456 --install i-4711");
+    stage.server.run(&undo).ended(0).prints("install:i-4711");
+    let known = stage.server.run(&["subjects", "show", "user:user_456"]).ended(0).stdout;
+    assert!(!known.contains("i-4711") && !known.contains("instagram-story-may"), "{known}");
+    stage.server.run(&["identify", "--install", "i-4711", "--user", "user_457"]).ended(0);
+    until("the other one", || stage.vendor.vendor(|account| (account.contacts().len() == 2).then_some(())));
+
+    let forget = [&as_shown("afterclick subjects erase user:user_456")[..], &["--yes"]].concat();
+    stage.server.run(&forget).ended(0).prints("erased sub_").prints(&contact.id.to_string());
+    stage.server.run(&["subjects", "show", "user:user_456"]).ended(1).says("subject_not_found");
+    stage.server.run(&["subjects", "show", "user:user_457"]).ended(0).prints("i-4711");
+}
+
+/// The arguments of a command that the guide shows.
+fn as_shown(command: &str) -> Vec<&str> {
+    assert!(GUIDE.lines().any(|line| line == command), "the guide does not show `{command}`");
+    command.split(' ').skip(1).collect()
+}
+
+#[test]
 fn an_install_that_names_nobody_makes_no_record_and_says_why() {
     // What the platform's reference shows, and what the article's code makes a lead called "Unknown" of.
     let install =
