@@ -158,7 +158,7 @@ impl Outlet for Org {
             What::Write => self.written(progress, &people, &mut exchange, &asked, reply),
             What::Update => self.updated(progress, &mut exchange, &asked, reply),
             What::Follow => self.followed(progress, &mut exchange, &asked, reply),
-            What::Find => self.found(progress, &mut exchange, &asked, reply),
+            What::Find => self.found(batch.now, progress, &mut exchange, &asked, reply),
             What::Compare => self.compared(&people, &mut exchange, &asked, reply),
             What::Merge => self.merged(progress, &mut exchange, &asked, reply),
             What::Convert => self.converted(progress, &mut exchange, &asked, reply),
@@ -222,7 +222,7 @@ impl Org {
             }
             let call = match need {
                 Need::Write { .. } => self.write(batch, progress, people, &mut exchange),
-                Need::Follow { .. } => self.follow(batch, &mut exchange),
+                Need::Follow { .. } => self.follow(batch, progress, &mut exchange),
                 Need::Compare { .. } => self.compare(batch, &mut exchange),
                 Need::Update { .. } => self.update(batch, people, &mut exchange),
                 Need::Join => self.join(batch, progress, people, &mut exchange),

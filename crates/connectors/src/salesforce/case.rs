@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use domain::Verdict;
 use domain::connector::{Progress, Step};
 use domain::verdict::FailureReason;
+use domain::{Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::settings::Org;
 use crate::crm::{People, Person};
@@ -14,8 +15,8 @@ use crate::crm::{People, Person};
 const NOTE: &str = "exchange";
 /// How long to wait before what one exchange had too few calls for is gone on with.
 const PUT_OFF: Duration = Duration::from_secs(1);
-/// What is bound before something is created: it may be there.
-pub(super) const MAYBE: &str = "?";
+/// What is bound before something is created, followed by the time: it may be there.
+const MAYBE: &str = "?";
 /// What is bound to a subject whose record is merged into another one.
 pub(super) const GONE: &str = "";
 /// Between the id of a lead and that of the contact that it was converted to.
@@ -36,6 +37,16 @@ pub(super) struct Case {
     pub(super) need: Need,
     /// Salesforce has said once that the key was just taken.
     pub(super) has_raced: bool,
+    pub(super) complaint: Option<Complaint>,
+}
+
+/// What a person's record had to be written without.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Complaint {
+    /// The fields that are left out.
+    pub(super) fields: Vec<String>,
+    /// What is said of it when all else is done.
+    pub(super) message: String,
 }
 
 /// What a person needs next. The order is that in which needs are met.
@@ -99,9 +110,10 @@ impl Exchange {
             let need = match Bound::of(progress, &key) {
                 Bound::Converted { contact, .. } => org.follows(&key, Some(contact.to_owned())),
                 Bound::No => org.inherits(person, progress).unwrap_or(Need::Write { creates: false }),
-                Bound::Maybe | Bound::Record(_) => Need::Write { creates: false },
+                Bound::Record(id) if org.is_own(id) => org.change(id, None),
+                Bound::Maybe { .. } | Bound::Record(_) => Need::Write { creates: false },
             };
-            Case { key, need, has_raced: false }
+            Case { key, need, has_raced: false, complaint: None }
         };
         Self { cases: people.people.iter().map(&mut case).collect(), asked: None }
     }
@@ -157,25 +169,54 @@ impl Exchange {
         people.settle(|person| {
             let key = person.key();
             let case = self.cases.iter().find(|case| case.key == key);
-            match case.map(|case| &case.need) {
-                Some(Need::Over { verdict }) => verdict.clone(),
+            match case.map(|case| (&case.need, &case.complaint)) {
+                Some((Need::Over { verdict: Verdict::Delivered }, Some(complaint))) => {
+                    Verdict::reject(FailureReason::Refused, complaint.message.clone())
+                }
+                Some((Need::Over { verdict }, _)) => verdict.clone(),
                 _ => Verdict::retry(FailureReason::Unprocessable),
             }
         })
     }
 }
 
+impl Case {
+    /// The same once more without fields that Salesforce takes for no addresses, unless that was tried.
+    pub(super) fn without(&mut self, fields: Vec<String>, verdict: Verdict) -> Need {
+        if self.complaint.is_some() {
+            return Need::Over { verdict };
+        }
+        let said = match &verdict {
+            Verdict::Reject { message: Some(message), .. } => message.as_str(),
+            _ => "it does not say why",
+        };
+        let named: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
+        let message = format!("the record is written without {}, which Salesforce refuses: {said}", named.join(", "));
+        self.complaint = Some(Complaint { fields, message });
+        self.need.clone()
+    }
+
+    /// Takes what Salesforce has refused out of the fields.
+    pub(super) fn relieve(&self, fields: &mut Map<String, Value>) {
+        if let Some(complaint) = &self.complaint {
+            fields.retain(|name, _| !complaint.fields.iter().any(|refused| refused.eq_ignore_ascii_case(name)));
+        }
+    }
+}
+
 impl Need {
-    /// Reading comes before writing once more, and records are brought together when all are written.
+    /// What is known by its id comes first, for what turns out to be gone is then written with what is new. Reading comes
+    /// before writing once more, and records are brought together when all are written.
     const fn rank(&self) -> u8 {
         match self {
-            Self::Write { .. } => 0,
-            Self::Follow { .. } => 1,
-            Self::Compare { .. } => 2,
-            Self::Update { .. } => 3,
-            Self::Join => 4,
-            Self::Convert => 5,
-            Self::Over { .. } => 6,
+            Self::Update { only: None, .. } => 0,
+            Self::Write { .. } => 1,
+            Self::Follow { .. } => 2,
+            Self::Compare { .. } => 3,
+            Self::Update { only: Some(_), .. } => 4,
+            Self::Join => 5,
+            Self::Convert => 6,
+            Self::Over { .. } => 7,
         }
     }
 }
@@ -185,8 +226,10 @@ impl Need {
 pub(super) enum Bound<'p> {
     /// Nothing was ever made for it, or it is gone.
     No,
-    /// Something was to be made, and nobody has heard whether it was.
-    Maybe,
+    /// Something was to be made then, and nobody has heard whether it was.
+    Maybe {
+        since: Timestamp,
+    },
     Record(&'p str),
     Converted {
         lead: &'p str,
@@ -196,22 +239,28 @@ pub(super) enum Bound<'p> {
 
 impl<'p> Bound<'p> {
     pub(super) fn of(progress: &'p Progress, subject: &str) -> Self {
-        match progress.bound(subject) {
-            None | Some(GONE) => Self::No,
-            Some(MAYBE) => Self::Maybe,
-            Some(id) => match id.split_once(CONVERTED) {
-                Some((lead, contact)) => Self::Converted { lead, contact },
-                None => Self::Record(id),
-            },
+        let bound = progress.bound(subject).unwrap_or(GONE);
+        if let Some(since) = bound.strip_prefix(MAYBE) {
+            return Self::Maybe { since: Timestamp::from_millis(since.trim().parse().unwrap_or(0)) };
+        }
+        match bound.split_once(CONVERTED) {
+            Some((lead, contact)) => Self::Converted { lead, contact },
+            None if bound == GONE => Self::No,
+            None => Self::Record(bound),
         }
     }
 
     /// The id of the record that can be written.
     pub(super) const fn record(self) -> Option<&'p str> {
         match self {
-            Self::No | Self::Maybe => None,
+            Self::No | Self::Maybe { .. } => None,
             Self::Record(id) | Self::Converted { contact: id, .. } => Some(id),
         }
+    }
+
+    /// How something is bound that is about to be made.
+    pub(super) fn maybe(now: Timestamp) -> String {
+        format!("{MAYBE} {}", now.as_millis())
     }
 
     /// How a converted lead is bound.

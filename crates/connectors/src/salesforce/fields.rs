@@ -55,7 +55,8 @@ pub(super) const COLUMNS: [Column; 12] = [
 
 /// Texts that every organisation has, with their lengths.
 const STANDARD: [(&str, usize); 6] =
-    [("FirstName", 40), ("LastName", 80), ("Company", 255), ("Email", 80), ("Phone", 40), ("LeadSource", 255)];
+    [("FirstName", 40), ("LastName", 80), ("Company", 255), (EMAIL, 80), ("Phone", 40), ("LeadSource", 255)];
+pub(super) const EMAIL: &str = "Email";
 const FIRST_NAME: &str = "FirstName";
 const LAST_NAME: &str = "LastName";
 const COMPANY: &str = "Company";
@@ -92,7 +93,7 @@ impl Org {
             (LAST_NAME, record.last_name),
             (COMPANY, company),
             // Half an address is somebody else's.
-            ("Email", record.email.filter(|email| email.encode_utf16().count() <= 80)),
+            (EMAIL, record.email.filter(|email| email.encode_utf16().count() <= 80)),
             ("Phone", record.phone),
             ("LeadSource", Some(record.lead_source)),
         ];

@@ -1,9 +1,11 @@
 //! Records of which more must be known before they are written: leads that were converted, whose contact is written instead,
 //! and leads of which nobody has heard whether they were made. Both are looked up by their key, and never searched for.
 
-use domain::Verdict;
+use std::time::Duration;
+
 use domain::connector::{Batch, Progress, Reply};
 use domain::verdict::FailureReason;
+use domain::{Timestamp, Verdict};
 use serde_json::{Value, json};
 
 use super::case::{Asked, Bound, Exchange, GONE, Need, What, Whom};
@@ -14,10 +16,12 @@ use super::write::Asking;
 /// Most requests inside of one.
 const REQUESTS_MAX: usize = 25;
 const CONVERTED_CONTACT: &str = "ConvertedContactId";
+/// How long a call may go on in Salesforce after its answer was lost: no transaction runs longer.
+const CREATE_MAX: Duration = Duration::from_mins(10);
 
 impl Org {
     /// Looks at contacts: one that is read whole shows which fields there are, and that we may see them.
-    pub(super) fn follow(&self, batch: &Batch<'_>, exchange: &mut Exchange) -> Option<Asking> {
+    pub(super) fn follow(&self, batch: &Batch<'_>, progress: &Progress, exchange: &mut Exchange) -> Option<Asking> {
         let (mut requests, mut whom) = (Vec::new(), Vec::new());
         for place in exchange.who(|need| matches!(need, Need::Follow { .. })) {
             let Need::Follow { lead, contact } = &exchange.cases[place].need else { continue };
@@ -25,7 +29,8 @@ impl Org {
                 break;
             }
             let contact = contact.clone().unwrap_or_else(|| {
-                requests.push(self.look_at_lead(&format!("lead{place}"), lead));
+                let id = Bound::of(progress, lead).record().filter(|id| self.is_own(id));
+                requests.push(self.look_at_lead(&format!("lead{place}"), lead, id));
                 format!("@{{lead{place}.{CONVERTED_CONTACT}}}")
             });
             // A reference is no part of a path to encode.
@@ -74,14 +79,18 @@ impl Org {
     /// Looks for records of subjects by their keys.
     pub(super) fn find(&self, batch: &Batch<'_>, subjects: Vec<(usize, String)>) -> Option<Asking> {
         let subjects: Vec<_> = subjects.into_iter().take(REQUESTS_MAX).collect();
-        let requests: Vec<_> =
-            subjects.iter().enumerate().map(|(n, (_, key))| self.look_at_lead(&format!("found{n}"), key)).collect();
+        let requests: Vec<_> = subjects
+            .iter()
+            .enumerate()
+            .map(|(n, (_, key))| self.look_at_lead(&format!("found{n}"), key, None))
+            .collect();
         let whom = subjects.into_iter().map(|(case, subject)| Whom { case, about: vec![subject] }).collect();
         (!requests.is_empty()).then(|| (What::Find, whom, self.composite(batch.token, &requests, false)))
     }
 
     pub(super) fn found(
         &self,
+        now: Timestamp,
         progress: &mut Progress,
         exchange: &mut Exchange,
         asked: &Asked,
@@ -92,7 +101,18 @@ impl Org {
             let Some(subject) = whom.about.first() else { continue };
             let found = answer(&answers, &format!("found{n}"));
             match found {
-                Some(Answer { status: 404, .. }) => progress.bind(subject, GONE),
+                Some(Answer { status: 404, .. }) => match still_comes(now, Bound::of(progress, subject)) {
+                    Some(after) => exchange.over(whom.case, Verdict::Retry {
+                        after: Some(after),
+                        reason: FailureReason::Broken,
+                        message: Some(
+                            "the answer to the call that made another record of this person was lost, and Salesforce may be at \
+                             it still; it is looked for once more"
+                                .to_owned(),
+                        ),
+                    }),
+                    None => progress.bind(subject, GONE),
+                },
                 Some(Answer { status: 200, body }) if text(body, "Id").is_some_and(is_id) => {
                     let id = text(body, "Id").unwrap_or_default();
                     match text(body, CONVERTED_CONTACT).filter(|id| is_id(id)) {
@@ -106,12 +126,14 @@ impl Org {
         Ok(())
     }
 
-    fn look_at_lead(&self, name: &str, key: &str) -> Value {
+    /// By its id if that is known, else by the subject that is its key.
+    fn look_at_lead(&self, name: &str, subject: &str, id: Option<&str>) -> Value {
         let fields: &[&str] = match self.object {
             Object::Lead => &["Id", "IsConverted", CONVERTED_CONTACT],
             Object::Contact => &["Id"],
         };
-        let path = self.path(&["sobjects", self.object.name(), &self.key_field, key], fields);
+        let known_by = id.map_or(vec![&*self.key_field, subject], |id| vec![id]);
+        let path = self.path(&[&["sobjects", self.object.name()], &known_by[..]].concat(), fields);
         json!({"method": "GET", "url": path, "referenceId": name})
     }
 
@@ -162,6 +184,14 @@ impl Org {
             },
         }
     }
+}
+
+/// For how long it is too early to believe that a record was not made which was to be made at some time.
+fn still_comes(now: Timestamp, bound: Bound<'_>) -> Option<Duration> {
+    let Bound::Maybe { since } = bound else { return None };
+    // A clock that was set back must not make anybody wait for years.
+    let age = now.since(since).max(since.since(now));
+    Some(CREATE_MAX.saturating_sub(age)).filter(|left| !left.is_zero())
 }
 
 fn answer<'a>(answers: &'a [(String, Answer)], name: &str) -> Option<&'a Answer> {

@@ -34,7 +34,7 @@ impl Org {
         for place in exchange.who(|need| *need == Need::Join) {
             let Some(person) = people.people.get(place) else { continue };
             let absorbed: Vec<String> = person.profile.absorbed.iter().map(ToString::to_string).collect();
-            let maybe = absorbed.iter().filter(|subject| Bound::of(progress, subject) == Bound::Maybe);
+            let maybe = absorbed.iter().filter(|subject| matches!(Bound::of(progress, subject), Bound::Maybe { .. }));
             let before = unheard_of.len();
             unheard_of.extend(maybe.map(|subject| (place, subject.clone())));
             if unheard_of.len() > before {

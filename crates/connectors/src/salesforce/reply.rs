@@ -8,6 +8,7 @@ use domain::verdict::{FailureReason, PauseReason};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::fields::EMAIL;
 use super::settings::Org;
 use crate::common::{self, on_one_line};
 use crate::warehouse::PROVISION;
@@ -77,6 +78,8 @@ pub(super) enum Failure {
     Duplicates(Vec<String>, Verdict),
     /// The key, or another field that must be unique, is taken.
     Taken(Verdict),
+    /// What is in these fields is no address.
+    NoAddress(Vec<String>, Verdict),
     /// There is no such record any more.
     Deleted(Verdict),
     Verdict(Verdict),
@@ -176,6 +179,10 @@ impl Failure {
                 Self::Duplicates(ours.map(|(_, id)| id).collect(), verdict)
             }
             "DUPLICATE_VALUE" => Self::Taken(refused()),
+            "INVALID_EMAIL_ADDRESS" => {
+                let named = error.fields.clone().filter(|fields| !fields.is_empty());
+                Self::NoAddress(named.unwrap_or_else(|| vec![EMAIL.to_owned()]), refused())
+            }
             "ENTITY_IS_DELETED" | "INVALID_CROSS_REFERENCE_KEY" => Self::Deleted(refused()),
             _ => Self::Verdict(of_code(org, error, is_nobody_let_in).unwrap_or_else(refused)),
         }
@@ -191,6 +198,7 @@ impl Failure {
             Self::Missing(verdict)
             | Self::Duplicates(_, verdict)
             | Self::Taken(verdict)
+            | Self::NoAddress(_, verdict)
             | Self::Deleted(verdict)
             | Self::Verdict(verdict) => verdict,
         }

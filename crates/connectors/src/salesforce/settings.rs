@@ -61,6 +61,14 @@ impl Object {
             Self::Contact => CONTACT,
         }
     }
+
+    /// What its ids begin with.
+    pub(super) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Lead => "00Q",
+            Self::Contact => "003",
+        }
+    }
 }
 
 /// The object that a converted lead becomes.

@@ -29,6 +29,10 @@ struct World {
     calls: Vec<String>,
     /// The numbers of the calls whose answer is lost.
     lost: BTreeSet<usize>,
+    /// The same of those that Salesforce takes its time over: they have an effect only when they arrive.
+    slow: BTreeSet<usize>,
+    under_way: Vec<Request>,
+    now: Timestamp,
     pause: Option<std::time::Duration>,
 }
 
@@ -60,6 +64,9 @@ impl World {
             token: None,
             calls: Vec::new(),
             lost: BTreeSet::new(),
+            slow: BTreeSet::new(),
+            under_way: Vec::new(),
+            now: NOW,
             pause: None,
         }
     }
@@ -82,10 +89,21 @@ impl World {
             call.method,
             url.path().trim_start_matches("/services/").trim_start_matches("data/v66.0/")
         ));
+        if self.slow.contains(&number) {
+            self.under_way.push(request);
+            return None;
+        }
         let answer = self.org.answer(&request, &mut self.book);
         let headers = answer.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let reply = Reply { status: answer.status, code: None, headers, body: answer.body, received_at: NOW };
         (!self.lost.contains(&number)).then_some(reply)
+    }
+
+    /// Salesforce comes to the end of what it took its time over.
+    fn arrive(&mut self) {
+        for request in std::mem::take(&mut self.under_way) {
+            self.org.answer(&request, &mut self.book);
+        }
     }
 
     fn log_in(&mut self, outlet: &dyn Outlet) {
@@ -107,7 +125,7 @@ impl World {
                 self.log_in(outlet.as_ref());
             }
             let token = self.token.clone();
-            let batch = Batch { items: &items, now: NOW, token: token.as_ref(), digest: None };
+            let batch = Batch { items: &items, now: self.now, token: token.as_ref(), digest: None };
             let known = outlet.subjects(&batch);
             let bound = self.bindings.clone().into_iter().filter(|(subject, _)| known.contains(subject)).collect();
             let mut progress = Progress::with_bindings(bound);

@@ -1,4 +1,5 @@
-//! Writing: by the key, whoever the record belongs to, and by the id where another record is the person's.
+//! Writing: by the id where that is known, by the key where it is not. An id stays right when a key does not: somebody may
+//! empty the field, or have it held by another one.
 //!
 //! Placeholders are for new records only, and nobody is asked which are new. What has no id of Salesforce's yet is first
 //! written without its last name: that changes a record that is there, and is refused with `REQUIRED_FIELD_MISSING` where there
@@ -11,7 +12,7 @@ use domain::verdict::FailureReason;
 use serde_json::{Value, json};
 
 use super::calls::record;
-use super::case::{Asked, Bound, Exchange, GONE, MAYBE, Need, What, Whom};
+use super::case::{Asked, Bound, Exchange, GONE, Need, What, Whom};
 use super::fields::Way;
 use super::reply::{self, Failure, Outcome, Refusal};
 use super::settings::{Duplicates, Org};
@@ -37,12 +38,13 @@ impl Org {
             let creates = matches!(exchange.cases[place].need, Need::Write { creates: true });
             let Some(person) = people.people.get(place) else { continue };
             match self.fields(person, way(progress, person, creates)) {
-                Ok(fields) => {
+                Ok(mut fields) => {
+                    exchange.cases[place].relieve(&mut fields);
                     let key = person.key();
                     if creates && Bound::of(progress, &key).record().is_none() {
                         // If the answer is lost and the subject becomes part of another one, it must be known that there
                         // may be a record of it.
-                        progress.bind(&key, MAYBE);
+                        progress.bind(&key, Bound::maybe(batch.now));
                     }
                     records.push(record(self.object.name(), &self.key_field, &key, fields));
                     whom.push(Whom::itself(place));
@@ -94,6 +96,7 @@ impl Org {
                     case.has_raced = true;
                     Need::Write { creates: false }
                 }
+                Some(Failure::NoAddress(fields, verdict)) => case.without(fields, verdict),
                 Some(Failure::Taken(verdict)) => Need::Over { verdict },
             };
         }
@@ -112,7 +115,17 @@ impl Org {
             progress.bind(of, GONE);
             return Some(need);
         }
-        Some(Need::Update { id: bound, object: self.object.name().to_owned(), only: None, of: Some(of) })
+        Some(self.change(&bound, Some(of)))
+    }
+
+    /// The need of somebody whose record is known, though it may be `of` another subject so far.
+    pub(super) fn change(&self, id: &str, of: Option<String>) -> Need {
+        Need::Update { id: id.to_owned(), object: self.object.name().to_owned(), only: None, of }
+    }
+
+    /// Whether an id is of the object that people are kept as, and not of the one that the settings named before.
+    pub(super) fn is_own(&self, id: &str) -> bool {
+        id.starts_with(self.object.prefix())
     }
 
     /// What is needed of a lead that was converted.
@@ -135,6 +148,7 @@ impl Org {
             let Some(person) = people.people.get(place) else { continue };
             match self.fields(person, Way::Known) {
                 Ok(mut fields) => {
+                    exchange.cases[place].relieve(&mut fields);
                     fields.insert(self.key_field.clone(), person.key().into());
                     if let Some(only) = only {
                         fields.retain(|name, _| only.iter().any(|known| known.eq_ignore_ascii_case(name)));
@@ -161,6 +175,8 @@ impl Org {
         for (whom, outcome) in asked.whom.iter().zip(outcomes) {
             let Some(case) = exchange.cases.get_mut(whom.case) else { continue };
             let Need::Update { id, of, .. } = case.need.clone() else { continue };
+            let holder = of.clone().unwrap_or_else(|| case.key.clone());
+            let is_bound = Bound::of(progress, &holder) == Bound::Record(&id);
             case.need = match (Failure::of(self, &outcome, is_nobody_let_in), of) {
                 (None, of) => {
                     if Bound::of(progress, &case.key).record() != Some(&id) {
@@ -171,17 +187,21 @@ impl Org {
                     }
                     Need::Join
                 }
-                (Some(Failure::IsConverted), Some(of)) => self.follows(&of, None),
+                (Some(Failure::IsConverted), _) if is_bound => self.follows(&holder, None),
                 // Somebody has deleted it, and the person gets another one.
-                (Some(Failure::Deleted(_)), Some(of)) => {
-                    progress.bind(of, GONE);
+                (Some(Failure::Deleted(_)), of) if is_bound => {
+                    if let Some(of) = of {
+                        progress.bind(of, GONE);
+                    }
                     Need::Write { creates: false }
                 }
-                // There is a record with the person's own key after all; then the two are made one.
-                (Some(Failure::Taken(_)), Some(_)) if !case.has_raced => {
+                // There is a record with the person's own key after all; that is the person's, and if the other one is
+                // another subject's the two are made one.
+                (Some(Failure::Taken(_)), _) if is_bound && !case.has_raced => {
                     case.has_raced = true;
                     Need::Write { creates: false }
                 }
+                (Some(Failure::NoAddress(fields, verdict)), _) => case.without(fields, verdict),
                 (Some(failure), _) => Need::Over { verdict: failure.verdict() },
             };
         }
@@ -227,7 +247,7 @@ impl Org {
                 .filter_map(|it| it["Id"].as_str().filter(|id| reply::is_id(id)))
                 .collect();
             let need = match same[..] {
-                [id] => Need::Update { id: id.to_owned(), object: self.object.name().to_owned(), only: None, of: None },
+                [id] => self.change(id, None),
                 _ => Need::Over { verdict: reply::duplicates(whom.about.iter()) },
             };
             exchange.needs(whom.case, need);
@@ -244,7 +264,7 @@ fn way(progress: &Progress, person: &Person<'_>, creates: bool) -> Way {
     match Bound::of(progress, &person.key()) {
         _ if creates => Way::New,
         Bound::Record(_) => Way::Known,
-        Bound::No | Bound::Maybe | Bound::Converted { .. } => Way::IfThere,
+        Bound::No | Bound::Maybe { .. } | Bound::Converted { .. } => Way::IfThere,
     }
 }
 

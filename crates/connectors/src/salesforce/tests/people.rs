@@ -3,6 +3,7 @@
 use super::*;
 
 const UPSERT: &str = "PATCH composite/sobjects/Lead/Afterclick_Key__c";
+const CHANGE: &str = "PATCH composite/sobjects";
 
 fn ada() -> Profile {
     with(person(&["user:1", "email:ada@example.org"]), "name", "Ada Lovelace")
@@ -27,7 +28,7 @@ fn a_new_person_is_made_with_placeholders_and_later_written_without() {
     world.org.write(&id, "LastName", "Byron");
     world.org.write(&id, "Status", "Closed - Not Converted");
     assert_eq!(world.deliver(&[with(stub.clone(), "phone", "+44 1")]), ["delivered"]);
-    assert_eq!(world.calls(), [UPSERT], "who is bound is written at once");
+    assert_eq!(world.calls(), [CHANGE], "who is bound is written at once");
     let names = ["LastName", "Company", "Status", "Phone"];
     assert_eq!(of(&world.leads()[0], names), ["Byron", "Analytical Engines", "Closed - Not Converted", "+44 1"]);
 
@@ -59,16 +60,44 @@ fn a_batch_of_people_takes_two_calls_and_several_events_of_one_are_one_record() 
 fn one_that_fails_does_not_stop_the_others() {
     let mut world = World::new(&json!({}));
     world.org.validation = Some(|_, record| (record.get("Phone") == Some(&json!("666"))).then_some("no such number"));
-    let people = [
-        with(person(&["user:1"]), "phone", "666"),
-        person(&["user:2"]),
-        with(person(&["user:3", "email:no-host@x"]), "name", "Cy"),
-    ];
+    let people = [with(person(&["user:1"]), "phone", "666"), person(&["user:2"])];
     let verdicts = world.deliver(&people);
-    assert_eq!(verdicts[0], "reject refused: FIELD_CUSTOM_VALIDATION_EXCEPTION: no such number");
-    assert_eq!(verdicts[1], "delivered");
-    assert!(verdicts[2].starts_with("reject refused: INVALID_EMAIL_ADDRESS"), "{verdicts:?}");
+    assert_eq!(verdicts, ["reject refused: FIELD_CUSTOM_VALIDATION_EXCEPTION: no such number", "delivered"]);
     assert_eq!(world.leads().len(), 1);
+}
+
+#[test]
+fn what_is_no_address_is_left_out_and_refuses_nobody() {
+    let mut world = World::new(&json!({}));
+    for none in ["email:n/a".to_owned(), "email:ada@home".to_owned(), "email:".to_owned() + &"0a".repeat(32)] {
+        let named = with(person(&["user:1", &none]), "name", "Ada Lovelace");
+        assert_eq!(world.deliver(&[named]), ["delivered"], "{none}");
+        assert_eq!(of(&world.leads()[0], ["LastName", "Email"]), ["Lovelace", "-"], "{none}");
+    }
+}
+
+#[test]
+fn whom_salesforce_refuses_an_address_of_is_written_without_it_and_somebody_is_told() {
+    let complaint =
+        "reject refused: the record is written without `Email`, which Salesforce refuses: INVALID_EMAIL_ADDRESS";
+    let zoe = || with(person(&["user:2", "email:zoë@example.org"]), "name", "Zoë Byron");
+    let mut world = World::new(&json!({}));
+    for profile in [zoe(), with(zoe(), "phone", "+44 1")] {
+        let verdicts = world.deliver(&[profile, ada()]);
+        assert!(verdicts[0].starts_with(complaint), "{verdicts:?}");
+        assert_eq!(verdicts[1], "delivered");
+    }
+    assert_eq!(world.calls(), [UPSERT, UPSERT, UPSERT, CHANGE, CHANGE]);
+    let names = ["LastName", "Phone", "Email"];
+    assert_eq!(world.leads().len(), 2);
+    assert!(world.leads().iter().any(|lead| of(lead, names) == ["Byron", "+44 1", "-"]));
+
+    // An address that the settings put somewhere is one, too; and who was refused is still converted.
+    let settings = json!({"conversion": "convert", "properties": {"Email": "{{ person.user_id }}"}});
+    let mut world = World::new(&settings);
+    let verdicts = world.deliver(&[converted(ada())]);
+    assert!(verdicts[0].starts_with(complaint), "{verdicts:?}");
+    assert_eq!((world.leads().len(), world.org.conversions().len()), (1, 1));
 }
 
 #[test]
@@ -118,7 +147,7 @@ fn a_subject_that_becomes_another_one_takes_its_record_along() {
     for _ in 0..2 {
         assert_eq!(world.deliver(std::slice::from_ref(&known)), ["delivered"]);
     }
-    assert_eq!(world.calls(), ["PATCH composite/sobjects", UPSERT]);
+    assert_eq!(world.calls(), [CHANGE, CHANGE]);
     let leads = world.leads();
     let key = known.subject.to_string();
     assert_eq!(
@@ -144,7 +173,7 @@ fn records_of_one_person_are_made_one_of_which_the_survivors_stays() {
     for _ in 0..2 {
         assert_eq!(world.deliver(std::slice::from_ref(&known)), ["delivered"]);
     }
-    assert_eq!(world.calls(), [UPSERT, "POST Soap/u/66.0", UPSERT, "POST Soap/u/66.0", UPSERT]);
+    assert_eq!(world.calls(), [CHANGE, "POST Soap/u/66.0", CHANGE, "POST Soap/u/66.0", CHANGE]);
     assert_eq!((world.leads().len(), world.org.merges().len()), (1, 3));
     assert_eq!(of(&world.leads()[0], ["LastName"]), ["Lovelace"]);
 }
@@ -155,19 +184,99 @@ fn a_record_of_an_absorbed_subject_that_nobody_heard_of_is_found_and_merged() {
     let stub = person(&["install:i"]);
     world.lost.insert(2);
     assert_eq!(world.deliver(std::slice::from_ref(&stub)), Vec::<String>::new());
-    assert_eq!(world.bindings[&stub.subject.to_string()], "?");
+    assert_eq!(world.bindings[&stub.subject.to_string()], format!("? {}", NOW.as_millis()));
     world.calls();
     world.lost.clear();
     assert_eq!(world.deliver(&[absorbing(ada(), &[&stub])]), ["delivered"]);
     assert_eq!(world.calls(), [UPSERT, UPSERT, "POST composite", "POST Soap/u/66.0"]);
     assert_eq!(world.leads().len(), 1);
 
-    // And one that was never made is not missed.
+    // And one that was never made is not missed, whatever the clock was when it was to be made.
+    let days_ms = 3 * 86_400_000;
+    for since_ms in [NOW.as_millis() - 600_000, NOW.as_millis() + days_ms] {
+        let mut world = World::new(&json!({"match": "stub"}));
+        world.bindings.insert(stub.subject.to_string(), format!("? {since_ms}"));
+        assert_eq!(world.deliver(&[absorbing(ada(), &[&stub])]), ["delivered"]);
+        assert_eq!((world.leads().len(), world.org.merges().len()), (1, 0));
+        assert_eq!(world.bindings[&stub.subject.to_string()], "");
+    }
+}
+
+#[test]
+fn a_record_that_is_made_after_its_answer_was_lost_is_waited_for_and_merged() {
     let mut world = World::new(&json!({"match": "stub"}));
-    world.bindings.insert(stub.subject.to_string(), "?".to_owned());
-    assert_eq!(world.deliver(&[absorbing(ada(), &[&stub])]), ["delivered"]);
-    assert_eq!((world.leads().len(), world.org.merges().len()), (1, 0));
-    assert_eq!(world.bindings[&stub.subject.to_string()], "");
+    let stub = person(&["install:i"]);
+    world.slow.insert(2);
+    assert_eq!(world.deliver(std::slice::from_ref(&stub)), Vec::<String>::new());
+    world.now = Timestamp::from_millis(NOW.as_millis() + 60_000);
+    let known = absorbing(ada(), &[&stub]);
+    let verdicts = world.deliver(std::slice::from_ref(&known));
+    assert!(verdicts[0].starts_with("retry broken after 540000 ms"), "{verdicts:?}");
+    assert_eq!(of(&world.leads()[0], ["LastName"]), ["Lovelace"], "nobody's record waits for that");
+    world.arrive();
+    assert_eq!(world.leads().len(), 2);
+    world.now = Timestamp::from_millis(NOW.as_millis() + 600_000);
+    assert_eq!(world.deliver(&[known]), ["delivered"]);
+    assert_eq!((world.leads().len(), world.org.merges().len()), (1, 1));
+}
+
+#[test]
+fn a_record_that_is_known_stays_the_persons_whatever_its_key_says() {
+    let mut world = World::new(&json!({}));
+    world.org = world.org.clone().with_key("Lead", "Other_Key__c");
+    assert_eq!(world.deliver(&[ada()]), ["delivered"]);
+    let id = world.leads()[0]["Id"].as_str().unwrap().to_owned();
+    let key = ada().subject.to_string();
+
+    // Somebody of the sales team empties the field.
+    world.org.write(&id, "Afterclick_Key__c", Value::Null);
+    assert_eq!(world.deliver(&[ada()]), ["delivered"]);
+    assert_eq!((world.leads().len(), &*of(&world.leads()[0], ["Afterclick_Key__c"])[0]), (1, &*key));
+
+    // The settings name another field.
+    world.settings.insert("key_field".to_owned(), json!("Other_Key__c"));
+    assert_eq!(world.deliver(&[with(ada(), "phone", "+44 1")]), ["delivered"]);
+    assert_eq!(of(&world.leads()[0], ["Id", "Other_Key__c", "Phone"]), [&*id, &key, "+44 1"]);
+    assert_eq!(world.leads().len(), 1);
+
+    // A lead that was converted before the field was another one is followed all the same.
+    world.settings.insert("key_field".to_owned(), json!("Third_Key__c"));
+    world.org = world.org.clone().with_key("Lead", "Third_Key__c");
+    world.org.convert(&id).unwrap();
+    assert_eq!(world.deliver(&[with(ada(), "phone", "+44 2")]), ["delivered"]);
+    assert_eq!(of(&world.org.records("Contact")[0], ["Phone"]), ["+44 2"]);
+    assert_eq!(world.leads().len(), 1);
+}
+
+#[test]
+fn a_key_that_another_record_has_meanwhile_says_whose_it_is() {
+    let mut world = World::new(&json!({}));
+    world.deliver(&[ada(), person(&["user:2"])]);
+    let ids: Vec<_> = world.leads().iter().map(|lead| lead["Id"].as_str().unwrap().to_owned()).collect();
+    // Somebody has moved the key.
+    world.org.write(&ids[0], "Afterclick_Key__c", Value::Null);
+    world.org.write(&ids[1], "Afterclick_Key__c", ada().subject.to_string());
+    assert_eq!(world.deliver(&[with(ada(), "phone", "+44 1")]), ["delivered"]);
+    assert_eq!(world.leads().len(), 2);
+    assert_eq!(of(&world.leads()[1], ["Phone"]), ["+44 1"]);
+    assert_eq!(world.bindings[&ada().subject.to_string()], ids[1]);
+}
+
+#[test]
+fn a_lead_is_no_contact_when_the_settings_change_their_mind() {
+    let mut world = World::new(&json!({}));
+    world.deliver(&[ada()]);
+    for column in &COLUMNS {
+        let field = world.org.fields["Lead"][column.name].clone();
+        world.org.fields.get_mut("Contact").unwrap().insert(column.name.to_owned(), field);
+    }
+    world.org = world.org.clone().with_key("Contact", "Afterclick_Key__c");
+    world.settings.insert("object".to_owned(), json!("Contact"));
+    for _ in 0..2 {
+        assert_eq!(world.deliver(&[ada()]), ["delivered"]);
+    }
+    assert_eq!(world.org.records("Contact").len(), 1);
+    assert_eq!(world.calls().last().unwrap(), CHANGE);
 }
 
 #[test]
@@ -178,7 +287,7 @@ fn a_lead_is_converted_once_and_its_contact_is_written_from_then_on() {
     assert_eq!(world.org.conversions().len(), 0);
     world.calls();
     assert_eq!(world.deliver(&[converted(ada())]), ["delivered"]);
-    assert_eq!(world.calls(), [UPSERT, "POST actions/standard/convertLead"]);
+    assert_eq!(world.calls(), [CHANGE, "POST actions/standard/convertLead"]);
     assert_eq!(world.deliver(&[with(converted(ada()), "phone", "+44 1")]), ["delivered"]);
     assert_eq!(world.calls(), ["POST composite", "PATCH composite/sobjects"]);
     assert_eq!(world.org.conversions().len(), 1);
