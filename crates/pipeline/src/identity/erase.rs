@@ -10,7 +10,7 @@ use domain::connector::{Batch, Item};
 use domain::identity::Profile;
 use domain::{AppspaceId, DeliveryId, DestinationId, EventId, Name, Reading, SubjectId, Timestamp};
 use serde_json::json;
-use storage::{Erased, Erasure, MEMOS_PER_CALL_MAX, Memo, StoreError};
+use storage::{Erased, Erasure, FACTS_PER_CALL_MAX, MEMOS_PER_CALL_MAX, Memo, StoreError};
 use tokio::time::Instant;
 
 use super::Identity;
@@ -83,10 +83,17 @@ impl Identity {
 
     /// Which destinations were owed events of a person.
     async fn owed(&self, appspace: AppspaceId, profile: &Profile) -> Result<Owed, StoreError> {
-        let mut owed = Owed::new();
-        for event in self.events_of(appspace, profile, usize::MAX).await? {
-            for summary in self.deliveries_of(appspace, event.id, None).await? {
-                owed.entry(summary.delivery.destination).or_default().insert(event.id);
+        let identifiers: Vec<_> = profile.identifiers.iter().cloned().collect();
+        let (mut owed, mut after) = (Owed::new(), None);
+        loop {
+            // However many there are, only so many bodies are held at a time.
+            let events = self.store.events_of(appspace, &identifiers, after, FACTS_PER_CALL_MAX).await?;
+            let Some(last) = events.last() else { break };
+            after = Some(last.id);
+            for event in &events {
+                for summary in self.deliveries_of(appspace, event.id, None).await? {
+                    owed.entry(summary.delivery.destination).or_default().insert(event.id);
+                }
             }
         }
         Ok(owed)
@@ -105,8 +112,9 @@ impl Identity {
             keys.push(bindings::key(&subject));
             let destination = live.destination.name.clone();
             let connector = live.destination.connector.clone();
-            if let Some(id) = remote_id(&id) {
-                remote.push(Remote { destination, connector, id: id.map(str::to_owned), key: subject });
+            if is_held(&id) {
+                let id = known_id(&id).map(str::to_owned);
+                remote.push(Remote { destination, connector, id, key: subject });
             }
         }
         for event in owed.get(&live.destination.id).into_iter().flatten() {
@@ -151,12 +159,18 @@ impl Identity {
     }
 }
 
-/// The id in what is bound: `Some(None)` if there may be a record whose id nobody knows, `None` if there is none any more.
-fn remote_id(bound: &str) -> Option<Option<&str>> {
-    match bound.split(' ').next().unwrap_or_default() {
-        "" => None,
-        id => Some(Some(id).filter(|id| !id.starts_with('?'))),
-    }
+/// Whether there is a record, or may be one.
+fn is_held(bound: &str) -> bool {
+    !first_word(bound).is_empty()
+}
+
+/// The vendor's id of a record, if it is known; what stands beside it is a note of the connector's own.
+fn known_id(bound: &str) -> Option<&str> {
+    Some(first_word(bound)).filter(|id| !id.is_empty() && !id.starts_with('?'))
+}
+
+fn first_word(bound: &str) -> &str {
+    bound.split(' ').next().unwrap_or_default()
 }
 
 /// Of a destination that was deleted meanwhile nothing is remembered.
@@ -177,9 +191,9 @@ mod tests {
 
     #[test]
     fn a_receipt_names_ids_and_not_what_connectors_note_beside_them() {
-        assert_eq!(remote_id("42"), Some(Some("42")));
-        assert_eq!(remote_id("42 5f3a9c1d 07be"), Some(Some("42")));
-        assert_eq!([remote_id("?"), remote_id("? 5f3a9c1d 1772634728441")], [Some(None); 2]);
-        assert_eq!(remote_id(""), None);
+        assert_eq!(known_id("42"), Some("42"));
+        assert_eq!(known_id("42 5f3a9c1d 07be"), Some("42"));
+        assert_eq!([known_id("?"), known_id("? 5f3a9c1d 1772634728441")], [None; 2]);
+        assert!(is_held("42 5f3a9c1d") && is_held("?") && !is_held(""));
     }
 }

@@ -138,7 +138,8 @@ impl Identity {
         while !left.is_empty() {
             let mut draft = Draft::new(appspace, self.is_followed(appspace));
             let named = left.iter().flat_map(|(_, fact)| fact).flat_map(|fact| &fact.identifiers);
-            let wanted = draft.unknown(named);
+            // The rest is looked up when its turn comes: else one fact would be a step where facts name many.
+            let wanted = draft.unknown(named.take(LOOKED_UP_MAX / 2));
             self.look_up(&mut draft, wanted).await?;
             while let Some(((event, fact), rest)) = left.split_first() {
                 match fact {

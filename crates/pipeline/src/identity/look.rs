@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::identity::fact::SUBJECT_UPDATED;
 use domain::identity::{Identifier, IdentifierKind, Journey, Profile};
-use domain::{AppspaceId, Event, EventId, Reading, SubjectId};
+use domain::{AppspaceId, Event, Reading, SubjectId};
 use storage::{FACTS_PER_CALL_MAX, SUBJECTS_PER_CALL_MAX, StoreError, SubjectRecord};
 use tokio::time::Instant;
 
@@ -15,7 +15,9 @@ use super::draft::Records;
 /// How often a subject may turn out to be another one until it is given up.
 const MERGES_MAX: usize = 64;
 /// Most events that a journey is told from; of more, the first.
-pub(super) const JOURNEY_EVENTS_MAX: usize = 2_000;
+const JOURNEY_EVENTS_MAX: usize = 2_000;
+/// Bytes of bodies after which no more events are read for a journey.
+const JOURNEY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Why nobody was found.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +69,7 @@ impl Identity {
     /// What happened to whoever a text means, step by step.
     pub async fn journey(&self, appspace: AppspaceId, text: &str) -> Result<Journey, FindError> {
         let profile = self.find(appspace, text).await?;
-        let events = self.events_of(appspace, &profile, JOURNEY_EVENTS_MAX).await?;
+        let events = self.first_events_of(appspace, &profile).await?;
         let read: Vec<(Arc<Event>, Reading)> = events
             .into_iter()
             .map(|event| {
@@ -81,21 +83,17 @@ impl Identity {
         Ok(Journey::of(profile, told))
     }
 
-    /// The events of a person, oldest first.
-    pub(super) async fn events_of(
-        &self,
-        appspace: AppspaceId,
-        profile: &Profile,
-        most: usize,
-    ) -> Result<Vec<Arc<Event>>, StoreError> {
+    /// The first events of a person, oldest first.
+    async fn first_events_of(&self, appspace: AppspaceId, profile: &Profile) -> Result<Vec<Arc<Event>>, StoreError> {
         let identifiers: Vec<Identifier> = profile.identifiers.iter().cloned().collect();
-        let mut events: Vec<Arc<Event>> = Vec::new();
-        while events.len() < most {
-            let after: Option<EventId> = events.last().map(|event| event.id);
+        let (mut events, mut bytes): (Vec<Arc<Event>>, usize) = (Vec::new(), 0);
+        while events.len() < JOURNEY_EVENTS_MAX && bytes < JOURNEY_BYTES_MAX {
+            let after = events.last().map(|event| event.id);
             let more = self.store.events_of(appspace, &identifiers, after, FACTS_PER_CALL_MAX).await?;
             if more.is_empty() {
                 break;
             }
+            bytes += more.iter().map(|event| event.body.len()).sum::<usize>();
             events.extend(more);
         }
         Ok(events)
