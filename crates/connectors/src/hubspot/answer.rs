@@ -15,6 +15,8 @@ pub(super) struct Contact {
     pub(super) key: Option<String>,
     /// Its addresses in small letters, the first one first.
     pub(super) emails: Vec<String>,
+    /// The ids of contacts that went into it.
+    pub(super) merged: Vec<String>,
     pub(super) stage: Option<String>,
     /// What the call that wrote it was given, if it was written.
     pub(super) trace: Option<String>,
@@ -38,12 +40,15 @@ pub(super) fn contacts(body: &Value, properties: &Properties) -> Option<Vec<Cont
 pub(super) fn contact(result: &Value, properties: &Properties) -> Option<Contact> {
     let values = &result["properties"];
     let text = |value: &Value| value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-    let emails = [&values["email"], &values[MORE_EMAILS]].into_iter().filter_map(Value::as_str);
-    let emails = emails.flat_map(|emails| emails.split(';')).map(|email| email.trim().to_lowercase());
+    let several = |value: &Value| -> Vec<String> {
+        let all = value.as_str().unwrap_or_default().split(';').map(|one| one.trim().to_lowercase());
+        all.filter(|one| !one.is_empty()).collect()
+    };
     Some(Contact {
-        id: id(&result["id"])?,
+        id: name(&result["id"]).filter(|id| is_id(id))?,
         key: text(&values[&properties.key]),
-        emails: emails.filter(|email| !email.is_empty()).collect(),
+        emails: [several(&values["email"]), several(&values[MORE_EMAILS])].concat(),
+        merged: several(&values[MERGED]),
         stage: text(&values[STAGE]),
         trace: text(&result["objectWriteTraceId"]),
     })
@@ -62,8 +67,8 @@ pub(super) fn failures(body: &Value, properties: &Properties) -> Vec<Failure> {
             &error["id"],
         ];
         let names = places.into_iter().flat_map(|place| match place {
-            Value::Array(names) => names.iter().filter_map(id).collect(),
-            name => id(name).into_iter().collect::<Vec<_>>(),
+            Value::Array(names) => names.iter().filter_map(name).collect(),
+            one => name(one).into_iter().collect::<Vec<_>>(),
         });
         Failure { names: names.collect(), problem: problem(error, 0, properties) }
     };
@@ -72,15 +77,22 @@ pub(super) fn failures(body: &Value, properties: &Properties) -> Vec<Failure> {
 
 /// The property with the addresses that a contact has beside its first one.
 pub(super) const MORE_EMAILS: &str = "hs_additional_emails";
+/// The property with the ids of the contacts that went into one.
+pub(super) const MERGED: &str = "hs_merged_object_ids";
 
-/// Longest id that is believed to be one, in bytes.
-const ID_BYTES_MAX: usize = 128;
+/// Longest name of a contact that is believed to be one, in bytes.
+const NAME_BYTES_MAX: usize = 128;
 
-/// Ids are texts; numbers do as well.
-fn id(value: &Value) -> Option<String> {
+/// Names are texts; numbers do as well.
+fn name(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() && text.len() <= ID_BYTES_MAX => Some(text.clone()),
+        Value::String(text) if !text.is_empty() && text.len() <= NAME_BYTES_MAX => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// Ids are remembered, beside notes and signs of our own that begin with other characters.
+fn is_id(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

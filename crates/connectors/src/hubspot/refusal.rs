@@ -46,6 +46,8 @@ pub(super) enum Problem {
     Stage,
     /// An address, or another unique value, belongs to another contact.
     Conflict(String),
+    /// The address is none, or breaks a rule; all else is right.
+    Email(String),
     NotFound(String),
     /// It may go better later.
     Again(String),
@@ -175,6 +177,9 @@ pub(super) fn problem(error: &Value, status: u16, properties: &Properties) -> Pr
         || error["message"].as_str().is_some_and(|it| it.contains(STAGE))
     {
         return Problem::Stage;
+    }
+    if !faults.is_empty() && faults.iter().all(|fault| fault.property == "email") {
+        return Problem::Email(text);
     }
     match category {
         "OBJECT_NOT_FOUND" => Problem::NotFound(text),

@@ -25,15 +25,20 @@ pub(super) const GONE: &str = "";
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Standing {
     pub(super) key: String,
-    /// Other keys that turned out to be this person's, and whether there may be no contact under them.
-    pub(super) absorbed: Vec<(String, bool)>,
+    /// Other keys that turned out to be this person's, and the ids of their contacts; without one there may be none.
+    pub(super) absorbed: Vec<(String, Option<String>)>,
     /// There has never been a contact.
     pub(super) is_new: bool,
     pub(super) wants: Wants,
-    /// The contact under the key, once it was looked for.
+    /// The person's contact, once it was looked for.
     pub(super) own: Option<Contact>,
-    /// The contact to be written, if not the one under the key.
+    /// The contact to be written, if not the one under the key: a key can be lost, by whoever merges contacts by hand, clears
+    /// it, or has it kept in another property.
     pub(super) id: Option<String>,
+    /// The address that the bound contact has got from us already.
+    pub(super) written: Option<Mark>,
+    /// The address that the contact has once it is written.
+    pub(super) to_write: Option<Mark>,
     /// Contacts to be merged into that one, with the keys that they are known by.
     pub(super) to_merge: Vec<(String, Option<String>)>,
     /// The key that the contact to be written has had so far.
@@ -44,6 +49,32 @@ pub(super) struct Standing {
     /// The address is another contact's: what to tell a person about it, after everything else is written.
     pub(super) complaint: Option<String>,
     pub(super) outcome: Option<Outcome>,
+}
+
+/// What stands for an address where addresses are not kept.
+pub(super) type Mark = String;
+
+/// What is bound of a subject.
+pub(super) enum Bound {
+    /// There may be a contact.
+    Maybe,
+    /// There is this one, with this address of ours.
+    Contact(String, Option<Mark>),
+}
+
+impl Bound {
+    pub(super) fn of(progress: &Progress, key: &str) -> Option<Self> {
+        let text = progress.bound(key).filter(|text| *text != GONE)?;
+        let (id, mark) = text.split_once(' ').map_or((text, None), |(id, mark)| (id, Some(mark)));
+        Some(if id == MAYBE { Self::Maybe } else { Self::Contact(id.to_owned(), mark.map(str::to_owned)) })
+    }
+
+    pub(super) fn id(self) -> Option<String> {
+        match self {
+            Self::Maybe => None,
+            Self::Contact(id, _) => Some(id),
+        }
+    }
 }
 
 /// What must be looked up before the contact can be written.
@@ -59,6 +90,13 @@ pub(super) enum Wants {
     Email,
 }
 
+/// What a contact is looked for by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Name {
+    Key(String),
+    Id(String),
+}
+
 /// What became of a person's contact.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Outcome {
@@ -68,10 +106,12 @@ pub(super) enum Outcome {
 }
 
 impl Standing {
-    /// The keys to look for.
-    pub(super) fn look_up(&mut self, wants: Wants) -> Vec<String> {
+    /// What to look for: ids, and keys where there is none.
+    pub(super) fn look_up(&mut self, wants: Wants) -> Vec<Name> {
         self.wants = wants;
-        std::iter::once(self.key.clone()).chain(self.absorbed.iter().map(|(old, _)| old.clone())).collect()
+        let own = std::iter::once((&self.key, &self.id));
+        let names = own.chain(self.absorbed.iter().map(|(key, id)| (key, id)));
+        names.map(|(key, id)| id.clone().map_or_else(|| Name::Key(key.clone()), Name::Id)).collect()
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -90,34 +130,48 @@ impl Standing {
         self.outcome.is_none() && self.wants == Wants::Nothing && !self.to_merge.is_empty()
     }
 
-    /// All of the person's keys were looked for.
+    /// All of the person's contacts were looked for.
     pub(super) fn take_stock(&mut self, found: &[Contact], progress: &mut Progress) {
         self.wants = if self.wants == Wants::KeysThenEmail { Wants::Email } else { Wants::Nothing };
-        let of = |key: &str| found.iter().find(|it| it.key.as_deref().is_some_and(|it| it.eq_ignore_ascii_case(key)));
-        self.own = of(&self.key).cloned();
+        let of = |key: &str, id: Option<&String>| {
+            let by_id = found.iter().find(|it| id.is_some_and(|id| it.id == *id || it.merged.contains(id)));
+            by_id.or_else(|| found.iter().find(|it| it.key.as_deref().is_some_and(|it| it.eq_ignore_ascii_case(key))))
+        };
+        self.own = of(&self.key, self.id.as_ref()).cloned();
         self.is_new = self.own.is_none();
         self.stages.extend(self.own.as_ref().and_then(|own| own.stage.clone()));
-        for (old_key, is_maybe) in std::mem::take(&mut self.absorbed) {
-            match of(&old_key) {
+        if let (Some(id), Some(own)) = (&mut self.id, &self.own) {
+            // It was merged into another one by hand.
+            id.clone_from(&own.id);
+        }
+        for (old_key, id) in std::mem::take(&mut self.absorbed) {
+            match of(&old_key, id.as_ref()) {
+                // Somebody has merged them already.
+                Some(old) if self.is_known(&old.id) => progress.bind(old_key, GONE),
                 Some(old) => {
                     self.stages.extend(old.stage.clone());
-                    self.to_merge.push((old.id.clone(), Some(old_key)));
+                    match &mut self.own {
+                        Some(own) => {
+                            own.emails.extend(old.emails.iter().cloned());
+                            self.id = Some(own.id.clone());
+                            self.to_merge.push((old.id.clone(), Some(old_key)));
+                        }
+                        // Nothing is under the key yet: one of the others becomes the person's contact.
+                        own => {
+                            (self.id, self.written, self.renamed) = (Some(old.id.clone()), None, Some(old_key));
+                            *own = Some(old.clone());
+                        }
+                    }
                 }
                 // One that may yet come to be is looked for again next time.
-                None if is_maybe => {}
+                None if id.is_none() => {}
                 None => progress.bind(old_key, GONE),
             }
         }
-        if self.to_merge.is_empty() {
-            return;
-        }
-        if let Some(own) = &self.own {
-            self.id = Some(own.id.clone());
-            return;
-        }
-        // Nothing is under the key yet: one of the others becomes the person's contact.
-        let (id, old_key) = self.to_merge.remove(0);
-        (self.id, self.renamed) = (Some(id), old_key);
+    }
+
+    fn is_known(&self, id: &str) -> bool {
+        self.own.as_ref().is_some_and(|own| own.id == id) || self.to_merge.iter().any(|(other, _)| other == id)
     }
 
     /// The contact that has the person's address, if there is one.
@@ -126,8 +180,7 @@ impl Standing {
             // Gone meanwhile, or another one's of several who were refused together: it is tried again.
             return;
         };
-        let own_id = self.id.as_ref().or(self.own.as_ref().map(|own| &own.id)).cloned();
-        if own_id.as_ref() == Some(&rival.id) {
+        if self.own.as_ref().is_some_and(|own| own.id == rival.id) {
             return;
         }
         let absorbed = person.profile.absorbed.iter().map(ToString::to_string);
@@ -141,22 +194,43 @@ impl Standing {
             return;
         }
         self.stages.extend(rival.stage.clone());
-        let own_email = self.own.as_ref().and_then(|own| own.emails.first());
-        match (own_id, own_email) {
-            (None, _) => self.id = Some(rival.id.clone()),
-            (Some(own_id), None) => {
-                // What we have made of somebody unknown goes into the contact that was there.
-                self.to_merge.push((own_id, None));
-                self.id = Some(rival.id.clone());
-            }
-            (Some(own_id), Some(own_email)) => {
+        if let Some(own) = &self.own {
+            if let Some(own_email) = own.emails.first() {
                 self.complaint = Some(format!(
-                    "contact {} has the address `{email}`, and the person's own contact {own_id} has `{own_email}`; everything but the \
+                    "contact {} has the address `{email}`, and the person's own contact {} has `{own_email}`; everything but the \
                      address is written; if they are the same person, merge the two contacts in HubSpot, then redrive",
-                    rival.id
+                    rival.id, own.id
                 ));
+                return;
             }
+            // What we have made of somebody unknown goes into the contact that was there.
+            self.to_merge.push((own.id.clone(), None));
         }
+        self.id = Some(rival.id.clone());
+        self.own = Some(rival.clone());
+    }
+
+    /// It is known which contact is the person's.
+    pub(super) fn bind(&self, id: &str, progress: &mut Progress) {
+        let mark = self.to_write.as_ref().or(self.written.as_ref());
+        let bound = mark.map_or_else(|| id.to_owned(), |mark| format!("{id} {mark}"));
+        if progress.bound(&self.key) != Some(&bound) {
+            progress.bind(self.key.clone(), bound);
+        }
+    }
+
+    /// The contact is not there any more: it is found or made by the key. Returns whether one was named by its id.
+    pub(super) fn lose(&mut self) -> bool {
+        (self.own, self.written) = (None, None);
+        self.id.take().is_some()
+    }
+
+    /// HubSpot does not take the address: all else is written without it.
+    pub(super) fn leave_out_email(&mut self, text: &str) {
+        self.complaint = Some(format!(
+            "HubSpot does not take the person's address ({text}); everything else is written; set the address right by a call to \
+             identify, or the rule in HubSpot, then redrive"
+        ));
     }
 
     pub(super) fn not_merged(&self, text: &str) -> Outcome {
@@ -168,13 +242,18 @@ impl Standing {
     }
 
     pub(super) fn properties(
-        &self,
+        &mut self,
         portal: &Portal,
         person: &Person<'_>,
         without_stage: bool,
     ) -> Result<Map<String, Value>, Verdict> {
         let mut properties = portal.properties.of(person)?;
-        if self.complaint.is_some() {
+        let email = properties.get("email").and_then(Value::as_str).map(str::to_lowercase);
+        self.to_write = email.as_deref().filter(|_| self.complaint.is_none()).map(mark);
+        let is_there = |email: &String| self.own.as_ref().is_some_and(|own| own.emails.contains(email));
+        // An address that the contact has is not written again: it would take the place of the one that the sales team put first.
+        let has_email = email.as_ref().is_some_and(is_there) || (self.id.is_some() && self.to_write == self.written);
+        if has_email || self.complaint.is_some() {
             properties.shift_remove("email");
         }
         let is_nameless = ["email", "firstname", "lastname"].iter().all(|name| !properties.contains_key(*name));
@@ -211,6 +290,12 @@ impl Standing {
             }),
         }
     }
+}
+
+/// Sixteen digits by which an address is known again.
+fn mark(email: &str) -> Mark {
+    let digest = ring::digest::digest(&ring::digest::SHA256, email.as_bytes());
+    hex::encode(&digest.as_ref()[..8])
 }
 
 pub(super) fn refused(text: &str) -> Outcome {

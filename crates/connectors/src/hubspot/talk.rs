@@ -13,10 +13,10 @@ use domain::verdict::FailureReason;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::{Contact, MORE_EMAILS};
+use super::answer::{Contact, MERGED, MORE_EMAILS};
 use super::properties::STAGE;
 use super::refusal;
-use super::standing::{GONE, MAYBE, Outcome, Standing, Wants};
+use super::standing::{Bound, MAYBE, Name, Outcome, Standing, Wants};
 use super::{CONTACTS_MAX, Portal};
 use crate::crm::{People, Person};
 
@@ -29,8 +29,8 @@ const NEXT_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Talk {
     people: Vec<Standing>,
-    /// Keys under which contacts are still to be looked for.
-    unread: Vec<String>,
+    /// What contacts are still to be looked for by.
+    unread: Vec<Name>,
     found: Vec<Contact>,
     asked: Asked,
     /// The account does not take the stage.
@@ -42,7 +42,7 @@ struct Talk {
 enum Asked {
     #[default]
     Nothing,
-    Keys,
+    Names,
     Emails,
     /// Of the person with this key, into whose contact one was merged that may have had a key of its own.
     Merge {
@@ -57,7 +57,7 @@ enum Asked {
 pub(super) fn begin(portal: &Portal, batch: &Batch<'_>, progress: &mut Progress) -> Step {
     let people = People::of(batch, portal.matching, |profile| {
         let mut subjects = std::iter::once(&profile.subject).chain(&profile.absorbed);
-        subjects.any(|subject| progress.bound(&subject.to_string()).is_some_and(|id| id != GONE))
+        subjects.any(|subject| Bound::of(progress, &subject.to_string()).is_some())
     });
     let mut talk = Talk::default();
     for person in &people.people {
@@ -94,17 +94,19 @@ const NOTE: &str = "talk";
 impl Talk {
     fn add(&mut self, portal: &Portal, person: &Person<'_>, progress: &mut Progress) {
         let key = person.key();
-        let bound = progress.bound(&key).filter(|id| *id != GONE).map(str::to_owned);
+        let bound = Bound::of(progress, &key);
         let absorbed = person.profile.absorbed.iter().map(ToString::to_string);
-        let absorbed: Vec<_> = absorbed
-            .filter_map(|old| progress.bound(&old).filter(|id| *id != GONE).map(|id| (old.clone(), id == MAYBE)))
-            .collect();
-        if bound.is_none() {
+        let absorbed = absorbed.filter_map(|old| Bound::of(progress, &old).map(|bound| (old, bound.id())));
+        let mut standing = Standing { absorbed: absorbed.collect(), is_new: bound.is_none(), ..Standing::default() };
+        if standing.is_new {
             progress.bind(key.clone(), MAYBE);
         }
         // A placeholder must not be put over the name that somebody has given meanwhile.
-        let may_need_name = portal.stub_name.is_some() && bound.as_deref() == Some(MAYBE);
-        let mut standing = Standing { key, absorbed, is_new: bound.is_none(), ..Standing::default() };
+        let may_need_name = portal.stub_name.is_some() && matches!(bound, Some(Bound::Maybe));
+        standing.key = key;
+        if let Some(Bound::Contact(id, written)) = bound {
+            (standing.id, standing.written) = (Some(id), written);
+        }
         if portal.moves_stage || may_need_name || !standing.absorbed.is_empty() {
             self.unread.extend(standing.look_up(Wants::Keys));
         }
@@ -114,16 +116,10 @@ impl Talk {
     /// The next call, in the order in which the most people are served should the calls run out.
     fn next(&mut self, portal: &Portal, people: &People<'_>, progress: &mut Progress) -> Step {
         let left = CALLS_MAX.saturating_sub(progress.replies);
-        if left > 1 && !self.unread.is_empty() {
-            let rest = self.unread.split_off(self.unread.len().min(CONTACTS_MAX));
-            let keys = std::mem::replace(&mut self.unread, rest);
-            return self.send(
-                portal,
-                progress,
-                Asked::Keys,
-                "batch/read",
-                &read(portal, &portal.properties.key, &keys),
-            );
+        if left > 1
+            && let Some(body) = self.read_names(portal)
+        {
+            return self.send(portal, progress, Asked::Names, "batch/read", &body);
         }
         if left > 0
             && self.unread.is_empty()
@@ -134,7 +130,7 @@ impl Talk {
         if left > 1 && self.people.iter().any(Standing::wants_search) {
             let searching = self.people.iter().filter(|standing| standing.wants_search());
             let emails: Vec<_> = searching.filter_map(|standing| email(portal, people, &standing.key)).collect();
-            return self.send(portal, progress, Asked::Emails, "batch/read", &read(portal, "email", &emails));
+            return self.send(portal, progress, Asked::Emails, "batch/read", &read(portal, Some("email"), &emails));
         }
         if left > 1
             && let Some(standing) = self.people.iter_mut().find(|standing| standing.wants_merge())
@@ -153,6 +149,22 @@ impl Talk {
         self.end(people, &Verdict::Wait { after: NEXT_WAIT, message: Some(message.to_owned()) })
     }
 
+    /// The next look-up: keys and ids are asked for by calls of their own.
+    fn read_names(&mut self, portal: &Portal) -> Option<Value> {
+        let is_by_id = matches!(self.unread.first()?, Name::Id(_));
+        let mut asked: Vec<String> = Vec::new();
+        self.unread.retain(|name| {
+            let (Name::Key(text) | Name::Id(text)) = name;
+            let is_now = matches!(name, Name::Id(_)) == is_by_id && asked.len() < CONTACTS_MAX;
+            if is_now && !asked.contains(text) {
+                asked.push(text.clone());
+            }
+            !is_now
+        });
+        let by = (!is_by_id).then_some(portal.properties.key.as_str());
+        Some(read(portal, by, &asked))
+    }
+
     /// Writes those of whom nothing else must be done before: by their keys, or those whose contacts are named by their ids.
     fn write(
         &mut self,
@@ -163,13 +175,24 @@ impl Talk {
     ) -> Option<Step> {
         let mut inputs = Vec::new();
         let mut keys = Vec::new();
-        let mut is_by_key = true;
+        let mut ids: Vec<String> = Vec::new();
         let without_stage = self.without_stage;
         for standing in self.people.iter_mut().filter(|standing| standing.is_ready() && belongs(standing)) {
             let Some(person) = person(people, &standing.key) else { continue };
+            // Somebody has merged the contacts of two people by hand. No call may name a contact twice.
+            if standing.id.as_ref().is_some_and(|id| ids.contains(id)) {
+                continue;
+            }
             match standing.properties(portal, person, without_stage) {
                 Ok(properties) => {
-                    is_by_key = standing.id.is_none();
+                    // Should the answer be lost, nobody knows which address is there.
+                    if properties.contains_key("email")
+                        && standing.written.take().is_some()
+                        && let Some(id) = &standing.id
+                    {
+                        progress.bind(&standing.key, id);
+                    }
+                    ids.extend(standing.id.clone());
                     keys.push(standing.key.clone());
                     inputs.push(standing.input(portal, person, &properties));
                 }
@@ -182,7 +205,7 @@ impl Talk {
         if keys.is_empty() {
             return None;
         }
-        let path = if is_by_key { "batch/upsert" } else { "batch/update" };
+        let path = if ids.is_empty() { "batch/upsert" } else { "batch/update" };
         Some(self.send(portal, progress, Asked::Write(keys), path, &json!({ "inputs": inputs })))
     }
 
@@ -223,11 +246,16 @@ fn email(portal: &Portal, people: &People<'_>, key: &str) -> Option<String> {
     properties.get("email").and_then(Value::as_str).map(str::to_owned)
 }
 
-fn read(portal: &Portal, by: &str, ids: &[String]) -> Value {
-    json!({
+/// Looks contacts up by a property with unique values, or by their ids.
+fn read(portal: &Portal, by: Option<&str>, names: &[String]) -> Value {
+    let mut body = json!({
         "idProperty": by,
-        "inputs": ids.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>(),
-        "properties": [portal.properties.key, "email", MORE_EMAILS, STAGE],
+        "inputs": names.iter().map(|name| json!({ "id": name })).collect::<Vec<_>>(),
+        "properties": [portal.properties.key, "email", MORE_EMAILS, MERGED, STAGE],
         "propertiesWithHistory": [],
-    })
+    });
+    if let Some(body) = body.as_object_mut().filter(|_| by.is_none()) {
+        body.shift_remove("idProperty");
+    }
+    body
 }

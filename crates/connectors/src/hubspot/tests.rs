@@ -1,5 +1,6 @@
 //! Whole exchanges with the simulator, as the engine has them, and which settings lead nowhere.
 
+mod by_hand;
 mod conflicts;
 mod flows;
 mod provisioning;

@@ -10,7 +10,7 @@ use crate::crm::People;
 use crate::hubspot::Portal;
 use crate::hubspot::answer::{self, Contact, Failure};
 use crate::hubspot::refusal::{self, Problem, Refusal};
-use crate::hubspot::standing::{GONE, Outcome, Wants, refused};
+use crate::hubspot::standing::{GONE, Outcome, Standing, Wants, refused};
 
 impl Talk {
     /// Takes in a reply. A step ends the exchange.
@@ -56,7 +56,7 @@ impl Talk {
                     return Some(self.not_found_out(people, failure.problem));
                 }
                 match asked {
-                    Asked::Keys => self.found_by_key(contacts, progress),
+                    Asked::Names => self.found_by_name(contacts, progress),
                     _ => self.found_by_email(portal, people, &contacts),
                 }
             }
@@ -70,8 +70,8 @@ impl Talk {
         self.end(people, &Verdict::misconfigured(message))
     }
 
-    /// What was found under keys. Once all of them were looked for, it is known which contacts are one person's.
-    fn found_by_key(&mut self, contacts: Vec<Contact>, progress: &mut Progress) {
+    /// What was found by keys and ids. Once all of them were looked for, it is known which contacts are one person's.
+    fn found_by_name(&mut self, contacts: Vec<Contact>, progress: &mut Progress) {
         self.found.extend(contacts);
         if self.unread.is_empty() {
             for standing in self.people.iter_mut().filter(|standing| standing.is_reading()) {
@@ -95,7 +95,10 @@ impl Talk {
             progress.bind(old_key, GONE);
         }
         if let Some(standing) = self.people.iter_mut().find(|standing| standing.key == key) {
-            progress.bind(key, contact.id.clone());
+            standing.bind(&contact.id, progress);
+            if let Some(own) = &mut standing.own {
+                own.id.clone_from(&contact.id);
+            }
             standing.id = Some(contact.id);
             standing.stages.extend(contact.stage);
         }
@@ -111,8 +114,8 @@ impl Talk {
     ) -> Option<Step> {
         match (self.asked.clone(), problem) {
             (_, Problem::Everybody(verdict)) => Some(self.end(people, &verdict)),
-            (Asked::Keys, Problem::NotFound(_)) => {
-                self.found_by_key(Vec::new(), progress);
+            (Asked::Names, Problem::NotFound(_)) => {
+                self.found_by_name(Vec::new(), progress);
                 None
             }
             (Asked::Emails, Problem::NotFound(_)) => {
@@ -125,7 +128,9 @@ impl Talk {
                     Problem::NotFound(text) | Problem::Again(text) => {
                         Outcome::Again(format!("a contact that was to be merged is not there any more: {text}"))
                     }
-                    Problem::Conflict(text) | Problem::Refused(text) => standing.not_merged(&text),
+                    Problem::Conflict(text) | Problem::Email(text) | Problem::Refused(text) => {
+                        standing.not_merged(&text)
+                    }
                     Problem::Stage | Problem::Everybody(_) => standing.not_merged("it does not say why"),
                 });
                 None
@@ -145,7 +150,9 @@ impl Talk {
                         self.without_stage = true;
                         None
                     }
-                    Problem::Refused(text) if !is_one => Some(split(&text)),
+                    Problem::Refused(text) | Problem::Email(text) | Problem::NotFound(text) if !is_one => {
+                        Some(split(&text))
+                    }
                     problem => {
                         for key in &keys {
                             self.fail(portal, people, key, problem.clone());
@@ -166,7 +173,7 @@ impl Talk {
                 let message = Some(text);
                 self.end(people, &Verdict::Retry { after: None, reason: FailureReason::ServerError, message })
             }
-            Problem::Conflict(text) | Problem::Refused(text) => split(&text),
+            Problem::Conflict(text) | Problem::Email(text) | Problem::Refused(text) => split(&text),
             Problem::Stage => split("HubSpot refuses to look contacts up"),
         }
     }
@@ -193,13 +200,16 @@ impl Talk {
             if let Problem::Everybody(verdict) = failure.problem {
                 return Some(self.end(people, &verdict));
             }
-            let is_it = |key: &&String| failure.names.iter().any(|name| self.is_called(people, key, name));
-            match open.iter().position(is_it) {
-                Some(at) => {
-                    let key = open.remove(at);
-                    self.fail(portal, people, key, failure.problem);
-                }
-                None => unnamed.push(failure.problem),
+            // What is not there may be one error of several contacts.
+            let (named, others): (Vec<_>, Vec<_>) =
+                open.into_iter().partition(|key| failure.names.iter().any(|name| self.is_called(people, key, name)));
+            open = others;
+            if named.is_empty() {
+                unnamed.push(failure.problem);
+                continue;
+            }
+            for key in named {
+                self.fail(portal, people, key, failure.problem.clone());
             }
         }
         if open.is_empty() {
@@ -238,9 +248,7 @@ impl Talk {
 
     fn done(&mut self, key: &str, id: &str, progress: &mut Progress) {
         let Some(standing) = self.people.iter_mut().find(|standing| standing.key == key) else { return };
-        if progress.bound(key) != Some(id) {
-            progress.bind(key, id);
-        }
+        standing.bind(id, progress);
         if let Some(old_key) = standing.renamed.take() {
             progress.bind(old_key, GONE);
         }
@@ -262,10 +270,14 @@ impl Talk {
             Problem::NotFound(text) => {
                 let standing = self.people.iter_mut().find(|standing| standing.key == key);
                 // It was merged or deleted a moment ago: the key finds or makes another one.
-                if standing.and_then(|standing| standing.id.take()).is_none() {
+                if !standing.is_some_and(Standing::lose) {
                     self.outcome(key, Outcome::Again(text));
                 }
             }
+            Problem::Email(text) => match self.people.iter_mut().find(|standing| standing.key == key) {
+                Some(standing) if standing.complaint.is_none() => standing.leave_out_email(&text),
+                _ => self.outcome(key, refused(&text)),
+            },
             Problem::Again(text) => self.outcome(key, Outcome::Again(text)),
             Problem::Refused(text) => self.outcome(key, refused(&text)),
             Problem::Everybody(_) => {}

@@ -20,7 +20,7 @@ fn a_contact_that_sales_made_by_hand_becomes_the_persons() {
     assert_eq!((contact.get("company"), contact.get("first_touch_campaign")), ("Analytical Engines", "spring-sale"));
     assert_eq!(trial.account.contacts().len(), 2);
     assert_eq!(trial.deliver_one(&ada), "delivered");
-    assert_eq!(trial.calls, ["batch/upsert"]);
+    assert_eq!(trial.calls, ["batch/update"]);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_stub_goes_into_the_contact_that_was_there() {
         let mut known = device.clone();
         known.identifiers.insert("email:ada@example.org".parse().unwrap());
         assert_eq!(trial.deliver_one(&known), "delivered");
-        assert_eq!(trial.calls, ["batch/upsert", "batch/read", "batch/read", "merge", "batch/update"]);
+        assert_eq!(trial.calls, ["batch/update", "batch/read", "batch/read", "merge", "batch/update"]);
         let contact = trial.only_contact();
         assert_eq!(contact["company"], "Analytical Engines");
         assert_eq!(contact["afterclick_person_key"], device.subject.to_string());

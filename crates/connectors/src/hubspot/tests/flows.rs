@@ -15,7 +15,7 @@ fn a_person_is_one_contact_however_many_events_tell_of_them() {
     assert_eq!(trial.deliver(&[&ada, &ada, &ada]), ["delivered"; 3]);
     assert_eq!(trial.sent[0]["inputs"].as_array().unwrap().len(), 1);
     assert_eq!(trial.deliver_one(&converted(&ada)), "delivered");
-    assert_eq!(trial.calls, ["batch/upsert"]);
+    assert_eq!(trial.calls, ["batch/update"]);
     let contact = trial.only_contact();
     for (name, value) in [
         ("email", "ada@example.org"),
@@ -26,7 +26,29 @@ fn a_person_is_one_contact_however_many_events_tell_of_them() {
     ] {
         assert_eq!(contact[name], value);
     }
-    assert_eq!(trial.bound[&ada.subject.to_string()], "101");
+    assert_eq!(trial.id_of(&ada), "101");
+}
+
+#[test]
+fn those_who_have_a_contact_and_those_who_have_none_are_a_call_each() {
+    let mut trial = Trial::new(&json!({}));
+    let (ada, eve, zoe) = (person(&["user:1"]), person(&["user:2"]), person(&["user:3"]));
+    assert_eq!(trial.deliver(&[&ada, &zoe]), ["delivered"; 2]);
+    assert_eq!(trial.deliver(&[&ada, &eve, &zoe]), ["delivered"; 3]);
+    assert_eq!(trial.calls, ["batch/upsert", "batch/update"]);
+    assert_eq!(trial.account.contacts().len(), 3);
+}
+
+#[test]
+fn an_id_that_is_none_is_not_remembered() {
+    for id in ["?", "? 1", "101 x", "1/2", "-1"] {
+        let mut trial = Trial::new(&json!({}));
+        let ada = person(&["user:1"]);
+        let result = json!({"id": id, "properties": {"afterclick_person_key": ada.subject.to_string()}});
+        trial.answers.insert(0, (Answer::json(200, &json!({"results": [result]})), false));
+        assert_eq!(trial.deliver_one(&ada), "reject refused: HubSpot does not say what became of the contact");
+        assert_eq!(trial.bound[&ada.subject.to_string()], "?", "{id}");
+    }
 }
 
 #[test]
@@ -129,7 +151,7 @@ fn a_stage_moves_forward_only_and_one_that_the_account_lacks_costs_nothing_else(
     trial.account.properties.get_mut("lifecyclestage").unwrap().options = vec!["8841".to_owned()];
     let eve = person(&["user:2"]);
     assert_eq!(trial.deliver(&[&eve, &ada]), ["delivered", "delivered"]);
-    assert_eq!(trial.calls, ["batch/read", "batch/upsert", "batch/upsert"]);
+    assert_eq!(trial.calls, ["batch/read", "batch/read", "batch/upsert", "batch/upsert", "batch/update"]);
     assert_eq!(trial.account.contacts().len(), 2);
 }
 
@@ -148,7 +170,7 @@ fn subjects_that_turn_out_to_be_one_person_are_one_contact_again() {
         let id = trial.account.contacts()[0].id.to_string();
         assert_eq!(trial.bound[&ada.subject.to_string()], id, "the id that survives");
         assert_eq!(trial.deliver_one(&all), "delivered");
-        assert_eq!(trial.calls, ["batch/upsert"]);
+        assert_eq!(trial.calls, ["batch/update"]);
     }
 }
 
@@ -192,6 +214,7 @@ fn a_contact_that_somebody_deleted_is_made_again() {
     assert_eq!(trial.deliver_one(&ada), "delivered");
     assert!(trial.account.delete_contact(101));
     assert_eq!(trial.deliver_one(&ada), "delivered");
+    assert_eq!(trial.calls, ["batch/update", "batch/upsert"]);
     assert_eq!(trial.only_contact()["email"], "ada@example.org");
 }
 

@@ -125,6 +125,18 @@ impl Trial {
         Reply { status: answer.status, code: None, headers, body: answer.body, received_at: NOW }
     }
 
+    /// The contact that is bound of somebody.
+    pub(super) fn id_of(&self, profile: &Profile) -> &str {
+        self.bound[&profile.subject.to_string()].split(' ').next().unwrap()
+    }
+
+    /// The same account and what is bound, with these settings in place of those of before.
+    pub(super) fn set(&mut self, settings: &Value) {
+        let now = Self::new(settings);
+        self.account.properties.extend(now.account.properties);
+        self.outlet = now.outlet;
+    }
+
     /// The only contact there is.
     pub(super) fn only_contact(&self) -> BTreeMap<String, String> {
         let contacts = self.account.contacts();
