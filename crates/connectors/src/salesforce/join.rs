@@ -14,8 +14,6 @@ use super::soap::{self, Merge};
 use super::write::Asking;
 use crate::crm::{People, Person};
 
-/// Most records that one request merges into another.
-const VICTIMS_MAX: usize = 2;
 /// Most requests to merge of one call.
 const MERGES_MAX: usize = 200;
 /// Most leads of one call to convert.
@@ -56,10 +54,8 @@ impl Org {
             }
             match self.merges(progress, person, &there) {
                 Ok(ours) => {
-                    for (merge, subjects) in ours {
-                        merges.push(merge);
-                        whom.push(Whom { case: place, about: subjects });
-                    }
+                    merges.extend(ours);
+                    whom.extend(there.into_iter().map(|subject| Whom { case: place, about: vec![subject] }));
                 }
                 Err(verdict) => {
                     // Nobody is told again with every event; whoever reads it merges them.
@@ -79,33 +75,21 @@ impl Org {
     }
 
     /// The requests that make one record of several, the person's own being the one that stays.
-    fn merges(
-        &self,
-        progress: &Progress,
-        person: &Person<'_>,
-        subjects: &[String],
-    ) -> Result<Vec<(Merge, Vec<String>)>, Verdict> {
+    fn merges(&self, progress: &Progress, person: &Person<'_>, subjects: &[String]) -> Result<Vec<Merge>, Verdict> {
         let own = Bound::of(progress, &person.key());
         let Some(master) = own.record() else {
             return Err(Verdict::retry(FailureReason::Unprocessable));
         };
         let object = self.object_of(own);
-        let records: Vec<_> = subjects.iter().map(|subject| Bound::of(progress, subject)).collect();
-        if let Some(other) = records.iter().find(|record| self.object_of(**record) != object) {
-            let (other_object, other) = (self.object_of(*other), other.record().unwrap_or_default());
-            return Err(Verdict::reject(
-                FailureReason::Refused,
-                format!(
-                    "{object} `{master}` and {other_object} `{other}` are the same person, and Salesforce merges no lead with a \
-                     contact; have somebody of the sales team convert the lead into the contact"
-                ),
-            ));
-        }
-        let ids: Vec<_> = records.iter().filter_map(|record| record.record()).map(str::to_owned).collect();
-        let merge = |(ids, subjects): (&[String], &[String])| {
-            (Merge { object, master: master.to_owned(), victims: ids.to_vec() }, subjects.to_vec())
+        let merge = |subject: &String| {
+            let other = Bound::of(progress, subject);
+            let (other_object, other) = (self.object_of(other), other.record().unwrap_or_default());
+            if other_object != object {
+                return Err(unlike(&format!("{object} `{master}`"), &format!("{other_object} `{other}`")));
+            }
+            Ok(Merge { object, master: master.to_owned(), victim: other.to_owned() })
         };
-        Ok(ids.chunks(VICTIMS_MAX).zip(subjects.chunks(VICTIMS_MAX)).map(merge).collect())
+        subjects.iter().map(merge).collect()
     }
 
     fn object_of(&self, bound: Bound<'_>) -> &'static str {
@@ -134,6 +118,15 @@ impl Org {
                 // The person's own record was just written, so what is deleted is the other one.
                 None | Some(Failure::Deleted(_)) => {
                     whom.about.iter().for_each(|subject| progress.bind(subject, GONE));
+                }
+                // Somebody has converted the other one, and is told once.
+                Some(Failure::IsConverted) => {
+                    let Some((case, subject)) = exchange.cases.get(whom.case).zip(whom.about.first()) else { continue };
+                    let [own, other] =
+                        [&case.key, subject].map(|of| Bound::of(progress, of).record().unwrap_or_default());
+                    let verdict = unlike(&format!("Lead `{own}`"), &format!("the converted lead `{other}`"));
+                    progress.bind(subject, GONE);
+                    exchange.over(whom.case, verdict);
                 }
                 Some(failure) => exchange.over(whom.case, failure.verdict()),
             }
@@ -192,6 +185,17 @@ impl Org {
         }
         Ok(())
     }
+}
+
+/// The verdict on two records of one person that cannot be made one.
+fn unlike(own: &str, other: &str) -> Verdict {
+    Verdict::reject(
+        FailureReason::Refused,
+        format!(
+            "{own} and {other} are the same person, and Salesforce merges no lead with a contact; have somebody of the sales team \
+             convert the lead into the contact"
+        ),
+    )
 }
 
 /// What became of one lead that was to be converted.

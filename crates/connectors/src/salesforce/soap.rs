@@ -13,8 +13,8 @@ pub(super) struct Merge {
     pub(super) object: &'static str,
     /// The id of the record that stays.
     pub(super) master: String,
-    /// The ids of those that become part of it.
-    pub(super) victims: Vec<String>,
+    /// The id of the one that becomes part of it. A request takes two, and does nothing for both if one of them is gone.
+    pub(super) victim: String,
 }
 
 /// The call. The session is in its body, which nobody is shown without the token being put out of it.
@@ -38,12 +38,9 @@ pub(super) fn merge(url: Url, token: Option<&Token>, merges: &[Merge]) -> HttpCa
 }
 
 fn request(merge: &Merge) -> String {
-    let victims: Vec<_> =
-        merge.victims.iter().map(|id| format!("<recordToMergeIds>{}</recordToMergeIds>", escaped(id))).collect();
-    let victims = victims.concat();
-    let (object, master) = (escaped(merge.object), escaped(&merge.master));
+    let (object, master, victim) = (escaped(merge.object), escaped(&merge.master), escaped(&merge.victim));
     format!(
-        "<request><masterRecord><so:type>{object}</so:type><so:Id>{master}</so:Id></masterRecord>{victims}</request>"
+        "<request><masterRecord><so:type>{object}</so:type><so:Id>{master}</so:Id></masterRecord><recordToMergeIds>{victim}</recordToMergeIds></request>"
     )
 }
 

@@ -179,6 +179,25 @@ fn records_of_one_person_are_made_one_of_which_the_survivors_stays() {
 }
 
 #[test]
+fn one_that_is_gone_or_converted_keeps_no_other_from_being_merged() {
+    let mut world = World::new(&json!({"match": "stub"}));
+    let stubs: Vec<_> = (0..4).map(|n| person(&[&format!("install:{n}")])).collect();
+    world.deliver(&stubs);
+    world.deliver(&[ada()]);
+    let id = |world: &World, profile: &Profile| world.bindings[&profile.subject.to_string()].clone();
+    let [deleted, lead] = [&stubs[0], &stubs[1]].map(|stub| id(&world, stub));
+    world.org.delete(&deleted);
+    world.org.convert(&lead).unwrap();
+    let known = absorbing(ada(), &stubs.iter().collect::<Vec<_>>());
+    let verdicts = world.deliver(std::slice::from_ref(&known));
+    let expect = format!("and the converted lead `{lead}` are the same person");
+    assert!(verdicts[0].contains(&expect), "{verdicts:?}");
+    assert_eq!(world.deliver(&[known]), ["delivered"], "it is said once");
+    assert_eq!(world.org.merges().len(), 2);
+    assert!(stubs.iter().all(|stub| id(&world, stub).is_empty()));
+}
+
+#[test]
 fn a_record_of_an_absorbed_subject_that_nobody_heard_of_is_found_and_merged() {
     let mut world = World::new(&json!({"match": "stub"}));
     let stub = person(&["install:i"]);
