@@ -78,8 +78,8 @@ pub(crate) async fn get(
 }
 
 fn show(journey: Journey, limit: usize) -> JourneyShown {
-    let Journey { profile, stage, mut steps, record } = journey;
-    let more = steps.len() > limit;
+    let Journey { profile, stage, mut steps, is_cut, record } = journey;
+    let more = is_cut || steps.len() > limit;
     steps.truncate(limit);
     JourneyShown {
         subject: profile.subject.to_string(),

@@ -107,6 +107,8 @@ async fn a_call_that_makes_no_sense_says_what_to_mend() {
         (json!({ "user_id": "" }), 422, "identifier_invalid", "user_id"),
         (json!({ "user_id": "a\nb" }), 422, "identifier_invalid", "user_id"),
         (json!({ "install_id": "x".repeat(201) }), 422, "identifier_invalid", "install_id"),
+        (json!({ "user_id": "null", "install_id": "i" }), 422, "identifier_invalid", "user_id"),
+        (json!({ "user_id": 0, "install_id": "i" }), 422, "identifier_invalid", "user_id"),
         (json!({ "email": "ada" }), 422, "identifier_invalid", "email"),
         (json!({ "email": "@example.org" }), 422, "identifier_invalid", "email"),
         (json!({ "user_id": "1", "name": long.clone() }), 422, "trait_invalid", "name"),

@@ -21,6 +21,9 @@ pub struct Journey {
     pub stage: Stage,
     /// In the order of time.
     pub steps: Vec<Step>,
+    /// Whether there are more events than it was told from.
+    #[serde(skip)]
+    pub is_cut: bool,
     pub record: SalesRecord,
 }
 
@@ -125,7 +128,7 @@ impl Journey {
         add_store(&mut steps);
         add_spans(&mut steps);
         let record = SalesRecord::of(&profile);
-        Self { stage: profile.stage(), profile, steps, record }
+        Self { stage: profile.stage(), profile, steps, is_cut: false, record }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Folding: events in, records of people out.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::identity::Fact;
 use domain::{AppspaceId, Event, EventId};
+use futures_util::FutureExt;
 use storage::{Fold, NewEvent, SUBJECTS_PER_CALL_MAX, StoreError};
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -32,9 +34,14 @@ impl Identity {
     pub async fn run(&self) {
         let mut pauses = Pauses::default();
         loop {
-            let folded = {
+            let folding = async {
                 let _held = self.folding.lock().await;
                 self.fold_next().await
+            };
+            let Ok(folded) = AssertUnwindSafe(folding).catch_unwind().await else {
+                tracing::error!("folding panicked; this is a bug, and it is tried again");
+                pauses.next().await;
+                continue;
             };
             match folded {
                 Ok(0) => {

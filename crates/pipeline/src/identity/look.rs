@@ -69,7 +69,7 @@ impl Identity {
     /// What happened to whoever a text means, step by step.
     pub async fn journey(&self, appspace: AppspaceId, text: &str) -> Result<Journey, FindError> {
         let profile = self.find(appspace, text).await?;
-        let events = self.first_events_of(appspace, &profile).await?;
+        let (events, is_cut) = self.first_events_of(appspace, &profile).await?;
         let read: Vec<(Arc<Event>, Reading)> = events
             .into_iter()
             .map(|event| {
@@ -80,23 +80,27 @@ impl Identity {
         let told = read
             .iter()
             .map(|(event, reading)| (&**event, reading.data(event), self.registry.referral_created(event.source)));
-        Ok(Journey::of(profile, told))
+        Ok(Journey { is_cut, ..Journey::of(profile, told) })
     }
 
-    /// The first events of a person, oldest first.
-    async fn first_events_of(&self, appspace: AppspaceId, profile: &Profile) -> Result<Vec<Arc<Event>>, StoreError> {
+    /// The first events of a person, oldest first, and whether there are more.
+    async fn first_events_of(
+        &self,
+        appspace: AppspaceId,
+        profile: &Profile,
+    ) -> Result<(Vec<Arc<Event>>, bool), StoreError> {
         let identifiers: Vec<Identifier> = profile.identifiers.iter().cloned().collect();
         let (mut events, mut bytes): (Vec<Arc<Event>>, usize) = (Vec::new(), 0);
         while events.len() < JOURNEY_EVENTS_MAX && bytes < JOURNEY_BYTES_MAX {
             let after = events.last().map(|event| event.id);
             let more = self.store.events_of(appspace, &identifiers, after, FACTS_PER_CALL_MAX).await?;
             if more.is_empty() {
-                break;
+                return Ok((events, false));
             }
             bytes += more.iter().map(|event| event.body.len()).sum::<usize>();
             events.extend(more);
         }
-        Ok(events)
+        Ok((events, true))
     }
 
     async fn find_named(&self, appspace: AppspaceId, text: &str) -> Result<Option<Profile>, StoreError> {

@@ -31,6 +31,12 @@ fn identifier(kind: IdentifierKind, text: &str) -> Result<Identifier, Problem> {
     if kind == IdentifierKind::Email && !is_address(identifier.value()) {
         return Err(invalid(format!("`{member}` must be an address, for example `ada@example.org`")));
     }
+    if !identifier.names_somebody() {
+        let value = identifier.value();
+        return Err(invalid(format!(
+            "`{member}` says `{value}`, which many applications send where nobody is signed in; leave it out"
+        )));
+    }
     Ok(identifier)
 }
 
