@@ -4,6 +4,7 @@ mod apply;
 mod backup;
 mod commands;
 mod configuration;
+mod crm;
 mod delivery;
 mod demo;
 mod destinations;

