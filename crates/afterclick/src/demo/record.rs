@@ -114,7 +114,7 @@ mod tests {
         let record = record(&[("firstname", "Zoë"), ("email", "zoe@example.org"), ("first_touch_campaign", "may")]);
         let lines = panel(&record, "converted 18 minutes after install", Paint::plain());
         assert!(lines.iter().all(|line| line.chars().count() == PANEL_CHARS + 4), "{lines:#?}");
-        assert!(PANEL_CHARS + 4 <= 80);
+        const { assert!(PANEL_CHARS + 4 <= 80) };
         assert_eq!(lines[1].trim_end_matches(['│', ' ']), "  │ Zoë  zoe@example.org");
     }
 }
