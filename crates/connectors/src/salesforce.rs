@@ -117,6 +117,12 @@ static MANIFEST: Manifest = Manifest {
         )
         .or("reject"),
         Field::optional(
+            "lost_answer_seconds",
+            FieldKind::Integer { min: 1, max: 3_600 },
+            "how long Salesforce may be at a call whose answer was lost; so long a record that it may make is looked for",
+        )
+        .or("600"),
+        Field::optional(
             "api_share",
             FieldKind::Integer { min: 1, max: 100 },
             "how many percent of the organisation's calls of a day may be used, those of others included, before this \

@@ -37,6 +37,8 @@ pub(super) struct Case {
     pub(super) need: Need,
     /// Salesforce has said once that the key was just taken.
     pub(super) has_raced: bool,
+    /// The record was to be made for the first time ever: if that is refused, there is none.
+    pub(super) is_first: bool,
     pub(super) complaint: Option<Complaint>,
 }
 
@@ -113,7 +115,7 @@ impl Exchange {
                 Bound::Record(id) if org.is_own(id) => org.change(id, None),
                 Bound::Maybe { .. } | Bound::Record(_) => Need::Write { creates: false },
             };
-            Case { key, need, has_raced: false, complaint: None }
+            Case { key, need, has_raced: false, is_first: false, complaint: None }
         };
         Self { cases: people.people.iter().map(&mut case).collect(), asked: None }
     }
@@ -194,6 +196,13 @@ impl Case {
         let message = format!("the record is written without {}, which Salesforce refuses: {said}", named.join(", "));
         self.complaint = Some(Complaint { fields, message });
         self.need.clone()
+    }
+
+    /// Salesforce has said that it made no record.
+    pub(super) fn not_made(&mut self, progress: &mut Progress) {
+        if std::mem::take(&mut self.is_first) && matches!(Bound::of(progress, &self.key), Bound::Maybe { .. }) {
+            progress.bind(&self.key, GONE);
+        }
     }
 
     /// Takes what Salesforce has refused out of the fields.

@@ -16,8 +16,6 @@ use super::write::Asking;
 /// Most requests inside of one.
 const REQUESTS_MAX: usize = 25;
 const CONVERTED_CONTACT: &str = "ConvertedContactId";
-/// How long a call may go on in Salesforce after its answer was lost: no transaction runs longer.
-const CREATE_MAX: Duration = Duration::from_mins(10);
 
 impl Org {
     /// Looks at contacts: one that is read whole shows which fields there are, and that we may see them.
@@ -101,7 +99,7 @@ impl Org {
             let Some(subject) = whom.about.first() else { continue };
             let found = answer(&answers, &format!("found{n}"));
             match found {
-                Some(Answer { status: 404, .. }) => match still_comes(now, Bound::of(progress, subject)) {
+                Some(Answer { status: 404, .. }) => match self.still_comes(now, Bound::of(progress, subject)) {
                     Some(after) => exchange.over(whom.case, Verdict::Retry {
                         after: Some(after),
                         reason: FailureReason::Broken,
@@ -124,6 +122,14 @@ impl Org {
             }
         }
         Ok(())
+    }
+
+    /// For how long it is too early to believe that a record was not made which was to be made at some time.
+    fn still_comes(&self, now: Timestamp, bound: Bound<'_>) -> Option<Duration> {
+        let Bound::Maybe { since } = bound else { return None };
+        // A clock that was set back must not make anybody wait for years.
+        let age = now.since(since).max(since.since(now));
+        Some(self.lost_answer.saturating_sub(age)).filter(|left| !left.is_zero())
     }
 
     /// By its id if that is known, else by the subject that is its key.
@@ -184,14 +190,6 @@ impl Org {
             },
         }
     }
-}
-
-/// For how long it is too early to believe that a record was not made which was to be made at some time.
-fn still_comes(now: Timestamp, bound: Bound<'_>) -> Option<Duration> {
-    let Bound::Maybe { since } = bound else { return None };
-    // A clock that was set back must not make anybody wait for years.
-    let age = now.since(since).max(since.since(now));
-    Some(CREATE_MAX.saturating_sub(age)).filter(|left| !left.is_zero())
 }
 
 fn answer<'a>(answers: &'a [(String, Answer)], name: &str) -> Option<&'a Answer> {

@@ -144,6 +144,10 @@ impl Outcome {
     pub(super) fn of(success: bool, errors: Vec<ItemError>) -> Self {
         Self { id: None, success, created: None, errors }
     }
+
+    pub(super) const fn is_refused(&self) -> bool {
+        !self.success
+    }
 }
 
 /// Whether a text has the form of an id, which goes into paths and is remembered.
@@ -287,6 +291,11 @@ fn not_unique(org: &Org, said: &str) -> String {
         org.object.name(),
         org.key_field
     )
+}
+
+/// Whether a call was refused such that nothing can have come of it.
+pub(super) fn is_refused_whole(reply: &Reply) -> bool {
+    matches!(reply.status, 400..=407 | 409..=499)
 }
 
 /// The results of a call about so many records, in their order.

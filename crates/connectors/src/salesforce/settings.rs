@@ -37,6 +37,8 @@ pub(super) struct Org {
     pub(super) converts_to: Option<String>,
     pub(super) follows_contacts: bool,
     pub(super) duplicates: Duplicates,
+    /// How long a call may go on in Salesforce after its answer was lost: no transaction runs longer than ten minutes.
+    pub(super) lost_answer: Duration,
     /// In percent.
     pub(super) api_share: u64,
 }
@@ -108,6 +110,7 @@ impl Org {
                 Some("allow") => Duplicates::Allow,
                 _ => Duplicates::Reject,
             },
+            lost_answer: Duration::from_secs(integer("lost_answer_seconds", 600)),
             api_share: integer("api_share", 90),
             host,
         })

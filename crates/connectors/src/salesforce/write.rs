@@ -44,6 +44,7 @@ impl Org {
                     if creates && Bound::of(progress, &key).record().is_none() {
                         // If the answer is lost and the subject becomes part of another one, it must be known that there
                         // may be a record of it.
+                        exchange.cases[place].is_first = Bound::of(progress, &key) == Bound::No;
                         progress.bind(&key, Bound::maybe(batch.now));
                     }
                     records.push(record(self.object.name(), &self.key_field, &key, fields));
@@ -65,6 +66,11 @@ impl Org {
         asked: &Asked,
         reply: &Reply,
     ) -> Result<(), Refusal> {
+        if reply::is_refused_whole(reply) {
+            for whom in &asked.whom {
+                exchange.cases.get_mut(whom.case).into_iter().for_each(|case| case.not_made(progress));
+            }
+        }
         let outcomes = reply::outcomes(self, reply, asked.whom.len())?;
         let is_nobody_let_in = reply::is_nobody_let_in(&outcomes);
         for (whom, outcome) in asked.whom.iter().zip(outcomes) {
@@ -74,6 +80,9 @@ impl Org {
             };
             let creates = matches!(case.need, Need::Write { creates: true });
             let sent = way(progress, person, creates);
+            if outcome.is_refused() {
+                case.not_made(progress);
+            }
             case.need = match Failure::of(self, &outcome, is_nobody_let_in) {
                 None => {
                     bind(progress, &case.key, &outcome);

@@ -19,8 +19,13 @@ const PEOPLE: usize = 20;
 fn setup(simulator: &Simulator<Salesforce>, more: &[(&str, &str)]) -> Setup {
     let engine = "breaker = false\nbatch = { items = 7, wait = \"50ms\" }\nrate = 1000";
     let url = simulator.url();
-    let login =
-        [("host", &*url), ("client_id", "consumer-key"), ("client_secret", "consumer-secret"), ("match", "stub")];
+    let login = [
+        ("host", &*url),
+        ("client_id", "consumer-key"),
+        ("client_secret", "consumer-secret"),
+        ("match", "stub"),
+        ("lost_answer_seconds", "2"),
+    ];
     Setup::with(&section("salesforce", "salesforce", engine, &[&login, more].concat()))
 }
 

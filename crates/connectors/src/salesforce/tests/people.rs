@@ -240,6 +240,30 @@ fn a_record_that_is_made_after_its_answer_was_lost_is_waited_for_and_merged() {
 }
 
 #[test]
+fn a_record_that_was_refused_is_not_waited_for() {
+    let refuse: fn(&str, &Map<String, Value>) -> Option<&'static str> =
+        |_, record| (record.get("LastName") == Some(&json!("Unknown"))).then_some("say who it is");
+    let mut world = World::new(&json!({"match": "stub"}));
+    world.org.validation = Some(refuse);
+    let stub = person(&["install:i"]);
+    let verdicts = world.deliver(std::slice::from_ref(&stub));
+    assert!(verdicts[0].starts_with("reject refused"), "{verdicts:?}");
+    assert_eq!(world.bindings[&stub.subject.to_string()], "");
+    assert_eq!(world.deliver(&[absorbing(ada(), &[&stub])]), ["delivered"]);
+
+    // But one that may have been under way before stays so.
+    world.bindings.insert(stub.subject.to_string(), format!("? {}", NOW.as_millis()));
+    world.deliver(std::slice::from_ref(&stub));
+    assert!(world.bindings[&stub.subject.to_string()].starts_with("? "));
+
+    // Nor is one of a call that was refused whole.
+    let mut world = World::new(&json!({"match": "stub", "on_create": {"Nope__c": "x"}}));
+    let verdicts = world.deliver(std::slice::from_ref(&stub));
+    assert!(verdicts[0].starts_with("pause misconfigured"), "{verdicts:?}");
+    assert_eq!(world.bindings[&stub.subject.to_string()], "");
+}
+
+#[test]
 fn a_record_that_is_known_stays_the_persons_whatever_its_key_says() {
     let mut world = World::new(&json!({}));
     world.org = world.org.clone().with_key("Lead", "Other_Key__c");

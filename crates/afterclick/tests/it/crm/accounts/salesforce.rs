@@ -41,7 +41,12 @@ pub(super) fn account(weather: Weather, strategy: Strategy) -> Account {
     }
     let simulator = Arc::new(organisation.start(weather.faults(2, 1)));
     let url = format!("\"{}\"", simulator.url());
-    let settings = [("host", &*url), ("client_id", "\"consumer-key\""), ("client_secret", "\"consumer-secret\"")];
+    let settings = [
+        ("host", &*url),
+        ("client_id", "\"consumer-key\""),
+        ("client_secret", "\"consumer-secret\""),
+        ("lost_answer_seconds", "1"),
+    ];
     let met = Arc::clone(&simulator);
     Account {
         name: "salesforce",
