@@ -125,6 +125,7 @@ impl Privacy {
         Profile {
             subject: profile.subject,
             absorbed: profile.absorbed.clone(),
+            lost: profile.lost.clone(),
             identifiers: identifiers.collect(),
             trace: trace.unwrap_or_default(),
         }

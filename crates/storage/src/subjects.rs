@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::event::Event;
-use domain::identity::{Identifier, Moment, Trace};
+use domain::identity::{Identifier, IdentifierKind, Moment, Trace};
 use domain::{AppspaceId, DestinationId, EventId, SubjectId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,9 @@ pub struct SubjectRecord {
     /// Subjects that turned out to be this one.
     #[serde(default)]
     pub absorbed: BTreeSet<SubjectId>,
+    /// Kinds of identifiers of which one turned out to be somebody else's.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lost: BTreeSet<IdentifierKind>,
     /// Which one it turned out to be.
     #[serde(default)]
     pub merged_into: Option<SubjectId>,

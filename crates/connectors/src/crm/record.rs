@@ -2,10 +2,11 @@
 
 use domain::Timestamp;
 use domain::identity::profile::LEAD_SOURCE;
-use domain::identity::{Profile, Stage, Touch};
+use domain::identity::{IdentifierKind, Profile, Stage, Touch};
 
 /// What is known of a person, under the names of a CRM. What is not known is `None` and is not sent: an empty value would
-/// clear what the CRM has.
+/// clear what the CRM has. That is for texts which are known to be nothing, and those are `Some("")`: the channel of a touch
+/// that has none must not be the channel of another touch, nor the first name of somebody else's name stay beside a new one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Record<'p> {
     pub(crate) lead_source: &'static str,
@@ -32,6 +33,8 @@ pub(crate) struct Record<'p> {
     pub(crate) value: Option<f64>,
     pub(crate) currency: Option<&'p str>,
     pub(crate) stage: Stage,
+    /// Whether something that the CRM was told turned out to be somebody else's: then whatever of ours is not known is cleared.
+    pub(crate) has_lost: bool,
 }
 
 impl<'p> Record<'p> {
@@ -39,14 +42,17 @@ impl<'p> Record<'p> {
     pub(crate) fn of(profile: &'p Profile) -> Self {
         let first = profile.first_touch().map(|(touch, _)| touch);
         let last = profile.last_touch().map(|(touch, _)| touch);
+        // A touch is written whole: what it does not say is nothing, and not what another touch has said.
         let of = |touch: Option<&'p Touch>, read: fn(&'p Touch) -> Option<&'p String>| {
-            touch.and_then(read).map(String::as_str)
+            touch.map(|touch| read(touch).map_or("", String::as_str))
         };
         let (first_name, last_name) = names(profile);
+        // An address that went to somebody else must not stay here too.
+        let no_email = profile.lost.contains(&IdentifierKind::Email).then_some("");
         Self {
             lead_source: LEAD_SOURCE,
             user_id: profile.user_id(),
-            email: profile.email().filter(|email| is_address(email)),
+            email: profile.email().filter(|email| is_address(email)).or(no_email),
             first_name,
             last_name,
             phone: profile.phone(),
@@ -64,6 +70,7 @@ impl<'p> Record<'p> {
             value: profile.money().map(|money| money.amount),
             currency: profile.money().and_then(|money| money.currency.as_deref()),
             stage: profile.stage(),
+            has_lost: !profile.lost.is_empty(),
         }
     }
 }
@@ -78,11 +85,15 @@ fn is_address(text: &str) -> bool {
     })
 }
 
-/// First and last name: as they were said, or else the whole name taken apart.
+/// First and last name: as they were said, or else the whole name taken apart. They are one: with a last name and no first
+/// one, there is none.
 fn names(profile: &Profile) -> (Option<&str>, Option<&str>) {
     let said = (profile.trait_text("first_name"), profile.trait_text("last_name"));
-    let apart = profile.name().map_or((None, None), split_name);
-    (said.0.or(apart.0), said.1.or(apart.1))
+    let (first, last) = match said {
+        (None, None) => profile.name().map_or((None, None), split_name),
+        said => said,
+    };
+    (first.or(last.map(|_| "")), last)
 }
 
 /// Takes a name apart at its last blank: `Ada King Lovelace` is Ada King and Lovelace. A single word is a last name, which
@@ -110,7 +121,13 @@ mod tests {
             let email: Identifier = text.parse().unwrap();
             let subject = SubjectId::born(AppspaceId::mint(Timestamp::from_secs(0), 1), &email, 0);
             let identifiers = BTreeSet::from([email]);
-            let profile = Profile { subject, absorbed: BTreeSet::new(), identifiers, trace: Trace::default() };
+            let profile = Profile {
+                subject,
+                absorbed: BTreeSet::new(),
+                lost: BTreeSet::new(),
+                identifiers,
+                trace: Trace::default(),
+            };
             Record::of(&profile).email.map(str::to_owned)
         };
         for none in ["email:n/a", "email:a@b", "email:@b.c", "email:a b@c.de", "email:a@b@c.de", "email:a@b..c", &hash]
@@ -126,5 +143,36 @@ mod tests {
     fn a_name_is_taken_apart_at_its_last_blank() {
         assert_eq!(split_name(" Ada King  Lovelace "), (Some("Ada King"), Some("Lovelace")));
         assert_eq!(split_name("Ada"), (None, Some("Ada")));
+    }
+
+    #[test]
+    fn one_touch_is_written_whole_and_a_name_too() {
+        use std::collections::{BTreeMap, BTreeSet};
+
+        use domain::identity::{Identifier, Stamped, Trace};
+        use domain::{AppspaceId, SubjectId};
+
+        let (at, tie) = (Timestamp::from_secs(1), 0);
+        let touch = Touch { campaign: Some("spring".to_owned()), ..Touch::default() };
+        let name = Stamped { at, tie, value: "Björk".into() };
+        let trace = Trace {
+            first_touch: Some(Stamped { at, tie, value: touch }),
+            traits: BTreeMap::from([("name".to_owned(), name)]),
+            ..Trace::default()
+        };
+        let user: Identifier = "user:1".parse().unwrap();
+        let mut profile = Profile {
+            subject: SubjectId::born(AppspaceId::mint(at, 1), &user, 0),
+            absorbed: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            identifiers: BTreeSet::from([user]),
+            trace,
+        };
+        let record = Record::of(&profile);
+        assert_eq!((record.campaign, record.channel, record.last_campaign), (Some("spring"), Some(""), None));
+        assert_eq!((record.first_name, record.last_name), (Some(""), Some("Björk")));
+        assert_eq!((record.email, record.has_lost), (None, false));
+        profile.lost.insert(IdentifierKind::Email);
+        assert_eq!((Record::of(&profile).email, Record::of(&profile).has_lost), (Some(""), true));
     }
 }

@@ -111,7 +111,8 @@ impl Properties {
         })
     }
 
-    /// What is known of a person. Nothing is ever sent empty, which would clear what is there.
+    /// What is known of a person. What is not known is not sent, because that would clear what is there; what is known to be
+    /// nothing is sent empty, because that clears what is there.
     pub(super) fn of(&self, person: &Person<'_>) -> Result<Map<String, Value>, Verdict> {
         let record = Record::of(person.profile);
         let ours = STANDARD.iter().chain(OURS).filter_map(|property| {
@@ -123,7 +124,21 @@ impl Properties {
             .apply(person.item.value(), &mut properties)
             .map_err(|error| Verdict::reject(FailureReason::TemplateError, format!("setting `properties`: {error}")))?;
         let written = properties.into_iter().map(|(name, value)| (name, as_text(&value)));
-        Ok(written.filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, Value::String(text))).collect())
+        let written = written.filter(|(_, text)| !text.is_empty());
+        let mut properties: Map<String, Value> = written.map(|(name, text)| (name, Value::String(text))).collect();
+        for name in self.cleared(&record) {
+            properties.entry(name).or_insert_with(|| Value::String(String::new()));
+        }
+        Ok(properties)
+    }
+
+    /// Ours that are known to be nothing, as far as the settings leave them to us.
+    fn cleared(&self, record: &Record<'_>) -> impl Iterator<Item = &'static str> {
+        let is_nothing = |property: &&Property| matches!(property.of, Of::Text(of) if of(record) == Some(""));
+        let is_lost = |property: &&Property| record.has_lost && self.text(&property.of, record).is_none();
+        let nothing = STANDARD.iter().chain(OURS).filter(is_nothing).map(|property| property.name);
+        let names: Vec<&str> = nothing.chain(OURS.iter().filter(is_lost).map(|property| property.name)).collect();
+        names.into_iter().filter(|name| self.is_filled(name) && !self.overrides(name))
     }
 
     /// Whether one of ours is filled.

@@ -210,6 +210,11 @@ impl Standing {
         self.own = Some(rival.clone());
     }
 
+    /// Whether an address must be taken out again that we have written.
+    pub(super) fn clears_email(&self, portal: &Portal, person: &Person<'_>) -> bool {
+        self.written.is_some() && portal.properties.of(person).is_ok_and(|properties| is_cleared(&properties))
+    }
+
     /// It is known which contact is the person's.
     pub(super) fn bind(&self, id: &str, progress: &mut Progress) {
         let mark = self.to_write.as_ref().or(self.written.as_ref());
@@ -248,15 +253,23 @@ impl Standing {
         without_stage: bool,
     ) -> Result<Map<String, Value>, Verdict> {
         let mut properties = portal.properties.of(person)?;
-        let email = properties.get("email").and_then(Value::as_str).map(str::to_lowercase);
+        let email =
+            properties.get("email").and_then(Value::as_str).filter(|email| !email.is_empty()).map(str::to_lowercase);
         self.to_write = email.as_deref().filter(|_| self.complaint.is_none()).map(mark);
+        // An address that is the person's no more is taken out if it is the one that we wrote, and not if it is the sales team's.
+        if is_cleared(&properties)
+            && self.own.as_ref().and_then(|own| own.emails.first()).map(|it| mark(it)) != self.written
+        {
+            self.written = None;
+        }
         let is_there = |email: &String| self.own.as_ref().is_some_and(|own| own.emails.contains(email));
         // An address that the contact has is not written again: it would take the place of the one that the sales team put first.
         let has_email = email.as_ref().is_some_and(is_there) || (self.id.is_some() && self.to_write == self.written);
         if has_email || self.complaint.is_some() {
             properties.shift_remove("email");
         }
-        let is_nameless = ["email", "firstname", "lastname"].iter().all(|name| !properties.contains_key(*name));
+        let is_nameless =
+            ["email", "firstname", "lastname"].iter().all(|name| properties.get(*name).is_none_or(|text| text == ""));
         if let Some(name) = &portal.stub_name
             && is_nameless
             && self.is_new
@@ -290,6 +303,10 @@ impl Standing {
             }),
         }
     }
+}
+
+fn is_cleared(properties: &Map<String, Value>) -> bool {
+    properties.get("email").is_some_and(|email| email == "")
 }
 
 /// Sixteen digits by which an address is known again.

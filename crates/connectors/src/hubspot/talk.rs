@@ -107,7 +107,8 @@ impl Talk {
         if let Some(Bound::Contact(id, written)) = bound {
             (standing.id, standing.written) = (Some(id), written);
         }
-        if portal.moves_stage || may_need_name || !standing.absorbed.is_empty() {
+        let clears_email = standing.clears_email(portal, person);
+        if portal.moves_stage || may_need_name || clears_email || !standing.absorbed.is_empty() {
             self.unread.extend(standing.look_up(Wants::Keys));
         }
         self.people.push(standing);
@@ -243,7 +244,7 @@ fn person<'p, 'b>(people: &'p People<'b>, key: &str) -> Option<&'p Person<'b>> {
 /// The address that is written into a contact.
 fn email(portal: &Portal, people: &People<'_>, key: &str) -> Option<String> {
     let properties = portal.properties.of(person(people, key)?).ok()?;
-    properties.get("email").and_then(Value::as_str).map(str::to_owned)
+    properties.get("email").and_then(Value::as_str).filter(|email| !email.is_empty()).map(str::to_owned)
 }
 
 /// Looks contacts up by a property with unique values, or by their ids.

@@ -71,7 +71,8 @@ pub(super) const DEAL_OURS: &[Ours] = &[
 
 /// The whole name, as far as it is known.
 fn name(record: &Record<'_>) -> Option<Value> {
-    let parts: Vec<_> = [record.first_name, record.last_name].into_iter().flatten().collect();
+    let parts = [record.first_name, record.last_name].into_iter().flatten();
+    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
     (!parts.is_empty()).then(|| parts.join(" ").into())
 }
 
@@ -94,6 +95,12 @@ impl Ours {
             Of::Time(of) => of(record).map(|time| time.to_string().into()),
             Of::Number(of) => of(record).map(Value::from),
         }
+    }
+
+    /// Whether it is a custom field that is known to hold nothing: whatever stands there is not true any more.
+    pub(super) fn is_cleared(&self, record: &Record<'_>) -> bool {
+        let is_nothing = matches!(self.of, Of::Text(of) if of(record) == Some(""));
+        self.is_custom() && (is_nothing || record.has_lost && self.value(record).is_none())
     }
 
     /// The kind that it is made as.

@@ -98,6 +98,12 @@ impl Account {
                 custom.insert(field.code.clone(), rendered);
             }
         }
+        for ours in properties.ours().iter().filter(|ours| ours.is_cleared(&record)) {
+            let is_ours = !properties.mapping.names().any(|name| name == ours.name);
+            if let Some(field) = schema.field(entity, ours.name).filter(|_| is_ours) {
+                custom.insert(field.code.clone(), Value::Null);
+            }
+        }
         Ok(Wanted { entity, name: None, email: None, phone: None, members, custom })
     }
 
@@ -111,7 +117,7 @@ impl Account {
 
     /// The name of somebody unknown.
     pub(super) fn placeholder(&self, person: &Person<'_>) -> Result<String, Verdict> {
-        let usual = || match crm::Record::of(person.profile).token {
+        let usual = || match crm::Record::of(person.profile).token.filter(|token| !token.is_empty()) {
             Some(token) => format!("Deep Link Lead ({token})"),
             None => "Deep Link Lead".to_owned(),
         };
@@ -124,7 +130,7 @@ impl Account {
             let record = crm::Record::of(person.profile);
             let what = if person.profile.is_referred() { "Referral" } else { "Deep link" };
             let of = [record.token, record.referral_source, record.campaign, record.last_name, record.email];
-            format!("{what}: {}", of.into_iter().flatten().next().unwrap_or("unknown"))
+            format!("{what}: {}", of.into_iter().flatten().find(|text| !text.is_empty()).unwrap_or("unknown"))
         };
         rendered(self.deals.title.as_ref(), "deal_title", person, usual)
     }
@@ -158,7 +164,9 @@ impl Wanted {
             body.insert("phones".to_owned(), json!([entry(phone, true)]));
         }
         body.extend(self.members.clone());
-        body.insert("custom_fields".to_owned(), self.custom.clone().into());
+        let known = self.custom.iter().filter(|(_, value)| !value.is_null());
+        let known: Map<_, _> = known.map(|(code, value)| (code.clone(), value.clone())).collect();
+        body.insert("custom_fields".to_owned(), known.into());
         body.into()
     }
 

@@ -99,8 +99,16 @@ impl Org {
         ];
         let standard = standard.into_iter().filter_map(|(name, text)| Some((name, said(text)?)));
         let own = COLUMNS.iter().filter_map(|column| Some((column.name, (column.of)(&record)?)));
-        let mut fields: Map<_, _> = standard.chain(own).map(|(name, value)| (name.to_owned(), value)).collect();
+        let known: Vec<(&str, Value)> = standard.chain(own).collect();
+        // What is known to be nothing, and of ours what turned out to be somebody else's, unless the settings say otherwise.
+        let lost = COLUMNS.iter().filter(|column| record.has_lost && (column.of)(&record).is_none());
+        let nothing = known.iter().filter(|(_, value)| *value == "").map(|(name, _)| *name);
+        let cleared: Vec<&str> = nothing.chain(lost.map(|column| column.name)).collect();
+        let mut fields: Map<_, _> = known.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         apply(&self.properties, "properties", person, &mut fields)?;
+        for name in cleared.into_iter().filter(|name| !self.properties.names().any(|own| own == *name)) {
+            fields.entry(name).or_insert(Value::Null);
+        }
         match way {
             Way::IfThere => {
                 fields.shift_remove(LAST_NAME);

@@ -165,7 +165,13 @@ fn person(identifiers: &[&str]) -> Profile {
     let identifiers: Vec<Identifier> = identifiers.iter().map(|text| text.parse().unwrap()).collect();
     let trace = Trace { installed_at: Some(NOW), ..Trace::default() };
     let subject = SubjectId::born(AppspaceId::mint(NOW, 1), &identifiers[0], 0);
-    Profile { subject, absorbed: BTreeSet::new(), identifiers: identifiers.into_iter().collect(), trace }
+    Profile {
+        subject,
+        absorbed: BTreeSet::new(),
+        lost: BTreeSet::new(),
+        identifiers: identifiers.into_iter().collect(),
+        trace,
+    }
 }
 
 /// The same person, of whom this trait is known.

@@ -28,7 +28,8 @@ const FILLERS: [&str; 16] = [
 ];
 
 /// What an identifier is made by. The order is how well it names a person, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum IdentifierKind {
     /// The account in the app: what the customer's own database calls the person.
     User,

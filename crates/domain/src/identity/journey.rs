@@ -299,7 +299,7 @@ mod tests {
             identifiers.extend(fact.identifiers);
         }
         let subject = SubjectId::born(appspace, identifiers.first().unwrap(), 0);
-        Journey::of(Profile { subject, absorbed: BTreeSet::new(), identifiers, trace }, told())
+        Journey::of(Profile { subject, absorbed: BTreeSet::new(), lost: BTreeSet::new(), identifiers, trace }, told())
     }
 
     /// `click | store | install +4 minutes`: each step, and how long after the one before it.

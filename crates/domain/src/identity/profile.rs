@@ -21,6 +21,8 @@ pub struct Profile {
     pub subject: SubjectId,
     /// Subjects that turned out to be this one. A vendor may have a record of each.
     pub absorbed: BTreeSet<SubjectId>,
+    /// Kinds of identifiers of which one turned out to be somebody else's: what a vendor was told because of it is not true.
+    pub lost: BTreeSet<IdentifierKind>,
     /// Best first.
     pub identifiers: BTreeSet<Identifier>,
     /// What all its events have left behind.
@@ -44,7 +46,7 @@ impl Profile {
     pub fn of(appspace: AppspaceId, fact: Fact) -> Option<Self> {
         let subject = SubjectId::born(appspace, fact.identifiers.first()?, 0);
         let identifiers = fact.identifiers.into_iter().collect();
-        Some(Self { subject, absorbed: BTreeSet::new(), identifiers, trace: fact.trace })
+        Some(Self { subject, absorbed: BTreeSet::new(), lost: BTreeSet::new(), identifiers, trace: fact.trace })
     }
 
     /// The account in the app.
@@ -175,7 +177,7 @@ mod tests {
         let identifiers: BTreeSet<_> = identifiers.iter().map(|text| id(text)).collect();
         let appspace = AppspaceId::mint(Timestamp::from_secs(1), 1);
         let subject = SubjectId::born(appspace, identifiers.first().unwrap(), 0);
-        Profile { subject, absorbed: BTreeSet::new(), identifiers, trace }
+        Profile { subject, absorbed: BTreeSet::new(), lost: BTreeSet::new(), identifiers, trace }
     }
 
     fn said(name: &str, value: Value) -> Trace {

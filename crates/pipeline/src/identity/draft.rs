@@ -244,7 +244,7 @@ impl Records {
             trace.merge(&identifier.trace);
         }
         let (absorbed, identifiers) = (record.absorbed.clone(), record.identifiers.clone());
-        Some(Profile { subject, absorbed, identifiers, trace })
+        Some(Profile { subject, absorbed, lost: record.lost.clone(), identifiers, trace })
     }
 }
 

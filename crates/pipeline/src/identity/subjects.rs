@@ -56,6 +56,7 @@ mod tests {
             created_at: Timestamp::from_secs(1_000 - age_secs),
             identifiers,
             absorbed: BTreeSet::new(),
+            lost: BTreeSet::new(),
             merged_into: None,
         })
         .unwrap()

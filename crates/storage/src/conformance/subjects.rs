@@ -52,6 +52,7 @@ pub(super) fn one_subject(appspace: AppspaceId, identifiers: &[Identifier]) -> (
         created_at: at(0),
         identifiers: identifiers.iter().cloned().collect(),
         absorbed: BTreeSet::new(),
+        lost: BTreeSet::new(),
         merged_into: None,
     };
     (record, records)
@@ -151,6 +152,7 @@ pub(super) async fn what_is_folded_comes_back_after_a_restart(mut kit: Kit) {
         id: old,
         identifiers: BTreeSet::new(),
         absorbed: BTreeSet::new(),
+        lost: BTreeSet::new(),
         merged_into: Some(person.id),
         ..person.clone()
     };

@@ -1,5 +1,6 @@
 //! What a sales team does to contacts by hand: they stay the contacts of whoever they were, and the addresses in them stay as they are.
 
+use domain::identity::IdentifierKind;
 use serde_json::json;
 use vendors::Answer;
 use vendors::hubspot::Naming;
@@ -164,6 +165,25 @@ fn an_address_that_hubspot_does_not_take_costs_nothing_but_itself() {
         let contact = trial.account.contact_with(KEY, &ada.subject.to_string()).unwrap();
         assert_eq!((contact.get("email"), contact.get("conversion_date").is_empty()), ("", false));
         assert_eq!(trial.account.contacts().len(), 2);
+    }
+}
+
+#[test]
+fn an_address_that_turns_out_to_be_anothers_is_taken_out_unless_sales_has_put_one_in_its_place() {
+    for is_sales in [false, true] {
+        let mut trial = Trial::new(&json!({}));
+        let ada = person(&["user:1", "email:ada@example.org"]);
+        let mut without = person(&["user:1"]);
+        without.lost.insert(IdentifierKind::Email);
+        assert_eq!(trial.deliver_one(&ada), "delivered");
+        if is_sales {
+            trial.account.edit_contact(101, "email", WORK);
+        }
+        assert_eq!(trial.deliver_one(&without), "delivered");
+        assert_eq!(trial.only_contact().get("email").map(String::as_str), is_sales.then_some(WORK));
+        assert_eq!(trial.calls, ["batch/read", "batch/update"]);
+        assert_eq!(trial.deliver_one(&without), "delivered");
+        assert_eq!(trial.calls, ["batch/update"], "it is known from then on");
     }
 }
 

@@ -169,7 +169,7 @@ fn a_batch_of_many_people_is_gone_on_with_until_all_are_there() {
     let mut rounds = 0;
     while !left.is_empty() {
         let verdicts = trial.deliver(&left);
-        let is_left = |verdict: &String| verdict.starts_with("wait 1000 ms: there is more to be written");
+        let is_left = |verdict: &String| verdict.starts_with("wait 20 ms: there is more to be written");
         assert!(verdicts.iter().all(|verdict| verdict == "delivered" || is_left(verdict)), "{verdicts:?}");
         assert_eq!(verdicts[0], "delivered", "each exchange brings somebody further");
         left =

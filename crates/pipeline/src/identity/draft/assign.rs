@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::identity::graph::is_shared;
-use domain::identity::{Fact, Identifier, Links, Moment, Trace};
+use domain::identity::{Fact, Identifier, IdentifierKind, Links, Moment, Trace};
 use domain::{EventId, SubjectId, Timestamp};
 use storage::{IdentifierRecord, SubjectRecord};
 
@@ -68,6 +68,7 @@ impl Draft {
                 Some(id) => self.now.subjects[&id].clone(),
                 None => self.fresh(&group, now),
             };
+            record.lost.extend(self.lost(&heirs, &group));
             let survivor = record.id;
             for holder in heirs.iter().filter(|holder| holder.id != survivor) {
                 self.absorb(&mut record, holder.id);
@@ -85,6 +86,14 @@ impl Draft {
                 self.now.subjects.insert(record.id, record);
             }
         }
+    }
+
+    /// Kinds of identifiers that these held and this group does not: somebody else's, as it turned out.
+    fn lost(&self, heirs: &[&Holder], group: &BTreeSet<Identifier>) -> BTreeSet<IdentifierKind> {
+        let records = heirs.iter().filter_map(|holder| self.now.subjects.get(&holder.id));
+        let held = records.flat_map(|record| record.identifiers.iter().filter(|one| !group.contains(*one)));
+        // One whose record retention has taken was not lost to anybody.
+        held.filter(|one| self.now.identifiers.contains_key(*one)).map(Identifier::kind).collect()
     }
 
     /// For each group the subjects that turned out to be somebody else and began with what is in this group now: they go where that
@@ -117,6 +126,7 @@ impl Draft {
     fn absorb(&mut self, survivor: &mut SubjectRecord, id: SubjectId) {
         let Some(other) = self.now.subjects.get_mut(&id) else { return };
         other.merged_into = Some(survivor.id);
+        survivor.lost.append(&mut other.lost);
         other.identifiers.clear();
         survivor.absorbed.extend(std::mem::take(&mut other.absorbed));
         survivor.absorbed.insert(id);
@@ -139,6 +149,7 @@ impl Draft {
             created_at: now,
             identifiers: BTreeSet::new(),
             absorbed: BTreeSet::new(),
+            lost: BTreeSet::new(),
             merged_into: None,
         }
     }

@@ -39,6 +39,7 @@ fn fold_of(kit: &Kit, events: &[NewEvent]) -> Fold {
         created_at: at(0),
         identifiers: [email()].into(),
         absorbed: [].into(),
+        lost: [].into(),
         merged_into: None,
     };
     let events = events.iter().map(|new| (new.event.id, Some(email()))).collect();
