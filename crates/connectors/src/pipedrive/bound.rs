@@ -1,6 +1,7 @@
 //! What is kept of a record: Pipedrive's id, and after a blank what we want to know of it the next time.
 //!
-//! `42 5f3a… 9c1d… 07be…` is a record: from which host the id is, what was written last and which name we gave. `? 5f3a… 1772634728441` says
+//! `42 5f3a… 9c1d… 07be… 3b52…` is a record: from which host the id is, what was written last, and which name and which address we
+//! gave. `? 5f3a… 1772634728441` says
 //! that one may be there: it was to be made at that moment, and nobody has heard whether it was.
 
 use domain::Timestamp;
@@ -39,6 +40,9 @@ pub(super) struct Seen {
     pub(super) written: String,
     /// That of the name that we gave; empty if we gave none.
     pub(super) name: String,
+    /// That of the address that we gave; empty if we gave none.
+    #[serde(default)]
+    pub(super) email: String,
 }
 
 impl Bound {
@@ -55,7 +59,7 @@ impl Bound {
             GONE => Self::No,
             MAYBE => Self::Maybe { since: Timestamp::from_millis(word().parse().unwrap_or(0)) },
             id => match id.parse() {
-                Ok(id) => Self::Id { id, seen: Seen { written: word(), name: word() } },
+                Ok(id) => Self::Id { id, seen: Seen { written: word(), name: word(), email: word() } },
                 Err(_) => Self::No,
             },
         }
@@ -66,7 +70,9 @@ impl Bound {
         match self {
             Self::No => GONE.to_owned(),
             Self::Maybe { since } => format!("{MAYBE} {place} {}", since.as_millis()),
-            Self::Id { id, seen } => format!("{id} {place} {} {}", seen.written, seen.name).trim_end().to_owned(),
+            Self::Id { id, seen } => {
+                format!("{id} {place} {} {} {}", seen.written, seen.name, seen.email).trim_end().to_owned()
+            }
         }
     }
 

@@ -71,7 +71,7 @@ impl Case {
         let record = record.clone();
         self.forget_old_deals(progress);
         // What is archived cannot be written any more.
-        let body = if record.is("is_archived") { Map::new() } else { wanted.changes(&record) };
+        let body = if record.is("is_archived") { Map::new() } else { wanted.changes(&record, seen) };
         if body.is_empty() {
             self.done(
                 Entity::Deal,

@@ -69,12 +69,12 @@ impl Case {
         if let Some(email) = self.email_to_seek(wanted).filter(|email| !record.has_email(email)) {
             return Ok(Some(Need::FindByEmail(email)));
         }
-        let mut body = wanted.changes(&record);
+        let mut body = wanted.changes(&record, seen);
         if let Some(name) = renamed(&record, seen, wanted, around)? {
             body.insert("name".to_owned(), name.into());
         }
         if body.is_empty() {
-            let seen = Seen { written: wanted.fingerprint(), name: seen.name.clone() };
+            let seen = Seen { written: wanted.fingerprint(), name: seen.name.clone(), email: wanted.mark(seen) };
             self.done(Entity::Person, id, seen, around.account, progress);
             return Ok(None);
         }
@@ -91,10 +91,11 @@ impl Case {
     ) -> Result<(), Verdict> {
         let wanted = around.account.wanted_person(around.schema, around.person)?;
         let before = match &self.person.own {
-            Bound::Id { seen, .. } => seen.name.clone(),
-            Bound::No | Bound::Maybe { .. } => String::new(),
+            Bound::Id { seen, .. } => seen.clone(),
+            Bound::No | Bound::Maybe { .. } => Seen::default(),
         };
-        let seen = Seen { written: wanted.fingerprint(), name: name.map_or(before, fingerprint) };
+        let email = wanted.mark(&before);
+        let seen = Seen { written: wanted.fingerprint(), name: name.map_or(before.name, fingerprint), email };
         self.done(Entity::Person, id, seen, around.account, progress);
         Ok(())
     }

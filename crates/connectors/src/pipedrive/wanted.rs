@@ -1,11 +1,12 @@
 //! What a record should say, given what is known of a person.
 
 use domain::Verdict;
+use domain::identity::IdentifierKind;
 use domain::verdict::FailureReason;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Record, is_same};
-use super::bound::fingerprint;
+use super::bound::{Seen, fingerprint};
 use super::calls::Entity;
 use super::fields::{CURRENCY, EMAIL, NAME, PHONE, VALUE};
 use super::lookup::Schema;
@@ -27,6 +28,8 @@ pub(super) struct Wanted {
     /// What the person is called, if that is known.
     pub(super) name: Option<String>,
     pub(super) email: Option<String>,
+    /// The address that we gave turned out to be somebody else's.
+    has_lost_email: bool,
     phone: Option<String>,
     members: Map<String, Value>,
     /// By code, the key among them.
@@ -44,7 +47,8 @@ impl Account {
         // What the settings have hashed is no address.
         let email = text(EMAIL, ENTRY_CHARS_MAX).filter(|email| email.contains('@') && !email.contains(' '));
         let phone = text(PHONE, ENTRY_CHARS_MAX);
-        Ok(Wanted { name, email, phone, ..wanted })
+        let has_lost_email = email.is_none() && person.profile.lost.contains(&IdentifierKind::Email);
+        Ok(Wanted { name, email, has_lost_email, phone, ..wanted })
     }
 
     /// What the person's deal should say; `None` if the person gets none.
@@ -98,13 +102,20 @@ impl Account {
                 custom.insert(field.code.clone(), rendered);
             }
         }
+        // Fields of the settings that came out empty, once something turned out to be somebody else's.
+        let added = properties.mapping.names().filter(|name| !properties.ours().iter().any(|ours| ours.name == *name));
+        for name in added.filter(|name| record.has_lost && !properties.is_member(name)) {
+            if let Some(field) = schema.field(entity, name) {
+                custom.entry(field.code.clone()).or_insert(Value::Null);
+            }
+        }
         for ours in properties.ours().iter().filter(|ours| ours.is_cleared(&record)) {
             let is_ours = !properties.mapping.names().any(|name| name == ours.name);
             if let Some(field) = schema.field(entity, ours.name).filter(|_| is_ours) {
                 custom.insert(field.code.clone(), Value::Null);
             }
         }
-        Ok(Wanted { entity, name: None, email: None, phone: None, members, custom })
+        Ok(Wanted { entity, name: None, email: None, has_lost_email: false, phone: None, members, custom })
     }
 
     /// What somebody is called who has to be made and whose name is not known.
@@ -151,7 +162,17 @@ fn rendered(
 impl Wanted {
     /// The same text if and only if the same is to be written.
     pub(super) fn fingerprint(&self) -> String {
-        fingerprint(&json!([self.name, self.email, self.phone, self.members, self.custom]).to_string())
+        let said = json!([self.name, self.email, self.phone, self.members, self.custom]);
+        fingerprint(&if self.has_lost_email { format!("{said} no address") } else { said.to_string() })
+    }
+
+    /// What is to be kept of the address that the record has from us.
+    pub(super) fn mark(&self, seen: &Seen) -> String {
+        match &self.email {
+            Some(email) => mark(email),
+            None if self.has_lost_email => String::new(),
+            None => seen.email.clone(),
+        }
     }
 
     /// A new record. `first` comes first: what it is called, and what it belongs to.
@@ -171,9 +192,16 @@ impl Wanted {
     }
 
     /// What has to be changed in a record that is there, besides its name; empty if nothing has. An address is added to those
-    /// that the sales team has, and takes none of them away.
-    pub(super) fn changes(&self, record: &Record) -> Map<String, Value> {
+    /// that the sales team has, and takes none of them away; one of ours that turned out to be somebody else's is.
+    pub(super) fn changes(&self, record: &Record, seen: &Seen) -> Map<String, Value> {
         let mut body = Map::new();
+        if self.has_lost_email {
+            let is_lost = |entry: &&Value| entry["value"].as_str().is_some_and(|email| mark(email) == seen.email);
+            let kept: Vec<Value> = record.entries("emails").iter().filter(|entry| !is_lost(entry)).cloned().collect();
+            if kept.len() < record.entries("emails").len() {
+                body.insert("emails".to_owned(), kept.into());
+            }
+        }
         if let Some(email) = self.email.as_ref().filter(|email| !record.has_email(email)) {
             body.insert("emails".to_owned(), with(record.entries("emails"), email));
         }
@@ -195,6 +223,11 @@ impl Wanted {
         }
         body
     }
+}
+
+/// Stands for an address where addresses are not kept.
+fn mark(email: &str) -> String {
+    fingerprint(&email.trim().to_lowercase())
 }
 
 fn entry(value: &str, is_primary: bool) -> Value {
