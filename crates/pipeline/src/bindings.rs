@@ -67,11 +67,8 @@ pub(crate) async fn keep(engine: &Engine, of: DestinationId, new: BTreeMap<Strin
     if new.is_empty() {
         return Ok(());
     }
-    let change = |(subject, id): (String, String)| Memo::Put {
-        key: key(&subject),
-        value: Bytes::from(id),
-        expires_at: None,
-    };
+    let change =
+        |(subject, id): (String, String)| Memo::Put { key: key(&subject), value: Bytes::from(id), expires_at: None };
     engine.remember(of, new.into_iter().map(change).collect(), Patience::Endless).await.map(|_| ())
 }
 

@@ -11,7 +11,9 @@ use domain::retry::RetryPolicy;
 use domain::signature::Scheme;
 use domain::source::{Managed, SourceSecret};
 use domain::subscription::Subscriptions;
-use domain::{Appspace, Destination, DestinationId, Name, Privacy, Secret, Settings, Source, SourceId, Timestamp, Volume};
+use domain::{
+    Appspace, Destination, DestinationId, Name, Privacy, Secret, Settings, Source, SourceId, Timestamp, Volume,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::registry::{LiveDestination, LiveSource, Registry, RegistryError};

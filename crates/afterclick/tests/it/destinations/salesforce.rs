@@ -33,7 +33,7 @@ fn start(setup: &Setup) -> Server {
     Server::start(setup.command().env("AFTERCLICK_ADMIN_KEY", KEY)).with_key(KEY)
 }
 
-fn event(event_type: &str, minute: u32, data: Value) -> Value {
+fn event(event_type: &str, minute: u32, data: &Value) -> Value {
     json!({"event": event_type, "timestamp": format!("2026-05-21T09:{minute:02}:00.000Z"), "data": data})
 }
 
@@ -42,7 +42,7 @@ fn install(n: usize) -> Value {
         "install_id": format!("ins-{n}"), "click_id": format!("clk-{n}"), "platform": "ios", "campaign": format!("spring-{n}"),
         "channel": "instagram", "token": "summer-promo", "prefix": "go",
     });
-    event("install.tracked", 14, data)
+    event("install.tracked", 14, &data)
 }
 
 /// The app says whose the device is.
@@ -51,13 +51,13 @@ fn claim(n: usize) -> Value {
         "install_id": format!("ins-{n}"), "user_id": format!("user-{n}"), "email": format!("person-{n}@example.org"),
         "name": format!("Ada Lovelace {n}"), "deep_link_path": "/offer",
     });
-    event("deferred_link.claimed", 15, data)
+    event("deferred_link.claimed", 15, &data)
 }
 
 fn completion(n: usize) -> Value {
     let data =
         json!({"user_id": format!("user-{n}"), "referrer_id": "user-abc123", "revenue": 49.99, "currency": "EUR"});
-    event("referral.completed", 32, data)
+    event("referral.completed", 32, &data)
 }
 
 /// The same fact in another event.

@@ -159,7 +159,13 @@ pub(super) fn person(identifiers: &[&str]) -> Profile {
     };
     let touch = Some(Stamped { at: NOW, tie: 0, value: touch });
     let trace = Trace { first_touch: touch.clone(), last_touch: touch, installed_at: Some(NOW), ..Trace::default() };
-    Profile { subject, absorbed: BTreeSet::new(), lost: BTreeSet::new(), identifiers: identifiers.into_iter().collect(), trace }
+    Profile {
+        subject,
+        absorbed: BTreeSet::new(),
+        lost: BTreeSet::new(),
+        identifiers: identifiers.into_iter().collect(),
+        trace,
+    }
 }
 
 /// The same person after a conversion.

@@ -60,7 +60,7 @@ fn requests_are_what_jsforce_would_have_sent() {
 fn event_of_user(n: usize) -> Value {
     let data =
         json!({"user_id": format!("user-{n}"), "referrer_id": "user-abc123", "referred_user_id": format!("user-{n}")});
-    super::event("referral.created", 20, data)
+    super::event("referral.created", 20, &data)
 }
 
 /// Everything but what is asked for a token.
