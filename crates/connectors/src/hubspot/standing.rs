@@ -48,6 +48,9 @@ pub(super) struct Standing {
     pub(super) has_searched: bool,
     /// The address is another contact's: what to tell a person about it, after everything else is written.
     pub(super) complaint: Option<String>,
+    /// The contact is that of another person of ours, who may have lost the address and is not written yet: so the address is
+    /// tried again.
+    pub(super) may_be_free_soon: bool,
     pub(super) outcome: Option<Outcome>,
 }
 
@@ -186,11 +189,16 @@ impl Standing {
         let absorbed = person.profile.absorbed.iter().map(ToString::to_string);
         let keys: Vec<String> = absorbed.chain([self.key.clone()]).collect();
         if let Some(key) = rival.key.as_ref().filter(|key| !keys.iter().any(|it| it.eq_ignore_ascii_case(key))) {
-            self.outcome = Some(refused(&format!(
-                "contact {} has the address `{email}` already and is another person's, who is `{key}` here; find out whose address \
-                 it is, mend the other one, then redrive",
-                rival.id
-            )));
+            self.may_be_free_soon = true;
+            self.complaint = Some(on_one_line(
+                &format!(
+                    "contact {} has the address `{email}` already and is another person's, who is `{key}` here; everything but the \
+                     address is written, and the address is tried again; if that goes on, find out whose it is and take it out of \
+                     the other one",
+                    rival.id
+                ),
+                TEXT_CHARS_MAX,
+            ));
             return;
         }
         self.stages.extend(rival.stage.clone());

@@ -253,6 +253,7 @@ impl Talk {
             progress.bind(old_key, GONE);
         }
         standing.outcome = Some(match standing.complaint.take() {
+            Some(complaint) if standing.may_be_free_soon => Outcome::Again(complaint),
             Some(complaint) => refused(&complaint),
             None => Outcome::Written,
         });
