@@ -208,6 +208,7 @@ fn renamed<'w>(
     let is_ours = there.is_empty()
         || fingerprint(there) == seen.name
         || wanted.email.as_deref().is_some_and(|email| there.eq_ignore_ascii_case(email))
+        || around.account.is_usual_placeholder(there)
         || there == around.account.placeholder(around.person)?;
     Ok(is_ours.then_some(name))
 }

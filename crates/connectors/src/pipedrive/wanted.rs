@@ -18,6 +18,8 @@ use crate::crm::{self, Person};
 const NAME_CHARS_MAX: usize = 254;
 /// Longest address and number, in characters.
 const ENTRY_CHARS_MAX: usize = 254;
+/// What somebody unknown is called, unless the settings say otherwise.
+const PLACEHOLDER: &str = "Deep Link Lead";
 const STATUS: &str = "status";
 const WON: &str = "won";
 
@@ -129,10 +131,17 @@ impl Account {
     /// The name of somebody unknown.
     pub(super) fn placeholder(&self, person: &Person<'_>) -> Result<String, Verdict> {
         let usual = || match crm::Record::of(person.profile).token.filter(|token| !token.is_empty()) {
-            Some(token) => format!("Deep Link Lead ({token})"),
-            None => "Deep Link Lead".to_owned(),
+            Some(token) => format!("{PLACEHOLDER} ({token})"),
+            None => PLACEHOLDER.to_owned(),
         };
         rendered(self.placeholder.as_ref(), "placeholder_name", person, usual)
+    }
+
+    /// Whether a name is one that we give by default, with the token of whatever link was known when it was given.
+    pub(super) fn is_usual_placeholder(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(PLACEHOLDER);
+        self.placeholder.is_none()
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" (") && rest.ends_with(')'))
     }
 
     /// The title of a deal that is made.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use vendors::pipedrive::{Entity, Pipedrive, Record};
 use vendors::{Fault, Faults, Simulator, Vendor as _};
 
-use super::fleet::section;
+use super::fleet::{RETRY, section};
 use crate::support::{Server, Setup, until};
 
 const KEY: &str = "an-admin-key-of-the-pipedrive-tests";
@@ -28,7 +28,9 @@ fn setup(simulator: &Simulator<Pipedrive>, more: &[(&str, &str)]) -> Setup {
     let url = simulator.url();
     let settings = [&[("api_token", "api-token"), ("host", &*url), ("search_lag_seconds", "2")], more].concat();
     let lane = "breaker = false\nbatch = { items = 7, wait = \"50ms\" }\nrate = 1000";
-    Setup::with(&section("pipedrive", "pipedrive", lane, &settings))
+    // An exchange is up to eight calls, each of which can fail: more tries than where it is one.
+    let patient = RETRY.replace(']', &r#", "2s""#.repeat(20)) + "]";
+    Setup::with(&section("pipedrive", "pipedrive", lane, &settings).replace(RETRY, &patient))
 }
 
 /// Devices have records too, and referrals have deals.
