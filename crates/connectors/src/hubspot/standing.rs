@@ -37,6 +37,8 @@ pub(super) struct Standing {
     pub(super) id: Option<String>,
     /// The address that the bound contact has got from us already.
     pub(super) written: Option<Mark>,
+    /// Whether that address is taken out by what is being written.
+    pub(super) takes_out: bool,
     /// The address that the contact has once it is written.
     pub(super) to_write: Option<Mark>,
     /// Contacts to be merged into that one, with the keys that they are known by.

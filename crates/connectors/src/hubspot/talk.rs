@@ -186,8 +186,9 @@ impl Talk {
             }
             match standing.properties(portal, person, without_stage) {
                 Ok(properties) => {
-                    // Should the answer be lost, nobody knows which address is there.
-                    if properties.contains_key("email")
+                    standing.takes_out = properties.get("email").is_some_and(|email| email == "");
+                    // Should the answer be lost, nobody knows which address is there. One that is taken out is taken out again.
+                    if properties.get("email").is_some_and(|email| email != "")
                         && standing.written.take().is_some()
                         && let Some(id) = &standing.id
                     {

@@ -29,7 +29,7 @@ fn setup(simulator: &Simulator<Pipedrive>, more: &[(&str, &str)]) -> Setup {
     let settings = [&[("api_token", "api-token"), ("host", &*url), ("search_lag_seconds", "2")], more].concat();
     let lane = "breaker = false\nbatch = { items = 7, wait = \"50ms\" }\nrate = 1000";
     // An exchange is up to eight calls, each of which can fail: more tries than where it is one.
-    let patient = RETRY.replace(']', &r#", "2s""#.repeat(20)) + "]";
+    let patient = RETRY.replace(']', &r#", "2s""#.repeat(16)) + "]";
     Setup::with(&section("pipedrive", "pipedrive", lane, &settings).replace(RETRY, &patient))
 }
 

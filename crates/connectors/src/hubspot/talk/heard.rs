@@ -248,6 +248,9 @@ impl Talk {
 
     fn done(&mut self, key: &str, id: &str, progress: &mut Progress) {
         let Some(standing) = self.people.iter_mut().find(|standing| standing.key == key) else { return };
+        if std::mem::take(&mut standing.takes_out) {
+            standing.written = None;
+        }
         standing.bind(id, progress);
         if let Some(old_key) = standing.renamed.take() {
             progress.bind(old_key, GONE);

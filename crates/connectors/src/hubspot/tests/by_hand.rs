@@ -193,3 +193,17 @@ fn what_is_no_address_at_all_is_not_even_sent() {
     assert_eq!(trial.deliver_one(&person(&["user:1", "email:0a1b2c3d4e5f"])), "delivered");
     assert!(!trial.only_contact().contains_key("email"));
 }
+
+#[test]
+fn an_address_that_is_to_be_taken_out_is_taken_out_also_where_the_first_try_failed() {
+    let mut trial = Trial::new(&json!({}));
+    let ada = person(&["user:1", "email:ada@example.org"]);
+    let mut without = person(&["user:1"]);
+    without.lost.insert(IdentifierKind::Email);
+    assert_eq!(trial.deliver_one(&ada), "delivered");
+    // The look-up is answered, the write is not.
+    trial.answers.insert(1, (Answer::empty(503), false));
+    assert!(trial.deliver_one(&without).starts_with("retry"));
+    assert_eq!(trial.deliver_one(&without), "delivered");
+    assert!(trial.only_contact().get("email").is_none_or(String::is_empty));
+}
