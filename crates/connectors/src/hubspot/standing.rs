@@ -23,6 +23,7 @@ pub(super) const GONE: &str = "";
 
 /// Where the contact of one person stands.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub(super) struct Standing {
     pub(super) key: String,
     /// Other keys that turned out to be this person's, and the ids of their contacts; without one there may be none.
