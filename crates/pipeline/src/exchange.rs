@@ -64,12 +64,16 @@ pub(crate) enum End {
 /// How one round of calls under the same token ended.
 enum Round {
     Over(End),
-    /// The token was refused, with this message.
-    Refused(String),
+    /// The token was refused, with this message, after so many calls under it had been answered otherwise.
+    Refused {
+        message: String,
+        answered: u32,
+    },
 }
 
 impl Exchange<'_> {
-    /// Says what there is to say. A token that is refused is fetched anew once.
+    /// Says what there is to say. A token that is refused is fetched anew once. A new one that is refused at once means that access was
+    /// taken away; one that was good for a call and is refused after it has ended before its time, and another attempt is made.
     pub(crate) async fn run(&mut self) -> End {
         let token = match self.token().await {
             Ok(token) => token,
@@ -77,7 +81,7 @@ impl Exchange<'_> {
         };
         let message = match self.round(token.as_deref()).await {
             Round::Over(end) => return end,
-            Round::Refused(message) => message,
+            Round::Refused { message, .. } => message,
         };
         let Some(refused) = token else { return End::all(Verdict::unauthorized(message)) };
         self.lane.tokens.drop_refused(&refused);
@@ -87,7 +91,8 @@ impl Exchange<'_> {
         };
         match self.round(token.as_deref()).await {
             Round::Over(end) => end,
-            Round::Refused(message) => End::all(Verdict::unauthorized(message)),
+            Round::Refused { message, answered: 0 } => End::all(Verdict::unauthorized(message)),
+            Round::Refused { message, .. } => End::retry(FailureReason::ClientError, message),
         }
     }
 
@@ -155,7 +160,9 @@ impl Exchange<'_> {
                 Some(Step::SendOnce { key, call }) => (call, Some(key)),
                 Some(Step::Settle(verdicts)) => return Round::Over(End::Each(verdicts)),
                 Some(Step::Split { alone }) => return Round::Over(self.split_or(End::all(alone))),
-                Some(Step::Reauthorize { message }) => return Round::Refused(message),
+                Some(Step::Reauthorize { message }) => {
+                    return Round::Refused { message, answered: progress.replies.saturating_sub(1) };
+                }
                 // Whichever item it was that it could not bear, the others are not to suffer for it.
                 None => return Round::Over(self.split_or(End::failed_inside())),
             };

@@ -102,6 +102,13 @@ impl Faults {
         if let Some(scripted) = scripted {
             return *scripted;
         }
+        let drawn = self.drawn(number)?;
+        let voids = |number: u64| self.drawn(number) == Some(Fault::TokenExpired);
+        let is_too_soon = drawn == Fault::TokenExpired && (number.saturating_sub(TOKEN_GOOD_FOR)..number).any(voids);
+        (!is_too_soon).then_some(drawn)
+    }
+
+    fn drawn(&self, number: u64) -> Option<Fault> {
         let mut drawn = mix(self.seed ^ mix(number)) % 1000;
         for (fault, per_mille) in &self.per_mille {
             if drawn < *per_mille {
@@ -112,6 +119,10 @@ impl Faults {
         None
     }
 }
+
+/// So many requests after one that met an end of its token meet none by chance: a vendor whose new tokens are no good either has taken
+/// access away, and a client is right to stop.
+const TOKEN_GOOD_FOR: u64 = 8;
 
 /// Longer than a test's client waits, and short for one that waits to the end.
 const LATE: Duration = Duration::from_secs(2);
@@ -137,6 +148,13 @@ mod tests {
         let again = Faults::seeded(7).with(Fault::DropAfter, 100).with(Fault::ServerError(503), 200);
         assert!((0..1000).all(|number| plan.of(number) == again.of(number)));
         assert!((0..1000).any(|number| plan.of(number) != Faults::rough(8).of(number)));
+    }
+
+    #[test]
+    fn a_new_token_is_not_void_at_once() {
+        let plan = Faults::seeded(7).with(Fault::TokenExpired, 100);
+        let voids: Vec<u64> = (0..1000).filter(|number| plan.of(*number).is_some()).collect();
+        assert!(voids.len() > 30 && voids.windows(2).all(|two| two[1] - two[0] > TOKEN_GOOD_FOR), "{voids:?}");
     }
 
     #[test]

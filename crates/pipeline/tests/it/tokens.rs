@@ -1,5 +1,7 @@
 //! Tokens: fetched once, shared, renewed once when they are refused.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use domain::delivery::State;
 use domain::verdict::{FailureReason, PauseReason};
 use serde_json::json;
@@ -84,6 +86,28 @@ async fn a_token_that_is_refused_again_pauses_the_destination() {
     assert_eq!((pause.reason, pause.message), (PauseReason::Unauthorized, told));
     assert_eq!(engine.wires.to(shop).len(), 4, "two tokens, two calls");
     assert_eq!(engine.count(shop, State::Pending).await, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_token_that_was_good_for_a_call_and_ends_is_no_reason_to_pause() {
+    let calls = AtomicUsize::new(0);
+    let script = move |sent: &Sent| {
+        if sent.is_for_token() {
+            return token(sent, 36_000);
+        }
+        match calls.fetch_add(1, Ordering::Relaxed) {
+            0 | 2 => Answer::Says(json!({ "more": true })),
+            1 | 3 => Answer::Refuses(401, json!({ "reauthorize": "expired" })),
+            _ => Answer::Status(200),
+        }
+    };
+    let (engine, shop) = bulk(script, wants_token).await;
+    engine.clicks(0..1).await;
+    engine.pass(70 * SECOND).await;
+    let (summary, attempts) = engine.only(shop).await;
+    assert_eq!((summary.delivery.standing.state, attempts.len()), (State::Delivered, 2));
+    assert_eq!((attempts[0].reason, attempts[0].error.as_deref()), (Some(FailureReason::ClientError), Some("expired")));
+    assert!(engine.house.registry.destination(shop).unwrap().destination.paused.is_none());
 }
 
 #[tokio::test(start_paused = true)]

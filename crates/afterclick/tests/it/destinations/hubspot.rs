@@ -5,14 +5,15 @@ mod sdk;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use vendors::hubspot::HubSpot;
 use vendors::{Fault, Faults, Simulator, Vendor as _};
 
 use super::fleet::section;
-use crate::support::{Server, Setup, until};
+use super::person::{self, again, completion, install, start, wait_until_everything_is_delivered, wait_until_paused};
+use crate::support::{Setup, until};
 
-const KEY: &str = "an-admin-key-of-the-hubspot-tests";
+const DESTINATION: &str = "hubspot";
 const PEOPLE: usize = 20;
 
 /// A file with one destination, and these settings of it.
@@ -26,63 +27,16 @@ fn setup(simulator: &Simulator<HubSpot>, more: &[(&str, &str)]) -> Setup {
 /// Devices have contacts too.
 const STUBS: &[(&str, &str)] = &[("match", "stub")];
 
-fn start(setup: &Setup) -> Server {
-    Server::start(setup.command().env("AFTERCLICK_ADMIN_KEY", KEY)).with_key(KEY)
-}
-
-fn event(event_type: &str, minute: u32, data: &Value) -> Value {
-    json!({"event": event_type, "timestamp": format!("2026-05-21T09:{minute:02}:00.000Z"), "data": data})
-}
-
-fn install(n: usize) -> Value {
-    let data = json!({
-        "install_id": format!("ins-{n}"), "click_id": format!("clk-{n}"), "platform": "ios", "campaign": format!("spring-{n}"),
-        "channel": "instagram", "token": "summer-promo", "prefix": "go",
-    });
-    event("install.tracked", 14, &data)
-}
-
-/// The app says whose the device is.
-fn claim(n: usize) -> Value {
-    let data = json!({
-        "install_id": format!("ins-{n}"), "user_id": format!("user-{n}"), "email": format!("person-{n}@example.org"),
-        "name": format!("Ada {n}"), "deep_link_path": "/offer",
-    });
-    event("deferred_link.claimed", 15, &data)
-}
-
-fn completion(n: usize) -> Value {
-    let data =
-        json!({"user_id": format!("user-{n}"), "referrer_id": "user-abc123", "revenue": 49.99, "currency": "EUR"});
-    event("referral.completed", 32, &data)
-}
-
-/// The same fact in another event.
-fn again(envelope: &Value) -> Value {
-    let mut envelope = envelope.clone();
-    envelope["data"]["resent"] = json!(true);
-    envelope
-}
-
-fn wait_until_everything_is_delivered(server: &Server) {
-    until("everything to be delivered", || {
-        let deliveries = server.get("/v1/destinations/hubspot/deliveries?limit=200");
-        let deliveries = deliveries["data"].as_array().unwrap();
-        let dead = deliveries.iter().find(|delivery| delivery["state"] == "dead");
-        assert!(dead.is_none(), "{}", dead.unwrap());
-        (!deliveries.is_empty() && deliveries.iter().all(|delivery| delivery["state"] == "delivered")).then_some(())
-    });
-}
-
 #[test]
 fn from_a_device_to_a_customer_it_is_one_contact_through_faults_and_restarts() {
     let simulator = HubSpot::new().without_limit().start(Faults::none());
     let sales = simulator
         .vendor(|account| account.add_contact(&[("email", "Person-0@Example.org"), ("company", "Analytical Engines")]));
     let setup = setup(&simulator, STUBS);
-    let mut server = start(&setup);
+    let server = start(&setup);
     server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0).prints("Deep Link Attribution");
     server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0).says("nothing to do");
+    server.stop();
     simulator.set_faults(
         Faults::seeded(11)
             .with(Fault::DropAfter, 120)
@@ -94,24 +48,10 @@ fn from_a_device_to_a_customer_it_is_one_contact_through_faults_and_restarts() {
             .for_the_first(400),
     );
 
-    // The last comes first, and nobody knows yet that user and device belong together: each has a contact.
-    let first: Value = (0..PEOPLE).flat_map(|n| [completion(n), install(n)]).collect();
-    server.publish(&first);
-    until("some contacts", || simulator.vendor(|account| account.contacts().len() > PEOPLE / 2).then_some(()));
-    server.signal("KILL");
-    drop(server);
-    server = start(&setup);
-
-    let second: Value = (0..PEOPLE).rev().map(claim).collect();
-    server.publish(&second);
-    until("some contacts to be merged", || simulator.vendor(|account| !account.merges().is_empty()).then_some(()));
-    server.signal("KILL");
-    drop(server);
-    server = start(&setup);
-    let third: Value =
-        (0..PEOPLE).flat_map(|n| [again(&completion(n)), again(&install(n)), again(&claim(n))]).collect();
-    server.publish(&third);
-    wait_until_everything_is_delivered(&server);
+    let has_some = || simulator.vendor(|account| account.contacts().len() > PEOPLE / 2);
+    let has_merged = || simulator.vendor(|account| !account.merges().is_empty());
+    let server = person::live(&setup, PEOPLE, has_some, has_merged);
+    wait_until_everything_is_delivered(&server, DESTINATION);
 
     simulator.vendor(|account| {
         assert_eq!(account.contacts().len(), PEOPLE, "{:#?}", account.lines());
@@ -151,23 +91,16 @@ fn a_property_that_somebody_deletes_holds_what_follows_until_it_is_made_again() 
     let setup = setup(&simulator, STUBS);
     let server = start(&setup);
     server.publish(&install(1));
-    let paused = |what: &str| {
-        let paused = until("the destination to be paused", || {
-            let paused = server.get("/v1/destinations/hubspot")["paused"].take();
-            (!paused.is_null()).then_some(paused)
-        });
-        assert!(paused["message"].as_str().is_some_and(|message| message.contains(what)), "{paused}");
-    };
-    paused("run `afterclick destinations provision hubspot`");
+    wait_until_paused(&server, DESTINATION, "run `afterclick destinations provision hubspot`");
     server.run(&["destinations", "provision", "hubspot", "--yes"]).ended(0);
     server.run(&["destinations", "resume", "hubspot"]).ended(0);
-    wait_until_everything_is_delivered(&server);
+    wait_until_everything_is_delivered(&server, DESTINATION);
     simulator.vendor(|account| {
         assert_eq!(account.contacts().len(), 1);
         account.scopes.remove("crm.objects.contacts.write");
     });
     server.publish(&install(2));
-    paused("`crm.objects.contacts.write`");
+    wait_until_paused(&server, DESTINATION, "`crm.objects.contacts.write`");
     server.stop();
 }
 

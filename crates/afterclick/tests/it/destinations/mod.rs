@@ -6,6 +6,7 @@ mod fleet;
 mod guides;
 mod hubspot;
 mod once;
+mod person;
 mod pipedrive;
 mod salesforce;
 mod sdk;

@@ -4,14 +4,15 @@ mod sdk;
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use vendors::pipedrive::{Entity, Pipedrive, Record};
 use vendors::{Fault, Faults, Simulator, Vendor as _};
 
 use super::fleet::{RETRY, section};
-use crate::support::{Server, Setup, until};
+use super::person::{self, completion, install, start, wait_until_everything_is_delivered, wait_until_paused};
+use crate::support::{Setup, until};
 
-const KEY: &str = "an-admin-key-of-the-pipedrive-tests";
+const DESTINATION: &str = "pipedrive";
 const PEOPLE: usize = 12;
 /// How far the simulator's search lags behind.
 const SEARCH_LAG: Duration = Duration::from_millis(500);
@@ -36,44 +37,6 @@ fn setup(simulator: &Simulator<Pipedrive>, more: &[(&str, &str)]) -> Setup {
 /// Devices have records too, and referrals have deals.
 const STUBS: &[(&str, &str)] = &[("match", "stub"), ("deal", "referral")];
 
-fn start(setup: &Setup) -> Server {
-    Server::start(setup.command().env("AFTERCLICK_ADMIN_KEY", KEY)).with_key(KEY)
-}
-
-fn event(event_type: &str, minute: u32, data: &Value) -> Value {
-    json!({"event": event_type, "timestamp": format!("2026-05-21T09:{minute:02}:00.000Z"), "data": data})
-}
-
-fn install(n: usize) -> Value {
-    let data = json!({
-        "install_id": format!("ins-{n}"), "click_id": format!("clk-{n}"), "platform": "ios", "campaign": format!("spring-{n}"),
-        "channel": "instagram", "token": "summer-promo", "prefix": "go",
-    });
-    event("install.tracked", 14, &data)
-}
-
-/// The app says whose the device is.
-fn claim(n: usize) -> Value {
-    let data = json!({
-        "install_id": format!("ins-{n}"), "user_id": format!("user-{n}"), "email": format!("person-{n}@example.org"),
-        "name": format!("Ada {n}"), "deep_link_path": "/offer",
-    });
-    event("deferred_link.claimed", 15, &data)
-}
-
-fn completion(n: usize) -> Value {
-    let data =
-        json!({"user_id": format!("user-{n}"), "referrer_id": "user-abc123", "revenue": 49.99, "currency": "EUR"});
-    event("referral.completed", 32, &data)
-}
-
-/// The same fact in another event.
-fn again(envelope: &Value) -> Value {
-    let mut envelope = envelope.clone();
-    envelope["data"]["resent"] = json!(true);
-    envelope
-}
-
 /// Somebody of the sales team knows a person already.
 fn known_to_sales(company: &mut Pipedrive, n: usize) -> u64 {
     let emails = json!([{"value": format!("Person-{n}@Example.org"), "primary": true, "label": "home"}]);
@@ -88,24 +51,15 @@ fn with_email(company: &Pipedrive, email: &str) -> Vec<Record> {
     company.people().filter(has).cloned().collect()
 }
 
-fn wait_until_everything_is_delivered(server: &Server) {
-    until("everything to be delivered", || {
-        let deliveries = server.get("/v1/destinations/pipedrive/deliveries?limit=200");
-        let deliveries = deliveries["data"].as_array().unwrap();
-        let dead = deliveries.iter().find(|delivery| delivery["state"] == "dead");
-        assert!(dead.is_none(), "{}", dead.unwrap());
-        (!deliveries.is_empty() && deliveries.iter().all(|delivery| delivery["state"] == "delivered")).then_some(())
-    });
-}
-
 #[test]
 fn from_a_device_to_a_won_deal_it_is_one_person_through_faults_and_restarts() {
     let simulator = company().start(Faults::none());
     let sales = simulator.vendor(|company| known_to_sales(company, 0));
     let setup = setup(&simulator, STUBS);
-    let mut server = start(&setup);
+    let server = start(&setup);
     server.run(&["destinations", "provision", "pipedrive", "--yes"]).ended(0).prints("Deep link campaign");
     server.run(&["destinations", "provision", "pipedrive", "--yes"]).ended(0).says("nothing to do");
+    server.stop();
     simulator.set_faults(
         Faults::seeded(11)
             .with(Fault::DropAfter, 100)
@@ -117,24 +71,10 @@ fn from_a_device_to_a_won_deal_it_is_one_person_through_faults_and_restarts() {
             .for_the_first(200),
     );
 
-    // The last comes first, and nobody knows yet that user and device belong together: each has a record.
-    let first: Value = (0..PEOPLE).flat_map(|n| [completion(n), install(n)]).collect();
-    server.publish(&first);
-    until("some people", || simulator.vendor(|company| company.people().count() > PEOPLE / 2).then_some(()));
-    server.signal("KILL");
-    drop(server);
-    server = start(&setup);
-
-    let second: Value = (0..PEOPLE).rev().map(claim).collect();
-    server.publish(&second);
-    until("some people to be merged", || simulator.vendor(|company| !company.merges().is_empty()).then_some(()));
-    server.signal("KILL");
-    drop(server);
-    server = start(&setup);
-    let third: Value =
-        (0..PEOPLE).flat_map(|n| [again(&completion(n)), again(&install(n)), again(&claim(n))]).collect();
-    server.publish(&third);
-    wait_until_everything_is_delivered(&server);
+    let has_some = || simulator.vendor(|company| company.people().count() > PEOPLE / 2);
+    let has_merged = || simulator.vendor(|company| !company.merges().is_empty());
+    let server = person::live(&setup, PEOPLE, has_some, has_merged);
+    wait_until_everything_is_delivered(&server, DESTINATION);
 
     simulator.vendor(|company| {
         let lines: Vec<_> = company.people().map(|person| company.look(person)).collect();
@@ -183,26 +123,19 @@ fn a_field_that_somebody_deletes_holds_what_follows_until_it_is_made_again() {
     let setup = setup(&simulator, STUBS);
     let server = start(&setup);
     server.publish(&install(1));
-    let paused = |what: &str| {
-        let paused = until("the destination to be paused", || {
-            let paused = server.get("/v1/destinations/pipedrive")["paused"].take();
-            (!paused.is_null()).then_some(paused)
-        });
-        assert!(paused["message"].as_str().is_some_and(|message| message.contains(what)), "{paused}");
-    };
-    paused("run `afterclick destinations provision pipedrive`");
+    wait_until_paused(&server, DESTINATION, "run `afterclick destinations provision pipedrive`");
     server.run(&["destinations", "provision", "pipedrive", "--yes"]).ended(0);
     server.run(&["destinations", "resume", "pipedrive"]).ended(0);
-    wait_until_everything_is_delivered(&server);
+    wait_until_everything_is_delivered(&server, DESTINATION);
     simulator.vendor(|company| {
         assert_eq!(company.people().count(), 1);
         company.delete_field(Entity::Person, "Deep link campaign");
     });
     server.publish(&install(2));
-    paused("`Deep link campaign`");
+    wait_until_paused(&server, DESTINATION, "`Deep link campaign`");
     server.run(&["destinations", "provision", "pipedrive", "--yes"]).ended(0);
     server.run(&["destinations", "resume", "pipedrive"]).ended(0);
-    wait_until_everything_is_delivered(&server);
+    wait_until_everything_is_delivered(&server, DESTINATION);
     simulator.vendor(|company| assert_eq!(company.people().count(), 2));
     server.stop();
 }

@@ -10,9 +10,12 @@ use vendors::salesforce::Salesforce;
 use vendors::{Fault, Faults, Simulator, Vendor as _};
 
 use super::fleet::section;
-use crate::support::{Server, Setup, until};
+use super::person::{
+    self, again, claim, completion, install, start, wait_until_everything_is_delivered, wait_until_paused,
+};
+use crate::support::Setup;
 
-const KEY: &str = "an-admin-key-of-the-salesforce-tests";
+const DESTINATION: &str = "salesforce";
 const PEOPLE: usize = 20;
 
 /// A file with one destination, which keeps leads of devices too.
@@ -29,70 +32,15 @@ fn setup(simulator: &Simulator<Salesforce>, more: &[(&str, &str)]) -> Setup {
     Setup::with(&section("salesforce", "salesforce", engine, &[&login, more].concat()))
 }
 
-fn start(setup: &Setup) -> Server {
-    Server::start(setup.command().env("AFTERCLICK_ADMIN_KEY", KEY)).with_key(KEY)
-}
-
-fn event(event_type: &str, minute: u32, data: &Value) -> Value {
-    json!({"event": event_type, "timestamp": format!("2026-05-21T09:{minute:02}:00.000Z"), "data": data})
-}
-
-fn install(n: usize) -> Value {
-    let data = json!({
-        "install_id": format!("ins-{n}"), "click_id": format!("clk-{n}"), "platform": "ios", "campaign": format!("spring-{n}"),
-        "channel": "instagram", "token": "summer-promo", "prefix": "go",
-    });
-    event("install.tracked", 14, &data)
-}
-
-/// The app says whose the device is.
-fn claim(n: usize) -> Value {
-    let data = json!({
-        "install_id": format!("ins-{n}"), "user_id": format!("user-{n}"), "email": format!("person-{n}@example.org"),
-        "name": format!("Ada Lovelace {n}"), "deep_link_path": "/offer",
-    });
-    event("deferred_link.claimed", 15, &data)
-}
-
-fn completion(n: usize) -> Value {
-    let data =
-        json!({"user_id": format!("user-{n}"), "referrer_id": "user-abc123", "revenue": 49.99, "currency": "EUR"});
-    event("referral.completed", 32, &data)
-}
-
-/// The same fact in another event.
-fn again(envelope: &Value) -> Value {
-    let mut envelope = envelope.clone();
-    envelope["data"]["resent"] = json!(true);
-    envelope
-}
-
-fn wait_until_everything_is_delivered(server: &Server) {
-    until("everything to be delivered", || {
-        let deliveries = server.get("/v1/destinations/salesforce/deliveries?limit=200");
-        let deliveries = deliveries["data"].as_array().unwrap();
-        let dead = deliveries.iter().find(|delivery| delivery["state"] == "dead");
-        assert!(dead.is_none(), "{}", dead.unwrap());
-        (!deliveries.is_empty() && deliveries.iter().all(|delivery| delivery["state"] == "delivered")).then_some(())
-    });
-}
-
-fn paused(server: &Server, what: &str) {
-    let paused = until("the destination to be paused", || {
-        let paused = server.get("/v1/destinations/salesforce")["paused"].take();
-        (!paused.is_null()).then_some(paused)
-    });
-    assert!(paused["message"].as_str().is_some_and(|message| message.contains(what)), "{paused}");
-}
-
 #[test]
 fn from_a_device_to_a_customer_it_is_one_lead_through_faults_and_restarts() {
     let simulator = Salesforce::new().without_limit().start(Faults::none());
     let setup = setup(&simulator, &[]);
-    let mut server = start(&setup);
+    let server = start(&setup);
     let made = server.run(&["destinations", "provision", "salesforce", "--yes"]).ended(0);
     made.prints("create field `Lead.Afterclick_Key__c`").prints("permission set `Afterclick`");
     server.run(&["destinations", "provision", "salesforce", "--yes"]).ended(0).says("nothing to do");
+    server.stop();
     simulator.set_faults(
         Faults::seeded(11)
             .with(Fault::DropAfter, 120)
@@ -105,24 +53,10 @@ fn from_a_device_to_a_customer_it_is_one_lead_through_faults_and_restarts() {
             .for_the_first(400),
     );
 
-    // The last comes first, and nobody knows yet that user and device belong together: each has a lead.
-    let first: Value = (0..PEOPLE).flat_map(|n| [completion(n), install(n)]).collect();
-    server.publish(&first);
-    until("some leads", || simulator.vendor(|org| org.records("Lead").len() > PEOPLE / 2).then_some(()));
-    server.signal("KILL");
-    drop(server);
-    server = start(&setup);
-
-    let second: Value = (0..PEOPLE).rev().map(claim).collect();
-    server.publish(&second);
-    until("some leads to be merged", || simulator.vendor(|org| !org.merges().is_empty()).then_some(()));
-    server.signal("KILL");
-    drop(server);
-    server = start(&setup);
-    let third: Value =
-        (0..PEOPLE).flat_map(|n| [again(&completion(n)), again(&install(n)), again(&claim(n))]).collect();
-    server.publish(&third);
-    wait_until_everything_is_delivered(&server);
+    let has_some = || simulator.vendor(|org| org.records("Lead").len() > PEOPLE / 2);
+    let has_merged = || simulator.vendor(|org| !org.merges().is_empty());
+    let server = person::live(&setup, PEOPLE, has_some, has_merged);
+    wait_until_everything_is_delivered(&server, DESTINATION);
 
     simulator.vendor(|org| {
         let leads = org.records("Lead");
@@ -148,7 +82,7 @@ fn said<'r>(record: &'r Map<String, Value>, name: &str) -> &'r str {
 
 /// What the sales team sees of everybody.
 const EXPECTED: &[(&str, &str)] = &[
-    ("FirstName", "Ada Lovelace"),
+    ("FirstName", "Ada"),
     ("Company", "Unknown"),
     ("LeadSource", "Deep Link"),
     ("Status", "Open - Not Contacted"),
@@ -168,12 +102,12 @@ fn a_lead_whose_person_converts_is_converted_once_and_sales_keeps_the_contact() 
     let server = start(&setup);
     server.run(&["destinations", "provision", "salesforce", "--yes"]).ended(0);
     server.publish(&json!([install(1), claim(1)]));
-    wait_until_everything_is_delivered(&server);
+    wait_until_everything_is_delivered(&server, DESTINATION);
     simulator.set_faults(Faults::script([None, Some(Fault::DropAfter)]));
     server.publish(&json!([completion(1)]));
-    wait_until_everything_is_delivered(&server);
+    wait_until_everything_is_delivered(&server, DESTINATION);
     server.publish(&json!([again(&claim(1)), again(&completion(1))]));
-    wait_until_everything_is_delivered(&server);
+    wait_until_everything_is_delivered(&server, DESTINATION);
     simulator.vendor(|org| {
         assert_eq!((org.conversions().len(), org.records("Contact").len(), org.records("Lead").len()), (1, 1, 1));
         assert_eq!(said(&org.records("Contact")[0], "Email"), "person-1@example.org");
@@ -187,10 +121,10 @@ fn access_that_somebody_takes_away_holds_what_follows_until_it_is_given_again() 
     let setup = setup(&simulator, &[]);
     let server = start(&setup);
     server.publish(&json!([install(1)]));
-    paused(&server, "run `afterclick destinations provision salesforce`");
+    wait_until_paused(&server, DESTINATION, "run `afterclick destinations provision salesforce`");
     server.run(&["destinations", "provision", "salesforce", "--yes"]).ended(0);
     server.run(&["destinations", "resume", "salesforce"]).ended(0);
-    wait_until_everything_is_delivered(&server);
+    wait_until_everything_is_delivered(&server, DESTINATION);
     simulator.vendor(|org| {
         assert_eq!(org.records("Lead").len(), 1);
         "rotated".clone_into(&mut org.client_secret);
@@ -198,6 +132,6 @@ fn access_that_somebody_takes_away_holds_what_follows_until_it_is_given_again() 
     });
     simulator.set_faults(Faults::script([Some(Fault::TokenExpired)]));
     server.publish(&json!([install(2)]));
-    paused(&server, "Salesforce gave no token and answered 400 (invalid_client");
+    wait_until_paused(&server, DESTINATION, "Salesforce gave no token and answered 400 (invalid_client");
     server.stop();
 }

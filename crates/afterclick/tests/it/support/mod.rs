@@ -13,7 +13,7 @@ pub(crate) use client::{Answer, Headers, request, try_request};
 pub(crate) use program::{Output, program, run};
 pub(crate) use receiver::{Receiver, SILENCE};
 pub(crate) use server::{Server, Setup, argument};
-pub(crate) use wait::{DEADLINE, until};
+pub(crate) use wait::{DEADLINE, until, until_done};
 
 /// The secret of every source in these tests.
 pub(crate) const SOURCE_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw5vDmJx0uN7E=";

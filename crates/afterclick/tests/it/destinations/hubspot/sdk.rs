@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use vendors::hubspot::HubSpot;
 use vendors::{Faults, Request, Simulator, Vendor as _};
 
-use super::{STUBS, again, claim, completion, install, setup, start, wait_until_everything_is_delivered};
+use super::super::person::{again, claim, completion, install, start, wait_until_everything_is_delivered};
+use super::{DESTINATION, STUBS, setup};
 
 /// The methods of the SDK, by the ends of the paths that they stand for.
 const METHODS: &[(&str, &str, &str)] = &[
@@ -38,7 +39,7 @@ fn requests_are_what_hubspots_own_sdk_would_have_sent() {
         [json!([completion(1), install(1), install(2)]), json!([claim(1), claim(2)]), json!([again(&claim(1))])]
     {
         server.publish(&envelopes);
-        wait_until_everything_is_delivered(&server);
+        wait_until_everything_is_delivered(&server, DESTINATION);
     }
     server.stop();
 

@@ -8,9 +8,8 @@ use serde_json::{Map, Value, json};
 use vendors::pipedrive::Pipedrive;
 use vendors::{Faults, Request, Simulator, Vendor as _};
 
-use super::{
-    STUBS, again, claim, completion, install, known_to_sales, setup, start, wait_until_everything_is_delivered,
-};
+use super::super::person::{again, claim, completion, install, start, wait_until_everything_is_delivered};
+use super::{DESTINATION, STUBS, known_to_sales, setup};
 
 /// Methods of the SDK by method and path, `{id}` in it, with the class and the name of the body's parameter.
 const METHODS: &[(&str, &str, &str, &str, &str)] = &[
@@ -58,12 +57,12 @@ fn requests_are_what_pipedrives_own_sdk_would_have_sent() {
         json!([again(&claim(1))]),
     ] {
         server.publish(&envelopes);
-        wait_until_everything_is_delivered(&server);
+        wait_until_everything_is_delivered(&server, DESTINATION);
     }
     let more = json!({"event": "referral.completed", "timestamp": "2026-05-22T09:00:00.000Z",
         "data": {"user_id": "user-1", "referrer_id": "user-abc123", "revenue": 99.5, "currency": "EUR"}});
     server.publish(&more);
-    wait_until_everything_is_delivered(&server);
+    wait_until_everything_is_delivered(&server, DESTINATION);
     server.stop();
 
     let sent = requests(&ours);

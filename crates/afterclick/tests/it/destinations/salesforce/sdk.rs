@@ -6,7 +6,8 @@ use url::Url;
 use vendors::salesforce::Salesforce;
 use vendors::{Faults, Request, Simulator, Vendor as _};
 
-use super::{again, claim, completion, install, setup, start, wait_until_everything_is_delivered};
+use super::super::person::{again, claim, completion, event, install, start, wait_until_everything_is_delivered};
+use super::{DESTINATION, setup};
 
 #[test]
 fn requests_are_what_jsforce_would_have_sent() {
@@ -23,7 +24,7 @@ fn requests_are_what_jsforce_would_have_sent() {
         json!([claim(3)]),
     ] {
         server.publish(&envelopes);
-        wait_until_everything_is_delivered(&server);
+        wait_until_everything_is_delivered(&server, DESTINATION);
     }
     server.stop();
 
@@ -60,7 +61,7 @@ fn requests_are_what_jsforce_would_have_sent() {
 fn event_of_user(n: usize) -> Value {
     let data =
         json!({"user_id": format!("user-{n}"), "referrer_id": "user-abc123", "referred_user_id": format!("user-{n}")});
-    super::event("referral.created", 20, &data)
+    event("referral.created", 20, &data)
 }
 
 /// Everything but what is asked for a token.
