@@ -3,12 +3,16 @@
 //! A record is a function of the person's profile and not of the event that caused the delivery. So several events of one
 //! person in a batch are one record, events that come late or twice change nothing, and whatever is written last is right.
 
+mod mark;
 mod record;
+#[cfg(test)]
+pub(crate) mod trial;
 
 use domain::connector::{Batch, Field, FieldKind, Item, Step};
 use domain::identity::{Profile, Stage};
 use domain::{Settings, SubjectId, Verdict};
 
+pub(crate) use self::mark::{fingerprint, mark};
 pub(crate) use self::record::Record;
 
 /// Which people get a record.

@@ -7,6 +7,7 @@
 
 mod events;
 mod hostile;
+mod look_alike;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use super::*;
 
 pub(crate) use events::{Variant, event, event_with, numbered};
+pub(crate) use look_alike::{answered, asked};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_634_728_441);
 /// What provisioning is planned with.
@@ -98,20 +100,22 @@ pub(crate) fn with_batch<T>(events: &[Event], digest: bool, look: impl FnOnce(&B
         Reading::new("tolinku".to_owned()).about(profile)
     };
     let readings: Vec<_> = events.iter().map(reading).collect();
-    let items: Vec<_> = events
-        .iter()
-        .zip(&readings)
-        .map(|(event, reading)| Item {
-            event,
-            delivery: DeliveryId { event: event.id, ordinal: 0 },
-            attempt: 1,
-            reading,
-        })
-        .collect();
+    let items = items(events, &readings, 0);
     let token =
         Token { secret: Secret::from("token-of-the-test"), valid_for: None, extra: Some("extra.example".into()) };
     let digest = digest.then_some(std::time::Duration::from_secs(30));
     look(&Batch { items: &items, now: NOW, token: Some(&token), digest })
+}
+
+/// The first tries of deliveries.
+pub(crate) fn items<'a>(events: &'a [Event], readings: &'a [Reading], ordinal: u16) -> Vec<Item<'a>> {
+    let item = |(event, reading): (&'a Event, &'a Reading)| Item {
+        event,
+        delivery: DeliveryId { event: event.id, ordinal },
+        attempt: 1,
+        reading,
+    };
+    events.iter().zip(readings).map(item).collect()
 }
 
 /// The first step for one event.

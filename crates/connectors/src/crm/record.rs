@@ -108,28 +108,12 @@ fn split_name(name: &str) -> (Option<&str>, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crm::trial::{person, said};
 
     #[test]
     fn what_is_no_address_is_not_in_the_record() {
-        use std::collections::BTreeSet;
-
-        use domain::identity::{Identifier, Trace};
-        use domain::{AppspaceId, SubjectId};
-
         let hash = "email:".to_owned() + &"0a".repeat(32);
-        let spoken = |text: &str| {
-            let email: Identifier = text.parse().unwrap();
-            let subject = SubjectId::born(AppspaceId::mint(Timestamp::from_secs(0), 1), &email, 0);
-            let identifiers = BTreeSet::from([email]);
-            let profile = Profile {
-                subject,
-                absorbed: BTreeSet::new(),
-                lost: BTreeSet::new(),
-                identifiers,
-                trace: Trace::default(),
-            };
-            Record::of(&profile).email.map(str::to_owned)
-        };
+        let spoken = |text: &str| Record::of(&person(&[text])).email.map(str::to_owned);
         for none in ["email:n/a", "email:a@b", "email:@b.c", "email:a b@c.de", "email:a@b@c.de", "email:a@b..c", &hash]
         {
             assert_eq!(spoken(none), None, "{none}");
@@ -147,29 +131,11 @@ mod tests {
 
     #[test]
     fn one_touch_is_written_whole_and_a_name_too() {
-        use std::collections::{BTreeMap, BTreeSet};
-
-        use domain::identity::{Identifier, Stamped, Trace};
-        use domain::{AppspaceId, SubjectId};
-
-        let (at, tie) = (Timestamp::from_secs(1), 0);
-        let touch = Touch { campaign: Some("spring".to_owned()), ..Touch::default() };
-        let name = Stamped { at, tie, value: "Björk".into() };
-        let trace = Trace {
-            first_touch: Some(Stamped { at, tie, value: touch }),
-            traits: BTreeMap::from([("name".to_owned(), name)]),
-            ..Trace::default()
-        };
-        let user: Identifier = "user:1".parse().unwrap();
-        let mut profile = Profile {
-            subject: SubjectId::born(AppspaceId::mint(at, 1), &user, 0),
-            absorbed: BTreeSet::new(),
-            lost: BTreeSet::new(),
-            identifiers: BTreeSet::from([user]),
-            trace,
-        };
+        let mut profile = said(&person(&["user:1"]), "name", "Björk");
+        profile.trace.first_touch.as_mut().unwrap().value.channel = None;
+        profile.trace.last_touch = None;
         let record = Record::of(&profile);
-        assert_eq!((record.campaign, record.channel, record.last_campaign), (Some("spring"), Some(""), None));
+        assert_eq!((record.campaign, record.channel, record.last_campaign), (Some("spring-sale"), Some(""), None));
         assert_eq!((record.first_name, record.last_name), (Some(""), Some("Björk")));
         assert_eq!((record.email, record.has_lost), (None, false));
         profile.lost.insert(IdentifierKind::Email);

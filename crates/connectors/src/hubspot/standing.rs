@@ -12,7 +12,7 @@ use super::properties::STAGE;
 use super::stage::{self, is_forward};
 use super::talk::trace;
 use crate::common::on_one_line;
-use crate::crm::Person;
+use crate::crm::{Person, mark};
 
 /// Most characters of what a person is told about a contact.
 const TEXT_CHARS_MAX: usize = 600;
@@ -108,7 +108,7 @@ pub(super) enum Name {
 pub(super) enum Outcome {
     Written,
     Refused(FailureReason, String),
-    Again(String),
+    Again(FailureReason, String),
 }
 
 impl Standing {
@@ -320,10 +320,9 @@ fn is_cleared(properties: &Map<String, Value>) -> bool {
     properties.get("email").is_some_and(|email| email == "")
 }
 
-/// Sixteen digits by which an address is known again.
-fn mark(email: &str) -> Mark {
-    let digest = ring::digest::digest(&ring::digest::SHA256, email.as_bytes());
-    hex::encode(&digest.as_ref()[..8])
+/// It is tried again, and nobody must act.
+pub(super) const fn again(text: String) -> Outcome {
+    Outcome::Again(FailureReason::ServerError, text)
 }
 
 pub(super) fn refused(text: &str) -> Outcome {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use domain::Verdict;
 use domain::connector::{Batch, Progress, Reply, Step};
-use domain::verdict::FailureReason;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -224,8 +223,8 @@ impl Talk {
             match outcome.and_then(|standing| standing.outcome.as_ref()) {
                 Some(Outcome::Written) => Verdict::Delivered,
                 Some(Outcome::Refused(reason, message)) => Verdict::reject(*reason, message.clone()),
-                Some(Outcome::Again(message)) => {
-                    Verdict::Retry { after: None, reason: FailureReason::ServerError, message: Some(message.clone()) }
+                Some(Outcome::Again(reason, message)) => {
+                    Verdict::Retry { after: None, reason: *reason, message: Some(message.clone()) }
                 }
                 None => otherwise.clone(),
             }

@@ -102,9 +102,3 @@ pub(super) fn subjects(account: &Account, batch: &Batch<'_>) -> Vec<String> {
     let deals: Vec<_> = if account.has_deals() { people.iter().map(|key| deal_of(key)).collect() } else { Vec::new() };
     people.into_iter().chain(deals).chain([FIELDS.to_owned()]).collect()
 }
-
-/// Sixteen digits that say whether two things are the same.
-pub(super) fn fingerprint(of: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, of.as_bytes());
-    hex::encode(&digest.as_ref()[..8])
-}

@@ -45,6 +45,8 @@ pub(super) struct Party {
     pub(super) is_sought: bool,
     /// Others of the same, to become part of it.
     pub(super) to_merge: Vec<u64>,
+    /// One that did not become part of it, since one of the two is gone. Which of them, a look at this one shows.
+    pub(super) unmerged: Option<u64>,
     /// As it was read last.
     pub(super) record: Option<Record>,
     /// It was made in this exchange.
@@ -180,12 +182,20 @@ impl Case {
         self.party(entity).own = bound;
     }
 
-    /// It turned out that there is no such record any more: it is looked for, and made if nobody finds it.
+    /// It turned out that there is no such record any more. Another one that was to become part of it takes its place; without
+    /// one it is looked for, and made if nobody finds it.
     pub(super) fn lose(&mut self, entity: Entity, account: &Account, progress: &mut Progress) {
-        self.keep(entity, Bound::No, account, progress);
         let party = self.party(entity);
-        (party.is_sought, party.record) = (false, None);
+        let heir = (!party.to_merge.is_empty()).then(|| party.to_merge.remove(0));
+        (party.is_sought, party.record, party.unmerged) = (heir.is_some(), None, None);
         party.losses += 1;
+        party.own = heir.map_or(Bound::No, |id| Bound::Id { id, seen: Seen::default() });
+        // While there are more of them nothing is kept, so that the next exchange looks for all of them.
+        if party.to_merge.is_empty() {
+            let own = party.own.clone();
+            self.keep(entity, own, account, progress);
+        }
+        let party = self.party(entity);
         if party.losses > 1 {
             let message = "the record is gone again and again; somebody else is deleting or merging it";
             self.outcome = Some(Outcome::Later(None, message.to_owned()));

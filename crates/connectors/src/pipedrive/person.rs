@@ -5,10 +5,11 @@ use domain::connector::Progress;
 use serde_json::{Map, Value};
 
 use super::answer::Record;
-use super::bound::{Bound, GONE, Seen, fingerprint};
+use super::bound::{Bound, GONE, Seen};
 use super::calls::Entity;
 use super::case::{Around, Case, Need, Sought};
 use super::wanted::Wanted;
+use crate::crm::fingerprint;
 
 impl Case {
     /// What comes next about the person; `None` if there is nothing more to do, or nothing can be done now.

@@ -285,7 +285,10 @@ impl Talk {
             (What::Read(entity) | What::Update(entity, ..), Refusal::NotFound(_)) => {
                 case.lose(entity, account, progress);
             }
-            (What::Merge(entity, id), Refusal::NotFound(_)) => case.merged(entity, id, around, progress),
+            (What::Merge(entity, id), Refusal::NotFound(_)) => {
+                let party = case.party(entity);
+                (party.unmerged, party.record) = (Some(id), None);
+            }
             (What::Merge(entity, id), Refusal::Content(reason, text)) => {
                 let own = case.party(entity).own.id().unwrap_or_default();
                 let message = format!(
@@ -325,7 +328,13 @@ impl Case {
             Some(record.id) == id && !record.is("is_deleted") && (holder.is_empty() || self.is_key(holder))
         };
         match records.into_iter().find(is_ours) {
-            Some(record) => self.party(entity).record = Some(record),
+            Some(record) => {
+                // It is the other one that is gone.
+                if let Some(other) = self.party(entity).unmerged.take() {
+                    self.merged(entity, other, around, progress);
+                }
+                self.party(entity).record = Some(record);
+            }
             None => self.lose(entity, around.account, progress),
         }
     }

@@ -6,13 +6,13 @@ use domain::verdict::FailureReason;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Record, is_same};
-use super::bound::{Seen, fingerprint};
+use super::bound::Seen;
 use super::calls::Entity;
 use super::fields::{CURRENCY, EMAIL, NAME, PHONE, VALUE};
 use super::lookup::Schema;
 use super::settings::{Account, Properties, Whose, is_something};
 use crate::common::on_one_line;
-use crate::crm::{self, Person};
+use crate::crm::{self, Person, fingerprint, mark};
 
 /// Longest name or title, in characters.
 const NAME_CHARS_MAX: usize = 254;
@@ -232,11 +232,6 @@ impl Wanted {
         }
         body
     }
-}
-
-/// Stands for an address where addresses are not kept.
-fn mark(email: &str) -> String {
-    fingerprint(&email.trim().to_lowercase())
 }
 
 fn entry(value: &str, is_primary: bool) -> Value {

@@ -5,18 +5,19 @@ mod setup;
 mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use domain::connector::{Batch, Call, HttpCall, Item, Means, Outlet, Progress, Reply, Step, Token};
-use domain::identity::{Identifier, Profile, Stamped, Trace};
-use domain::{AppspaceId, DeliveryId, Event, Reading, Settings, SubjectId, Timestamp, Verdict};
+use domain::connector::{Batch, HttpCall, Means, Outlet, Reply, Step, Token};
+use domain::identity::{Profile, Stamped};
+use domain::{Settings, Timestamp, Verdict};
 use serde_json::{Map, Value, json};
-use url::{Position, Url};
 use vendors::salesforce::{FieldDef, Kind};
 use vendors::{Book, Request, Vendor as _};
 
 use super::fields::COLUMNS;
 use super::*;
-use crate::kit::{NOW, described, event, numbered, open};
+use crate::crm::trial::{absorbing, converted, exchange, person, said, with_items};
+use crate::kit::{NOW, answered, asked, described, open};
 
 /// An organisation, what the engine keeps, and the answers that get lost.
 struct World {
@@ -33,7 +34,7 @@ struct World {
     slow: BTreeSet<usize>,
     under_way: Vec<Request>,
     now: Timestamp,
-    pause: Option<std::time::Duration>,
+    pause: Option<Duration>,
 }
 
 impl World {
@@ -77,26 +78,17 @@ impl World {
 
     /// Makes a call; None if the answer is lost.
     fn ask(&mut self, call: &HttpCall) -> Option<Reply> {
-        let url = Url::parse(&call.url).unwrap();
-        let target = url[Position::BeforePath..].to_owned();
-        let mut request = Request::new(call.method, &target, call.body.clone()).with("host", "salesforce.test");
-        for (name, value) in &call.headers {
-            request = request.with(name, value);
-        }
+        let request = asked(call).with("host", "salesforce.test");
+        let path = request.target.split('?').next().unwrap();
+        let short = path.trim_start_matches("/services/").trim_start_matches("data/v66.0/");
         let number = self.calls.len();
-        self.calls.push(format!(
-            "{} {}",
-            call.method,
-            url.path().trim_start_matches("/services/").trim_start_matches("data/v66.0/")
-        ));
+        self.calls.push(format!("{} {short}", call.method));
         if self.slow.contains(&number) {
             self.under_way.push(request);
             return None;
         }
         let answer = self.org.answer(&request, &mut self.book);
-        let headers = answer.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let reply = Reply { status: answer.status, code: None, headers, body: answer.body, received_at: NOW };
-        (!self.lost.contains(&number)).then_some(reply)
+        (!self.lost.contains(&number)).then(|| answered(answer))
     }
 
     /// Salesforce comes to the end of what it took its time over.
@@ -111,39 +103,28 @@ impl World {
         self.token = Some(outlet.token(&reply).unwrap());
     }
 
-    /// One exchange about these people, as the engine has it: what is bound is kept before the next call is made. Empty if
-    /// an answer was lost.
-    fn deliver(&mut self, profiles: &[Profile]) -> Vec<String> {
-        let outlet = self.outlet();
-        let readings: Vec<_> =
-            profiles.iter().map(|profile| Reading::new("tolinku".to_owned()).about(Some(profile.clone()))).collect();
-        let events: Vec<_> =
-            (1..=profiles.len()).map(|number| numbered(event("install.tracked"), number as u128)).collect();
-        let items: Vec<Item<'_>> = events.iter().zip(&readings).map(|(event, reading)| item(event, reading)).collect();
-        for _ in 0..2 {
-            if self.token.is_none() {
-                self.log_in(outlet.as_ref());
-            }
-            let token = self.token.clone();
-            let batch = Batch { items: &items, now: self.now, token: token.as_ref(), digest: None };
-            let known = outlet.subjects(&batch);
-            let bound = self.bindings.clone().into_iter().filter(|(subject, _)| known.contains(subject)).collect();
-            let mut progress = Progress::with_bindings(bound);
-            let mut step = outlet.prepare(&batch, &mut progress);
-            loop {
-                self.bindings.extend(progress.take_new_bindings());
-                let Step::Send(Call::Http(call)) = &step else { break };
-                let Some(reply) = self.ask(call) else { return Vec::new() };
-                progress.replies += 1;
-                step = outlet.advance(&batch, &mut progress, &reply);
+    /// One exchange about these people, with a new token if the one that there is has ended. Empty if an answer was lost.
+    fn deliver(&mut self, people: &[Profile]) -> Vec<String> {
+        with_items(people, 0, |items| {
+            for _ in 0..2 {
+                let outlet = self.outlet();
+                if self.token.is_none() {
+                    self.log_in(outlet.as_ref());
+                }
+                let token = self.token.clone();
+                let batch = Batch { items, now: self.now, token: token.as_ref(), digest: None };
+                let mut bindings = std::mem::take(&mut self.bindings);
+                let end = exchange(outlet.as_ref(), &batch, &mut bindings, |call, _| self.ask(call));
+                self.bindings = bindings;
+                let Some((step, progress)) = end else { return Vec::new() };
                 self.pause = progress.pause();
+                if !matches!(step, Step::Reauthorize { .. }) {
+                    return described(&step);
+                }
+                self.token = None;
             }
-            if !matches!(step, Step::Reauthorize { .. }) {
-                return described(&step);
-            }
-            self.token = None;
-        }
-        panic!("the second token was refused too");
+            panic!("the second token was refused too");
+        })
     }
 
     /// The calls since the last time this was asked, those for tokens left out.
@@ -154,41 +135,6 @@ impl World {
     fn leads(&self) -> Vec<Map<String, Value>> {
         self.org.records("Lead")
     }
-}
-
-fn item<'a>(event: &'a Event, reading: &'a Reading) -> Item<'a> {
-    Item { event, delivery: DeliveryId { event: event.id, ordinal: 0 }, attempt: 1, reading }
-}
-
-/// Somebody with these identifiers who has installed; the first one gives the subject.
-fn person(identifiers: &[&str]) -> Profile {
-    let identifiers: Vec<Identifier> = identifiers.iter().map(|text| text.parse().unwrap()).collect();
-    let trace = Trace { installed_at: Some(NOW), ..Trace::default() };
-    let subject = SubjectId::born(AppspaceId::mint(NOW, 1), &identifiers[0], 0);
-    Profile {
-        subject,
-        absorbed: BTreeSet::new(),
-        lost: BTreeSet::new(),
-        identifiers: identifiers.into_iter().collect(),
-        trace,
-    }
-}
-
-/// The same person, of whom this trait is known.
-fn with(mut profile: Profile, name: &str, value: &str) -> Profile {
-    profile.trace.traits.insert(name.to_owned(), Stamped { at: NOW, tie: 1, value: json!(value) });
-    profile
-}
-
-fn converted(mut profile: Profile) -> Profile {
-    profile.trace.converted_at = Some(Timestamp::from_secs(NOW.as_secs() + 1_080));
-    profile
-}
-
-/// One who turned out to be all of these.
-fn absorbing(mut profile: Profile, others: &[&Profile]) -> Profile {
-    profile.absorbed = others.iter().map(|other| other.subject).collect();
-    profile
 }
 
 /// The fields of a record that have these names.

@@ -1,11 +1,11 @@
 //! A connector against a vendor's look-alike, without a network and without an engine: steps are taken in turn, a batch
 //! that is refused whole is halved, and what is to be tried again is tried again.
 
-use domain::connector::{Call, HttpCall, Outlet, Progress, Reply, Step};
+use domain::connector::{Call, Outlet, Progress, Step};
 use domain::{Event, Verdict};
 use vendors::{Book, Request, Vendor};
 
-use crate::kit::{NOW, with_batch};
+use crate::kit::{answered, asked, with_batch};
 
 /// Most calls about one batch; more would go on for ever.
 const CALLS_MAX: u32 = 20;
@@ -35,7 +35,7 @@ pub(crate) fn deliver_with(
             let (Step::Send(Call::Http(call)) | Step::SendOnce { call: Call::Http(call), .. }) = &step else {
                 return step;
             };
-            let reply = answered(vendor.answer(&touch(request(call)), book));
+            let reply = answered(vendor.answer(&touch(asked(call)), book));
             progress.replies = replies;
             step = outlet.advance(batch, &mut progress, &reply);
         }
@@ -52,17 +52,4 @@ pub(crate) fn deliver_with(
         }
         step => panic!("no verdict: {step:?}"),
     }
-}
-
-fn request(call: &HttpCall) -> Request {
-    let target = url::Url::parse(&call.url).unwrap();
-    let target = &target[url::Position::BeforePath..];
-    call.headers
-        .iter()
-        .fold(Request::new(call.method, target, call.body.clone()), |request, (name, value)| request.with(name, value))
-}
-
-fn answered(answer: vendors::Answer) -> Reply {
-    let headers = answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Reply { status: answer.status, code: None, headers, body: answer.body, received_at: NOW }
 }

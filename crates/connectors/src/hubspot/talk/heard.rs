@@ -10,7 +10,7 @@ use crate::crm::People;
 use crate::hubspot::Portal;
 use crate::hubspot::answer::{self, Contact, Failure};
 use crate::hubspot::refusal::{self, Problem, Refusal};
-use crate::hubspot::standing::{GONE, Outcome, Standing, Wants, refused};
+use crate::hubspot::standing::{GONE, Outcome, Standing, Wants, again, refused};
 
 impl Talk {
     /// Takes in a reply. A step ends the exchange.
@@ -126,7 +126,7 @@ impl Talk {
                 let standing = self.people.iter_mut().find(|standing| standing.key == key)?;
                 standing.outcome = Some(match problem {
                     Problem::NotFound(text) | Problem::Again(text) => {
-                        Outcome::Again(format!("a contact that was to be merged is not there any more: {text}"))
+                        again(format!("a contact that was to be merged is not there any more: {text}"))
                     }
                     Problem::Conflict(text) | Problem::Email(text) | Problem::Refused(text) => {
                         standing.not_merged(&text)
@@ -256,7 +256,8 @@ impl Talk {
             progress.bind(old_key, GONE);
         }
         standing.outcome = Some(match standing.complaint.take() {
-            Some(complaint) if standing.may_be_free_soon => Outcome::Again(complaint),
+            // HubSpot is well, it has refused the address.
+            Some(complaint) if standing.may_be_free_soon => Outcome::Again(FailureReason::ClientError, complaint),
             Some(complaint) => refused(&complaint),
             None => Outcome::Written,
         });
@@ -275,14 +276,14 @@ impl Talk {
                 let standing = self.people.iter_mut().find(|standing| standing.key == key);
                 // It was merged or deleted a moment ago: the key finds or makes another one.
                 if !standing.is_some_and(Standing::lose) {
-                    self.outcome(key, Outcome::Again(text));
+                    self.outcome(key, again(text));
                 }
             }
             Problem::Email(text) => match self.people.iter_mut().find(|standing| standing.key == key) {
                 Some(standing) if standing.complaint.is_none() => standing.leave_out_email(&text),
                 _ => self.outcome(key, refused(&text)),
             },
-            Problem::Again(text) => self.outcome(key, Outcome::Again(text)),
+            Problem::Again(text) => self.outcome(key, again(text)),
             Problem::Refused(text) => self.outcome(key, refused(&text)),
             Problem::Everybody(_) => {}
         }

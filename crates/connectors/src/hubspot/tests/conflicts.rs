@@ -4,7 +4,8 @@ use domain::identity::{IdentifierKind, Profile};
 use serde_json::json;
 use vendors::hubspot::Naming;
 
-use super::trial::{Trial, absorbing, person};
+use super::trial::Trial;
+use crate::crm::trial::{absorbing, person};
 
 const ADA: &str = "ada@example.org";
 
@@ -64,7 +65,7 @@ fn two_users_of_one_address_are_never_merged() {
     assert_eq!(trial.deliver_one(&ada), "delivered");
     let verdict = trial.deliver_one(&eve);
     let expected = format!(
-        "retry server_error: contact 101 has the address `{ADA}` already and is another person's, who is `{}` here; everything but the",
+        "retry client_error: contact 101 has the address `{ADA}` already and is another person's, who is `{}` here; everything but the",
         ada.subject
     );
     assert!(verdict.starts_with(&expected), "{verdict}");

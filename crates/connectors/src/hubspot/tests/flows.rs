@@ -5,7 +5,8 @@ use serde_json::json;
 use vendors::Answer;
 use vendors::hubspot::{Naming, Property};
 
-use super::trial::{Trial, absorbing, converted, person};
+use super::trial::Trial;
+use crate::crm::trial::{absorbing, converted, person};
 use crate::kit::NOW;
 
 #[test]

@@ -1,42 +1,21 @@
 //! What is made, and what is only complained of.
 
-use domain::connector::{Call, Outlet, Reply};
+use domain::connector::{Call, Outlet};
 use serde_json::{Value, json};
 use vendors::hubspot::{HubSpot as Account, Property};
-use vendors::{Book, Request, Vendor as _};
+use vendors::{Book, Vendor as _};
 
 use super::super::HubSpot;
-use crate::kit::{MEANS, NOW, fixture, open};
-
-fn call(account: &mut Account, call: &Call) -> Reply {
-    let Call::Http(call) = call else { panic!("{call:?}") };
-    let path = call.url.strip_prefix("https://api.hubapi.com").unwrap();
-    let mut request = Request::new(call.method, path, call.body.clone());
-    for (name, value) in &call.headers {
-        request = request.with(name, value);
-    }
-    let answer = account.answer(&request, &mut Book::default());
-    Reply { status: answer.status, code: None, headers: Vec::new(), body: answer.body, received_at: NOW }
-}
+use super::trial::with_defaults;
+use crate::crm::trial;
+use crate::kit::{MEANS, answered, asked, open};
 
 fn destination(settings: &Value) -> Box<dyn Outlet> {
-    let mut all = fixture("hubspot").default;
-    all.0.insert("access_token".to_owned(), "access-token".into());
-    all.0.extend(settings.as_object().unwrap().clone());
-    open(&HubSpot, &all)
+    open(&HubSpot, &with_defaults(settings))
 }
 
-/// Carries everything out that is planned, and says why.
 fn provision(outlet: &dyn Outlet, account: &mut Account) -> Result<Vec<String>, String> {
-    let replies: Vec<_> = outlet.survey(&MEANS).unwrap().iter().map(|it| call(account, it)).collect();
-    let actions = outlet.plan(&MEANS, &replies)?;
-    actions
-        .iter()
-        .map(|action| {
-            outlet.is_done(&call(account, &action.call))?;
-            Ok(action.reason.clone())
-        })
-        .collect()
+    trial::provision(outlet, &MEANS, |call| answered(account.answer(&asked(call), &mut Book::default())))
 }
 
 #[test]
@@ -114,11 +93,15 @@ fn whoever_may_not_make_properties_is_told_what_is_missing() {
 #[test]
 fn what_somebody_else_made_meanwhile_is_as_good_as_made() {
     let (outlet, mut account) = (destination(&json!({})), Account::new());
-    let replies: Vec<_> = outlet.survey(&MEANS).unwrap().iter().map(|it| call(&mut account, it)).collect();
+    let mut ask = |call: &Call| match call {
+        Call::Http(call) => answered(account.answer(&asked(call), &mut Book::default())),
+        call => panic!("{call:?}"),
+    };
+    let replies: Vec<_> = outlet.survey(&MEANS).unwrap().iter().map(&mut ask).collect();
     let actions = outlet.plan(&MEANS, &replies).unwrap();
     for _ in 0..2 {
         for action in &actions {
-            assert_eq!(outlet.is_done(&call(&mut account, &action.call)), Ok(()));
+            assert_eq!(outlet.is_done(&ask(&action.call)), Ok(()));
         }
     }
 }

@@ -5,7 +5,8 @@ use serde_json::json;
 use vendors::Answer;
 use vendors::pipedrive::Entity;
 
-use super::trial::{Trial, completed, person, referred, said};
+use super::trial::{Trial, completed, referred};
+use crate::crm::trial::{person, said};
 use crate::kit::NOW;
 
 #[test]
@@ -108,9 +109,7 @@ fn what_the_sales_team_has_decided_of_a_deal_stays() {
     let mut trial = Trial::new(&json!({"deal": "always"}));
     let ada = person(&["user:1"]);
     trial.deliver_one(&ada);
-    let request =
-        vendors::Request::new("PATCH", "/api/v2/deals/2", json!({"status": "lost", "title": "Mine"}).to_string());
-    vendors::Vendor::answer(&mut trial.company, &request.with("x-api-token", "api-token"), &mut trial.book);
+    trial.ask("PATCH", "/api/v2/deals/2", &json!({"status": "lost", "title": "Mine"}));
     assert_eq!(trial.deliver_one(&completed(&ada)), "delivered");
     let deal = trial.only_deal();
     assert_eq!((deal.name(), deal.member("status")), ("Mine", &json!("lost")));
@@ -121,8 +120,7 @@ fn an_archived_deal_is_not_written_and_not_made_again() {
     let mut trial = Trial::new(&json!({"deal": "always"}));
     let ada = person(&["user:1"]);
     trial.deliver_one(&ada);
-    let request = vendors::Request::new("PATCH", "/api/v2/deals/2", json!({"is_archived": true}).to_string());
-    vendors::Vendor::answer(&mut trial.company, &request.with("x-api-token", "api-token"), &mut trial.book);
+    trial.ask("PATCH", "/api/v2/deals/2", &json!({"is_archived": true}));
     assert_eq!(trial.deliver_one(&completed(&ada)), "delivered");
     assert_eq!(trial.calls, ["GET persons/1", "PATCH persons/1", "GET deals/2"]);
 }

@@ -4,7 +4,8 @@ use serde_json::json;
 use vendors::Answer;
 use vendors::pipedrive::Entity;
 
-use super::trial::{Trial, absorbing, completed, person, referred};
+use super::trial::{ADA, Trial, completed, referred};
+use crate::crm::trial::{absorbing, knowing, person};
 
 #[test]
 fn two_records_of_one_person_are_merged_and_the_survivor_keeps_its_key() {
@@ -61,6 +62,47 @@ fn a_record_that_is_gone_needs_no_merging() {
     assert_eq!(trial.deliver_one(&absorbing(&ada, &[&device])), "delivered");
     assert_eq!(trial.only_person().id, 1);
     assert_eq!(trial.bound[&device.subject.to_string()], "");
+}
+
+#[test]
+fn where_the_survivor_is_gone_the_other_one_is_the_person_and_not_forgotten() {
+    let mut trial = Trial::new(&json!({"match": "stub"}));
+    let (ada, device) = (person(&["user:1"]), person(&["install:i-1"]));
+    trial.deliver(&[&ada, &device]);
+    // Somebody deletes it between the look and the merge.
+    let there = trial.ask("GET", "/api/v2/persons/1", &json!({}));
+    trial.answers.insert(0, (there, false));
+    trial.company.delete_by_hand(Entity::Person, 1, trial.at());
+    let both = completed(&absorbing(&ada, &[&device]));
+    assert_eq!(trial.deliver_one(&both), "delivered");
+    let expect = ["GET persons/1", "PUT /api/v1/persons/2/merge", "GET persons/1", "GET persons/2", "PATCH persons/2"];
+    assert_eq!(trial.calls, expect);
+    assert_eq!(trial.only_person().id, 2);
+    assert_eq!(trial.says("Afterclick key"), ada.subject.to_string());
+    assert!(trial.bound[&ada.subject.to_string()].starts_with("2 "));
+    assert_eq!(trial.bound[&device.subject.to_string()], "");
+}
+
+#[test]
+fn where_what_sales_made_is_gone_before_it_took_the_stub_in_the_stub_stays_the_person() {
+    let mut trial = Trial::new(&json!({"match": "stub"}));
+    let device = person(&["install:i-1"]);
+    trial.deliver_one(&device);
+    let emails = json!([{"value": ADA, "primary": true, "label": "work"}]);
+    trial.company.add_by_hand(Entity::Person, &json!({"name": "Ada", "emails": emails}), trial.at());
+    trial.wait(60);
+    let search = "/api/v2/persons/search?term=ada%40example.org&fields=email&exact_match=true";
+    for (number, path) in [(1, search), (2, "/api/v2/persons/2")] {
+        let there = trial.ask("GET", path, &json!({}));
+        trial.answers.insert(number, (there, false));
+    }
+    trial.company.delete_by_hand(Entity::Person, 2, trial.at());
+    let known = knowing(&device, "email:ada@example.org");
+    assert_eq!(trial.deliver_one(&known), "delivered");
+    let merge = ["PUT /api/v1/persons/1/merge", "GET persons/2", "GET persons/1", "PATCH persons/1"];
+    assert_eq!(trial.calls[3..], merge);
+    assert_eq!((trial.only_person().id, trial.company.people().count()), (1, 1));
+    assert!(trial.only_person().entries("emails").iter().any(|entry| entry["value"] == ADA));
 }
 
 #[test]

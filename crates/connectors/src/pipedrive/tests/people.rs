@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use vendors::Answer;
 use vendors::pipedrive::Entity;
 
-use super::trial::{ADA, Trial, completed, knowing, person, said};
+use super::trial::{ADA, Trial, completed};
+use crate::crm::trial::{knowing, person, said};
 
 #[test]
 fn somebody_new_is_looked_for_by_key_and_address_and_made_once() {
@@ -92,7 +93,7 @@ fn a_stub_gets_its_name_when_it_is_known_unless_somebody_has_given_it_another_on
         if let Some(given) = given {
             trial.company.add_by_hand(Entity::Person, &json!({}), trial.at());
             trial.company.delete_by_hand(Entity::Person, 2, trial.at());
-            rename(&mut trial, given);
+            trial.ask("PATCH", "/api/v2/persons/1", &json!({ "name": given }));
         }
         let known = said(&knowing(&device, "user:1"), "name", "Ada Lovelace");
         assert_eq!(trial.deliver_one(&known), "delivered");
@@ -102,12 +103,6 @@ fn a_stub_gets_its_name_when_it_is_known_unless_somebody_has_given_it_another_on
         assert_eq!(trial.deliver_one(&said(&known, "name", "Ada King")), "delivered");
         assert_eq!(trial.only_person().name(), name.unwrap_or("Ada King"));
     }
-}
-
-fn rename(trial: &mut Trial, name: &str) {
-    let request = vendors::Request::new("PATCH", "/api/v2/persons/1", json!({ "name": name }).to_string());
-    let at = trial.at();
-    vendors::Vendor::answer(&mut trial.company, &request.with("x-api-token", "api-token").at(at), &mut trial.book);
 }
 
 #[test]

@@ -1,39 +1,16 @@
 //! Making the fields.
 
-use domain::connector::Call;
-use domain::{Connector as _, Settings};
 use serde_json::{Value, json};
 use vendors::pipedrive::{Entity, Pipedrive as Company};
-use vendors::{Book, Request, Vendor as _};
+use vendors::{Book, Vendor as _};
 
-use super::super::Pipedrive;
-use super::trial::{Trial, person};
-use crate::kit::{MEANS, open, reply};
+use super::trial::{Trial, outlet};
+use crate::crm::trial::{self, person};
+use crate::kit::{MEANS, answered, asked};
 
-/// Provisions a company; what was done, or why nothing was.
 fn provision(company: &mut Company, settings: &Value) -> Result<Vec<String>, String> {
-    let mut all = json!({"api_token": "api-token", "domain": "acme"});
-    all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-    let settings = Settings(all.as_object().unwrap().clone());
-    Pipedrive.manifest().check(&settings).unwrap();
-    let outlet = open(&Pipedrive, &settings);
-    let mut send = |call: &Call| {
-        let Call::Http(call) = call else { panic!("a request") };
-        let path = call.url.strip_prefix("https://acme.pipedrive.com").unwrap();
-        let mut request = Request::new(call.method, path, call.body.clone());
-        for (name, value) in &call.headers {
-            request = request.with(name, value);
-        }
-        let answer = company.answer(&request, &mut Book::default());
-        reply(answer.status, &[], answer.body)
-    };
-    let replies: Vec<_> = outlet.survey(&MEANS).unwrap().iter().map(&mut send).collect();
-    let mut done = Vec::new();
-    for action in outlet.plan(&MEANS, &replies)? {
-        outlet.is_done(&send(&action.call))?;
-        done.push(action.reason);
-    }
-    Ok(done)
+    let outlet = outlet(settings);
+    trial::provision(outlet.as_ref(), &MEANS, |call| answered(company.answer(&asked(call), &mut Book::default())))
 }
 
 #[test]

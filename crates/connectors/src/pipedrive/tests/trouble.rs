@@ -4,7 +4,8 @@ use serde_json::json;
 use vendors::Answer;
 use vendors::pipedrive::Entity;
 
-use super::trial::{ADA, Trial, completed, person};
+use super::trial::{ADA, Trial, completed};
+use crate::crm::trial::person;
 
 fn lost() -> (Answer, bool) {
     (Answer::empty(502), true)

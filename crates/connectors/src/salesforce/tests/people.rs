@@ -6,7 +6,7 @@ const UPSERT: &str = "PATCH composite/sobjects/Lead/Afterclick_Key__c";
 const CHANGE: &str = "PATCH composite/sobjects";
 
 fn ada() -> Profile {
-    with(person(&["user:1", "email:ada@example.org"]), "name", "Ada Lovelace")
+    said(&person(&["user:1", "email:ada@example.org"]), "name", "Ada Lovelace")
 }
 
 #[test]
@@ -27,13 +27,13 @@ fn a_new_person_is_made_with_placeholders_and_later_written_without() {
     world.org.write(&id, "Company", "Analytical Engines");
     world.org.write(&id, "LastName", "Byron");
     world.org.write(&id, "Status", "Closed - Not Converted");
-    assert_eq!(world.deliver(&[with(stub.clone(), "phone", "+44 1")]), ["delivered"]);
+    assert_eq!(world.deliver(&[said(&stub, "phone", "+44 1")]), ["delivered"]);
     assert_eq!(world.calls(), [CHANGE], "who is bound is written at once");
     let names = ["LastName", "Company", "Status", "Phone"];
     assert_eq!(of(&world.leads()[0], names), ["Byron", "Analytical Engines", "Closed - Not Converted", "+44 1"]);
 
     // The person says who it is.
-    assert_eq!(world.deliver(&[with(stub, "name", "Ada Lovelace")]), ["delivered"]);
+    assert_eq!(world.deliver(&[said(&stub, "name", "Ada Lovelace")]), ["delivered"]);
     assert_eq!(of(&world.leads()[0], ["FirstName", "LastName"]), ["Ada", "Lovelace"]);
     assert_eq!(world.leads().len(), 1);
 }
@@ -41,7 +41,7 @@ fn a_new_person_is_made_with_placeholders_and_later_written_without() {
 #[test]
 fn a_known_name_is_not_mixed_with_a_placeholder() {
     let mut world = World::new(&json!({"on_create": {"Company": "{{ person.email }}"}}));
-    world.deliver(&[with(person(&["user:1", "email:plato@example.org"]), "name", "Plato")]);
+    world.deliver(&[said(&person(&["user:1", "email:plato@example.org"]), "name", "Plato")]);
     assert_eq!(of(&world.leads()[0], ["FirstName", "LastName", "Company"]), ["-", "Plato", "plato@example.org"]);
 }
 
@@ -60,7 +60,7 @@ fn a_batch_of_people_takes_two_calls_and_several_events_of_one_are_one_record() 
 fn one_that_fails_does_not_stop_the_others() {
     let mut world = World::new(&json!({}));
     world.org.validation = Some(|_, record| (record.get("Phone") == Some(&json!("666"))).then_some("no such number"));
-    let people = [with(person(&["user:1"]), "phone", "666"), person(&["user:2"])];
+    let people = [said(&person(&["user:1"]), "phone", "666"), person(&["user:2"])];
     let verdicts = world.deliver(&people);
     assert_eq!(verdicts, ["reject refused: FIELD_CUSTOM_VALIDATION_EXCEPTION: no such number", "delivered"]);
     assert_eq!(world.leads().len(), 1);
@@ -70,7 +70,7 @@ fn one_that_fails_does_not_stop_the_others() {
 fn what_is_no_address_is_left_out_and_refuses_nobody() {
     let mut world = World::new(&json!({}));
     for none in ["email:n/a".to_owned(), "email:ada@home".to_owned(), "email:".to_owned() + &"0a".repeat(32)] {
-        let named = with(person(&["user:1", &none]), "name", "Ada Lovelace");
+        let named = said(&person(&["user:1", &none]), "name", "Ada Lovelace");
         assert_eq!(world.deliver(&[named]), ["delivered"], "{none}");
         assert_eq!(of(&world.leads()[0], ["LastName", "Email"]), ["Lovelace", "-"], "{none}");
     }
@@ -80,9 +80,9 @@ fn what_is_no_address_is_left_out_and_refuses_nobody() {
 fn whom_salesforce_refuses_an_address_of_is_written_without_it_and_somebody_is_told() {
     let complaint =
         "reject refused: the record is written without `Email`, which Salesforce refuses: INVALID_EMAIL_ADDRESS";
-    let zoe = || with(person(&["user:2", "email:zoë@example.org"]), "name", "Zoë Byron");
+    let zoe = || said(&person(&["user:2", "email:zoë@example.org"]), "name", "Zoë Byron");
     let mut world = World::new(&json!({}));
-    for profile in [zoe(), with(zoe(), "phone", "+44 1")] {
+    for profile in [zoe(), said(&zoe(), "phone", "+44 1")] {
         let verdicts = world.deliver(&[profile, ada()]);
         assert!(verdicts[0].starts_with(complaint), "{verdicts:?}");
         assert_eq!(verdicts[1], "delivered");
@@ -95,7 +95,7 @@ fn whom_salesforce_refuses_an_address_of_is_written_without_it_and_somebody_is_t
     // An address that the settings put somewhere is one, too; and who was refused is still converted.
     let settings = json!({"conversion": "convert", "properties": {"Email": "{{ person.user_id }}"}});
     let mut world = World::new(&settings);
-    let verdicts = world.deliver(&[converted(ada())]);
+    let verdicts = world.deliver(&[converted(&ada())]);
     assert!(verdicts[0].starts_with(complaint), "{verdicts:?}");
     assert_eq!((world.leads().len(), world.org.conversions().len()), (1, 1));
 }
@@ -143,7 +143,7 @@ fn a_subject_that_becomes_another_one_takes_its_record_along() {
     let id = world.leads()[0]["Id"].as_str().unwrap().to_owned();
     world.org.write(&id, "Status", "Working - Contacted");
     world.calls();
-    let known = absorbing(ada(), &[&stub]);
+    let known = absorbing(&ada(), &[&stub]);
     for _ in 0..2 {
         assert_eq!(world.deliver(std::slice::from_ref(&known)), ["delivered"]);
     }
@@ -166,7 +166,7 @@ fn records_of_one_person_are_made_one_of_which_the_survivors_stays() {
     world.deliver(&[ada()]);
     assert_eq!(world.leads().len(), 4);
     world.calls();
-    let known = absorbing(ada(), &stubs.iter().collect::<Vec<_>>());
+    let known = absorbing(&ada(), &stubs.iter().collect::<Vec<_>>());
     // The answer is lost: the same is asked again, and what is merged is not merged twice.
     world.lost.insert(1);
     assert_eq!(world.deliver(std::slice::from_ref(&known)), Vec::<String>::new());
@@ -188,7 +188,7 @@ fn one_that_is_gone_or_converted_keeps_no_other_from_being_merged() {
     let [deleted, lead] = [&stubs[0], &stubs[1]].map(|stub| id(&world, stub));
     world.org.delete(&deleted);
     world.org.convert(&lead).unwrap();
-    let known = absorbing(ada(), &stubs.iter().collect::<Vec<_>>());
+    let known = absorbing(&ada(), &stubs.iter().collect::<Vec<_>>());
     let verdicts = world.deliver(std::slice::from_ref(&known));
     let expect = format!("and the converted lead `{lead}` are the same person");
     assert!(verdicts[0].contains(&expect), "{verdicts:?}");
@@ -206,7 +206,7 @@ fn a_record_of_an_absorbed_subject_that_nobody_heard_of_is_found_and_merged() {
     assert_eq!(world.bindings[&stub.subject.to_string()], format!("? {}", NOW.as_millis()));
     world.calls();
     world.lost.clear();
-    assert_eq!(world.deliver(&[absorbing(ada(), &[&stub])]), ["delivered"]);
+    assert_eq!(world.deliver(&[absorbing(&ada(), &[&stub])]), ["delivered"]);
     assert_eq!(world.calls(), [UPSERT, UPSERT, "POST composite", "POST Soap/u/66.0"]);
     assert_eq!(world.leads().len(), 1);
 
@@ -215,7 +215,7 @@ fn a_record_of_an_absorbed_subject_that_nobody_heard_of_is_found_and_merged() {
     for since_ms in [NOW.as_millis() - 600_000, NOW.as_millis() + days_ms] {
         let mut world = World::new(&json!({"match": "stub"}));
         world.bindings.insert(stub.subject.to_string(), format!("? {since_ms}"));
-        assert_eq!(world.deliver(&[absorbing(ada(), &[&stub])]), ["delivered"]);
+        assert_eq!(world.deliver(&[absorbing(&ada(), &[&stub])]), ["delivered"]);
         assert_eq!((world.leads().len(), world.org.merges().len()), (1, 0));
         assert_eq!(world.bindings[&stub.subject.to_string()], "");
     }
@@ -228,7 +228,7 @@ fn a_record_that_is_made_after_its_answer_was_lost_is_waited_for_and_merged() {
     world.slow.insert(2);
     assert_eq!(world.deliver(std::slice::from_ref(&stub)), Vec::<String>::new());
     world.now = Timestamp::from_millis(NOW.as_millis() + 60_000);
-    let known = absorbing(ada(), &[&stub]);
+    let known = absorbing(&ada(), &[&stub]);
     let verdicts = world.deliver(std::slice::from_ref(&known));
     assert!(verdicts[0].starts_with("retry broken after 540000 ms"), "{verdicts:?}");
     assert_eq!(of(&world.leads()[0], ["LastName"]), ["Lovelace"], "nobody's record waits for that");
@@ -249,7 +249,7 @@ fn a_record_that_was_refused_is_not_waited_for() {
     let verdicts = world.deliver(std::slice::from_ref(&stub));
     assert!(verdicts[0].starts_with("reject refused"), "{verdicts:?}");
     assert_eq!(world.bindings[&stub.subject.to_string()], "");
-    assert_eq!(world.deliver(&[absorbing(ada(), &[&stub])]), ["delivered"]);
+    assert_eq!(world.deliver(&[absorbing(&ada(), &[&stub])]), ["delivered"]);
 
     // But one that may have been under way before stays so.
     world.bindings.insert(stub.subject.to_string(), format!("? {}", NOW.as_millis()));
@@ -278,7 +278,7 @@ fn a_record_that_is_known_stays_the_persons_whatever_its_key_says() {
 
     // The settings name another field.
     world.settings.insert("key_field".to_owned(), json!("Other_Key__c"));
-    assert_eq!(world.deliver(&[with(ada(), "phone", "+44 1")]), ["delivered"]);
+    assert_eq!(world.deliver(&[said(&ada(), "phone", "+44 1")]), ["delivered"]);
     assert_eq!(of(&world.leads()[0], ["Id", "Other_Key__c", "Phone"]), [&*id, &key, "+44 1"]);
     assert_eq!(world.leads().len(), 1);
 
@@ -286,7 +286,7 @@ fn a_record_that_is_known_stays_the_persons_whatever_its_key_says() {
     world.settings.insert("key_field".to_owned(), json!("Third_Key__c"));
     world.org = world.org.clone().with_key("Lead", "Third_Key__c");
     world.org.convert(&id).unwrap();
-    assert_eq!(world.deliver(&[with(ada(), "phone", "+44 2")]), ["delivered"]);
+    assert_eq!(world.deliver(&[said(&ada(), "phone", "+44 2")]), ["delivered"]);
     assert_eq!(of(&world.org.records("Contact")[0], ["Phone"]), ["+44 2"]);
     assert_eq!(world.leads().len(), 1);
 }
@@ -299,7 +299,7 @@ fn a_key_that_another_record_has_meanwhile_says_whose_it_is() {
     // Somebody has moved the key.
     world.org.write(&ids[0], "Afterclick_Key__c", Value::Null);
     world.org.write(&ids[1], "Afterclick_Key__c", ada().subject.to_string());
-    assert_eq!(world.deliver(&[with(ada(), "phone", "+44 1")]), ["delivered"]);
+    assert_eq!(world.deliver(&[said(&ada(), "phone", "+44 1")]), ["delivered"]);
     assert_eq!(world.leads().len(), 2);
     assert_eq!(of(&world.leads()[1], ["Phone"]), ["+44 1"]);
     assert_eq!(world.bindings[&ada().subject.to_string()], ids[1]);
@@ -329,14 +329,14 @@ fn a_lead_is_converted_once_and_its_contact_is_written_from_then_on() {
     world.deliver(&[ada()]);
     assert_eq!(world.org.conversions().len(), 0);
     world.calls();
-    assert_eq!(world.deliver(&[converted(ada())]), ["delivered"]);
+    assert_eq!(world.deliver(&[converted(&ada())]), ["delivered"]);
     assert_eq!(world.calls(), [CHANGE, "POST actions/standard/convertLead"]);
-    assert_eq!(world.deliver(&[with(converted(ada()), "phone", "+44 1")]), ["delivered"]);
+    assert_eq!(world.deliver(&[said(&converted(&ada()), "phone", "+44 1")]), ["delivered"]);
     assert_eq!(world.calls(), ["POST composite", "PATCH composite/sobjects"]);
     assert_eq!(world.org.conversions().len(), 1);
     let contacts = world.org.records("Contact");
     let names = ["LastName", "Phone", "Conversion_Date__c", "Deep_Link_Campaign__c"];
-    assert_eq!(of(&contacts[0], names), ["Lovelace", "+44 1", "2026-03-04T14:50:08.000Z", "-"]);
+    assert_eq!(of(&contacts[0], names), ["Lovelace", "+44 1", "2026-03-04T14:50:08.441Z", "-"]);
 }
 
 #[test]
@@ -345,8 +345,8 @@ fn a_conversion_of_which_nobody_heard_is_not_made_twice() {
     world.deliver(&[ada()]);
     let next = world.calls.len();
     world.lost.insert(next + 1);
-    assert_eq!(world.deliver(&[converted(ada())]), Vec::<String>::new());
-    assert_eq!(world.deliver(&[converted(ada())]), ["delivered"]);
+    assert_eq!(world.deliver(&[converted(&ada())]), Vec::<String>::new());
+    assert_eq!(world.deliver(&[converted(&ada())]), ["delivered"]);
     assert_eq!((world.org.conversions().len(), world.org.records("Contact").len()), (1, 1));
     let lead = world.org.records("Lead")[0]["Id"].as_str().unwrap().to_owned();
     let contact = world.org.records("Contact")[0]["Id"].as_str().unwrap().to_owned();
@@ -356,9 +356,9 @@ fn a_conversion_of_which_nobody_heard_is_not_made_twice() {
 #[test]
 fn a_status_is_never_written_for_a_conversion() {
     let mut world = World::new(&json!({}));
-    world.deliver(&[converted(ada())]);
+    world.deliver(&[converted(&ada())]);
     let names = ["Status", "Conversion_Date__c"];
-    assert_eq!(of(&world.leads()[0], names), ["Open - Not Contacted", "2026-03-04T14:50:08.000Z"]);
+    assert_eq!(of(&world.leads()[0], names), ["Open - Not Contacted", "2026-03-04T14:50:08.441Z"]);
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn a_lead_that_sales_converted_is_followed_to_its_contact_or_refused() {
         world.deliver(&[ada()]);
         let lead = world.leads()[0]["Id"].as_str().unwrap().to_owned();
         world.org.convert(&lead).unwrap();
-        let verdicts = world.deliver(&[with(ada(), "phone", "+44 1")]);
+        let verdicts = world.deliver(&[said(&ada(), "phone", "+44 1")]);
         assert!(verdicts[0].starts_with(expect), "{verdicts:?}");
         let phone = of(&world.org.records("Contact")[0], ["Phone"]);
         assert_eq!(phone, [if setting == "contact" { "+44 1" } else { "-" }]);
@@ -383,7 +383,7 @@ fn a_converted_lead_and_an_open_one_of_one_person_are_left_to_people_and_said_on
     let lead = world.bindings[&stub.subject.to_string()].clone();
     let contact = world.org.convert(&lead).unwrap();
     world.bindings.insert(stub.subject.to_string(), format!("{lead}>{contact}"));
-    let known = absorbing(ada(), &[&stub]);
+    let known = absorbing(&ada(), &[&stub]);
     let verdicts = world.deliver(std::slice::from_ref(&known));
     assert!(verdicts[0].contains("Salesforce merges no lead with a contact"), "{verdicts:?}");
     assert_eq!(world.deliver(&[known]), ["delivered"]);
@@ -427,27 +427,23 @@ fn what_is_somebody_elses_already_is_not_adopted() {
 
 #[test]
 fn a_key_that_is_taken_in_the_same_moment_is_written_once_more() {
-    let world = World::new(&json!({}));
-    let outlet = world.outlet();
-    let reading = Reading::new("tolinku".to_owned()).about(Some(ada()));
-    let event = event("install.tracked");
-    let items = [item(&event, &reading)];
-    let batch = Batch { items: &items, now: NOW, token: None, digest: None };
-    let mut progress = Progress::default();
-    let _ = outlet.prepare(&batch, &mut progress);
+    let outlet = World::new(&json!({})).outlet();
     let taken =
         json!([{"success": false, "errors": [{"statusCode": "DUPLICATE_VALUE", "message": "duplicate value found"}]}]);
-    let reply = crate::kit::reply(200, &[], taken.to_string());
-    assert!(matches!(outlet.advance(&batch, &mut progress, &reply), Step::Send(_)));
-    let again = outlet.advance(&batch, &mut progress, &reply);
-    assert_eq!(described(&again), ["reject refused: DUPLICATE_VALUE: duplicate value found"]);
+    let (step, progress) = with_items(&[ada()], 0, |items| {
+        let batch = Batch { items, now: NOW, token: None, digest: None };
+        let ask = |_: &HttpCall, _| Some(crate::kit::reply(200, &[], taken.to_string()));
+        exchange(outlet.as_ref(), &batch, &mut BTreeMap::new(), ask).unwrap()
+    });
+    assert_eq!(described(&step), ["reject refused: DUPLICATE_VALUE: duplicate value found"]);
+    assert_eq!(progress.replies, 2);
 }
 
 #[test]
 fn a_session_that_ended_is_begun_anew_and_nothing_is_doubled() {
     let mut world = World::new(&json!({}));
     world.deliver(&[ada()]);
-    world.org.session = std::time::Duration::from_hours(2);
+    world.org.session = Duration::from_hours(2);
     let spoilt = world.org.words(vendors::Fault::TokenExpired, &Request::new("GET", "/", "")).unwrap();
     assert_eq!(spoilt.status, 401);
     assert_eq!(world.deliver(&[ada(), person(&["user:2"])]), ["delivered"; 2]);
@@ -459,21 +455,23 @@ fn a_session_that_ends_before_a_merge_is_begun_anew() {
     let mut world = World::new(&json!({"match": "stub"}));
     let stub = person(&["install:i"]);
     world.deliver(&[stub.clone(), ada()]);
-    let outlet = world.outlet();
-    let known = absorbing(ada(), &[&stub]);
-    let reading = Reading::new("tolinku".to_owned()).about(Some(known));
-    let event = event("install.tracked");
-    let items = [item(&event, &reading)];
-    let token = world.token.clone();
-    let batch = Batch { items: &items, now: NOW, token: token.as_ref(), digest: None };
-    let mut progress = Progress::with_bindings(world.bindings.clone());
-    let Step::Send(Call::Http(call)) = outlet.prepare(&batch, &mut progress) else { panic!("a call") };
-    let reply = world.ask(&call).unwrap();
-    let Step::Send(Call::Http(merge)) = outlet.advance(&batch, &mut progress, &reply) else { panic!("a call") };
-    world.org.words(vendors::Fault::TokenExpired, &Request::new("GET", "/", ""));
-    let reply = world.ask(&merge).unwrap();
-    assert_eq!(reply.status, 500);
-    assert!(matches!(outlet.advance(&batch, &mut progress, &reply), Step::Reauthorize { .. }));
+    let (outlet, token, mut bindings) = (world.outlet(), world.token.clone(), world.bindings.clone());
+    let known = absorbing(&ada(), &[&stub]);
+    let mut status = 0;
+    let (step, progress) = with_items(&[known], 0, |items| {
+        let batch = Batch { items, now: NOW, token: token.as_ref(), digest: None };
+        let ask = |call: &HttpCall, number| {
+            if number == 1 {
+                world.org.words(vendors::Fault::TokenExpired, &Request::new("GET", "/", ""));
+            }
+            let reply = world.ask(call)?;
+            status = reply.status;
+            Some(reply)
+        };
+        exchange(outlet.as_ref(), &batch, &mut bindings, ask).unwrap()
+    });
+    assert_eq!((progress.replies, status), (2, 500), "the merge is refused");
+    assert!(matches!(step, Step::Reauthorize { .. }));
 }
 
 #[test]
@@ -484,7 +482,7 @@ fn the_days_calls_are_left_to_others_before_they_are_used_up() {
     assert_eq!(world.pause, None);
     world.org.api_used = 4;
     assert_eq!(world.deliver(&[ada()]), ["delivered"]);
-    assert_eq!(world.pause, Some(std::time::Duration::from_mins(15)));
+    assert_eq!(world.pause, Some(Duration::from_mins(15)));
     world.org.api_used = 10;
     let verdicts = world.deliver(&[ada()]);
     assert!(verdicts[0].starts_with("wait 900000 ms"), "{verdicts:?}");
@@ -499,7 +497,7 @@ fn more_than_one_exchange_can_do_is_put_off_and_done_by_the_next() {
         world.org.convert(lead["Id"].as_str().unwrap());
     }
     world.calls();
-    let news: Vec<_> = people.iter().map(|person| with(person.clone(), "phone", "+44 1")).collect();
+    let news: Vec<_> = people.iter().map(|person| said(person, "phone", "+44 1")).collect();
     let mut rounds = 0;
     loop {
         let verdicts = world.deliver(&news);
@@ -522,8 +520,8 @@ fn more_than_one_exchange_can_do_is_put_off_and_done_by_the_next() {
 fn long_and_hostile_text_ends_in_its_field_and_nowhere_else() {
     let mut world = World::new(&json!({}));
     let hostile = "x' OR Name LIKE '%\u{0}</sessionId>🔗";
-    let mut profile = with(person(&["user:'; DROP TABLE x; --"]), "name", &format!("{hostile} {}", "é".repeat(90)));
-    profile = with(profile, "phone", &"9".repeat(60));
+    let mut profile = said(&person(&["user:'; DROP TABLE x; --"]), "name", &format!("{hostile} {}", "é".repeat(90)));
+    profile = said(&profile, "phone", &"9".repeat(60));
     profile.trace.referral_code = Some(Stamped { at: NOW, tie: 1, value: "🔗".repeat(200) });
     assert_eq!(world.deliver(std::slice::from_ref(&profile)), ["delivered"]);
     let lead = &world.leads()[0];
@@ -547,7 +545,7 @@ fn contacts_can_be_what_people_are_kept_as() {
     let mut world = World::of(org, &json!({"object": "Contact", "match": "stub"}));
     let stub = person(&["install:i"]);
     assert_eq!(world.deliver(&[stub.clone(), ada()]), ["delivered"; 2]);
-    assert_eq!(world.deliver(&[absorbing(ada(), &[&stub])]), ["delivered"]);
+    assert_eq!(world.deliver(&[absorbing(&ada(), &[&stub])]), ["delivered"]);
     let contacts = world.org.records("Contact");
     assert_eq!((contacts.len(), world.org.merges().len()), (1, 1));
     assert_eq!(of(&contacts[0], ["LastName", "Company"]), ["Lovelace", "-"]);
@@ -556,7 +554,7 @@ fn contacts_can_be_what_people_are_kept_as() {
 #[test]
 fn an_event_whose_property_fails_is_refused_and_the_others_are_not() {
     let mut world = World::new(&json!({"properties": {"Rating": "{{ person.traits.plan + '!' }}", "Phone": ""}}));
-    let people = [with(ada(), "plan", "hot"), with(person(&["user:2"]), "phone", "1")];
+    let people = [said(&ada(), "plan", "hot"), said(&person(&["user:2"]), "phone", "1")];
     let verdicts = world.deliver(&people);
     assert_eq!(verdicts[0], "delivered");
     assert_eq!(of(&world.leads()[0], ["Rating", "Phone"]), ["hot!", "-"]);

@@ -1,10 +1,8 @@
 //! Provisioning, held against the simulator.
 
-use domain::connector::Action;
-
 use super::*;
+use crate::crm::trial;
 
-/// Makes what is planned; the reasons, or why nothing is.
 fn provision(world: &mut World) -> Result<Vec<String>, String> {
     let outlet = world.outlet();
     if world.token.is_none() {
@@ -12,17 +10,7 @@ fn provision(world: &mut World) -> Result<Vec<String>, String> {
     }
     let token = world.token.clone();
     let means = Means { now: NOW, token: token.as_ref() };
-    let replies: Vec<_> = outlet.survey(&means).unwrap().iter().map(|call| world.ask(http(call)).unwrap()).collect();
-    let actions = outlet.plan(&means, &replies)?;
-    let make = |Action { reason, call }: Action| outlet.is_done(&world.ask(http(&call)).unwrap()).map(|()| reason);
-    actions.into_iter().map(make).collect()
-}
-
-fn http(call: &Call) -> &HttpCall {
-    match call {
-        Call::Http(call) => call,
-        call => panic!("{call:?}"),
-    }
+    trial::provision(outlet.as_ref(), &means, |call| world.ask(call).unwrap())
 }
 
 #[test]
@@ -109,6 +97,7 @@ fn somebody_who_may_not_set_things_up_is_told_in_salesforces_words() {
 fn every_query_is_a_constant() {
     let world = World::new(&json!({"key_field": "Injected__c"}));
     let calls = world.outlet().survey(&Means { now: NOW, token: None }).unwrap();
-    let queries = calls.iter().filter(|call| http(call).url.contains("query?q="));
-    assert!(queries.clone().count() == 5 && queries.into_iter().all(|call| !http(call).url.contains("Injected")));
+    let urls = calls.iter().map(|call| call.shown().url);
+    let queries: Vec<_> = urls.filter(|url| url.contains("query?q=")).collect();
+    assert!(queries.len() == 5 && !queries.iter().any(|url| url.contains("Injected")));
 }
