@@ -23,7 +23,7 @@ use domain::connector::{
 };
 use domain::{Settings, Timestamp, Verdict};
 
-use self::case::{Asked, Bound, Exchange, Need, What};
+use self::case::{Asked, Bound, Exchange, Need, Turn, What};
 use self::settings::Org;
 use crate::crm::{self, EVENTS, MATCH, ON_IDENTIFY, People};
 
@@ -150,31 +150,32 @@ impl Outlet for Org {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
         let people = self.people(batch, progress, &Exchange::default());
         let exchange = Exchange::begin(self, &people, progress);
-        self.next(batch, progress, &people, exchange)
+        self.next(Turn { batch, people, progress, exchange })
     }
 
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
         limits::heed(self, progress, reply);
-        let mut exchange = Exchange::recall(progress);
+        let exchange = Exchange::recall(progress);
         let people = self.people(batch, progress, &exchange);
-        let Some(asked) = exchange.asked.take() else {
-            return exchange.settle(&people);
+        let mut turn = Turn { batch, people, progress, exchange };
+        let Some(asked) = turn.exchange.asked.take() else {
+            return turn.exchange.settle(&turn.people);
         };
         let taken = match asked.what {
-            What::Write => self.written(progress, &people, &mut exchange, &asked, reply),
-            What::Update => self.updated(progress, &mut exchange, &asked, reply),
-            What::Follow => self.followed(progress, &mut exchange, &asked, reply),
-            What::Find => self.found(batch.now, progress, &mut exchange, &asked, reply),
-            What::Compare => self.compared(&people, &mut exchange, &asked, reply),
-            What::Merge => self.merged(progress, &mut exchange, &asked, reply),
-            What::Convert => self.converted(progress, &mut exchange, &asked, reply),
+            What::Write => self.written(&mut turn, &asked, reply),
+            What::Update => self.updated(&mut turn, &asked, reply),
+            What::Follow => self.followed(&mut turn, &asked, reply),
+            What::Find => self.found(&mut turn, &asked, reply),
+            What::Compare => self.compared(&mut turn, &asked, reply),
+            What::Merge => self.merged(&mut turn, &asked, reply),
+            What::Convert => self.converted(&mut turn, &asked, reply),
         };
         match taken {
-            Ok(()) => self.next(batch, progress, &people, exchange),
+            Ok(()) => self.next(turn),
             Err(reply::Refusal::Step(step)) => *step,
             Err(reply::Refusal::Verdict(verdict)) => {
-                exchange.give_up(&verdict);
-                exchange.settle(&people)
+                turn.exchange.give_up(&verdict);
+                turn.exchange.settle(&turn.people)
             }
         }
     }
@@ -220,29 +221,29 @@ impl Org {
     }
 
     /// The call that is due, or the end.
-    fn next(&self, batch: &Batch<'_>, progress: &mut Progress, people: &People<'_>, mut exchange: Exchange) -> Step {
-        while let Some(need) = exchange.first_need() {
-            if progress.replies >= CALLS_MAX {
-                exchange.put_off();
+    fn next(&self, mut turn: Turn<'_>) -> Step {
+        while let Some(need) = turn.exchange.first_need() {
+            if turn.progress.replies >= CALLS_MAX {
+                turn.exchange.put_off();
                 break;
             }
             let call = match need {
-                Need::Write { .. } => self.write(batch, progress, people, &mut exchange),
-                Need::Follow { .. } => self.follow(batch, progress, &mut exchange),
-                Need::Compare { .. } => self.compare(batch, &mut exchange),
-                Need::Update { .. } => self.update(batch, people, &mut exchange),
-                Need::Join => self.join(batch, progress, people, &mut exchange),
-                Need::Convert => self.convert(batch, progress, &mut exchange),
+                Need::Write { .. } => self.write(&mut turn),
+                Need::Follow { .. } => self.follow(&mut turn),
+                Need::Compare { .. } => self.compare(&mut turn),
+                Need::Update { .. } => self.update(&mut turn),
+                Need::Join => self.join(&mut turn),
+                Need::Convert => self.convert(&mut turn),
                 Need::Over { .. } => None,
             };
             // Without a call the needs have changed: somebody turned out to need something else, or nothing.
             if let Some((what, whom, call)) = call {
-                exchange.asked = Some(Asked { what, whom });
-                exchange.keep(progress);
+                turn.exchange.asked = Some(Asked { what, whom });
+                turn.exchange.keep(turn.progress);
                 return Step::Send(Call::Http(call));
             }
         }
-        exchange.settle(people)
+        turn.exchange.settle(&turn.people)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::connector::{Progress, Step};
+use domain::connector::{Batch, Progress, Step};
 use domain::verdict::FailureReason;
 use domain::{Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,14 @@ const CONVERTED: char = '>';
 pub(super) struct Exchange {
     pub(super) cases: Vec<Case>,
     pub(super) asked: Option<Asked>,
+}
+
+/// One step of an exchange: who of a batch gets a record, what is bound, and how far everybody is.
+pub(super) struct Turn<'a> {
+    pub(super) batch: &'a Batch<'a>,
+    pub(super) people: People<'a>,
+    pub(super) progress: &'a mut Progress,
+    pub(super) exchange: Exchange,
 }
 
 /// One person.

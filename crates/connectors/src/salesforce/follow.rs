@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use domain::connector::{Batch, Progress, Reply};
+use domain::connector::{Batch, Reply};
 use domain::verdict::FailureReason;
 use domain::{Timestamp, Verdict};
 use serde_json::{Value, json};
 
-use super::case::{Asked, Bound, Exchange, GONE, Need, What, Whom};
+use super::case::{Asked, Bound, GONE, Need, Turn, What, Whom};
 use super::reply::{self, Answer, Refusal, is_id};
 use super::settings::{CONTACT, Object, Org};
 use super::write::Asking;
@@ -19,7 +19,8 @@ const CONVERTED_CONTACT: &str = "ConvertedContactId";
 
 impl Org {
     /// Looks at contacts: one that is read whole shows which fields there are, and that we may see them.
-    pub(super) fn follow(&self, batch: &Batch<'_>, progress: &Progress, exchange: &mut Exchange) -> Option<Asking> {
+    pub(super) fn follow(&self, turn: &mut Turn<'_>) -> Option<Asking> {
+        let Turn { batch, progress, exchange, .. } = turn;
         let (mut requests, mut whom) = (Vec::new(), Vec::new());
         for place in exchange.who(|need| matches!(need, Need::Follow { .. })) {
             let Need::Follow { lead, contact } = &exchange.cases[place].need else { continue };
@@ -39,13 +40,8 @@ impl Org {
         (!requests.is_empty()).then(|| (What::Follow, whom, self.composite(batch.token, &requests, false)))
     }
 
-    pub(super) fn followed(
-        &self,
-        progress: &mut Progress,
-        exchange: &mut Exchange,
-        asked: &Asked,
-        reply: &Reply,
-    ) -> Result<(), Refusal> {
+    pub(super) fn followed(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
+        let Turn { progress, exchange, .. } = turn;
         let answers = reply::answers(self, reply)?;
         for whom in &asked.whom {
             let place = whom.case;
@@ -86,20 +82,14 @@ impl Org {
         (!requests.is_empty()).then(|| (What::Find, whom, self.composite(batch.token, &requests, false)))
     }
 
-    pub(super) fn found(
-        &self,
-        now: Timestamp,
-        progress: &mut Progress,
-        exchange: &mut Exchange,
-        asked: &Asked,
-        reply: &Reply,
-    ) -> Result<(), Refusal> {
+    pub(super) fn found(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
+        let Turn { batch, progress, exchange, .. } = turn;
         let answers = reply::answers(self, reply)?;
         for (n, whom) in asked.whom.iter().enumerate() {
             let Some(subject) = whom.about.first() else { continue };
             let found = answer(&answers, &format!("found{n}"));
             match found {
-                Some(Answer { status: 404, .. }) => match self.still_comes(now, Bound::of(progress, subject)) {
+                Some(Answer { status: 404, .. }) => match self.still_comes(batch.now, Bound::of(progress, subject)) {
                     Some(after) => exchange.over(whom.case, Verdict::Retry {
                         after: Some(after),
                         reason: FailureReason::Broken,

@@ -7,12 +7,12 @@ use domain::verdict::FailureReason;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::case::{Asked, Bound, Exchange, GONE, Need, What, Whom};
+use super::case::{Asked, Bound, GONE, Need, Turn, What, Whom};
 use super::reply::{self, Failure, ItemError, Outcome, Refusal, is_id};
 use super::settings::{CONTACT, Org};
 use super::soap::{self, Merge};
 use super::write::Asking;
-use crate::crm::{People, Person};
+use crate::crm::Person;
 
 /// Most requests to merge of one call.
 const MERGES_MAX: usize = 200;
@@ -21,13 +21,8 @@ const CONVERSIONS_MAX: usize = 100;
 
 impl Org {
     /// Looks for what may be there of absorbed subjects, then merges what is there; who has nothing of the kind is done.
-    pub(super) fn join(
-        &self,
-        batch: &Batch<'_>,
-        progress: &mut Progress,
-        people: &People<'_>,
-        exchange: &mut Exchange,
-    ) -> Option<Asking> {
+    pub(super) fn join(&self, turn: &mut Turn<'_>) -> Option<Asking> {
+        let Turn { batch, people, progress, exchange } = turn;
         let (mut unheard_of, mut merges, mut whom) = (Vec::new(), Vec::new(), Vec::new());
         for place in exchange.who(|need| *need == Need::Join) {
             let Some(person) = people.people.get(place) else { continue };
@@ -104,13 +99,8 @@ impl Org {
         soap::merge(url, batch.token, merges)
     }
 
-    pub(super) fn merged(
-        &self,
-        progress: &mut Progress,
-        exchange: &mut Exchange,
-        asked: &Asked,
-        reply: &Reply,
-    ) -> Result<(), Refusal> {
+    pub(super) fn merged(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
+        let Turn { progress, exchange, .. } = turn;
         let outcomes = soap::outcomes(self, reply, asked.whom.len())?;
         let is_nobody_let_in = reply::is_nobody_let_in(&outcomes);
         for (whom, outcome) in asked.whom.iter().zip(outcomes) {
@@ -144,7 +134,8 @@ impl Org {
     }
 
     /// Converts leads as Salesforce means it: by an operation of its own, once, and never by writing a status.
-    pub(super) fn convert(&self, batch: &Batch<'_>, progress: &Progress, exchange: &mut Exchange) -> Option<Asking> {
+    pub(super) fn convert(&self, turn: &mut Turn<'_>) -> Option<Asking> {
+        let Turn { batch, progress, exchange, .. } = turn;
         let (mut inputs, mut whom) = (Vec::new(), Vec::new());
         for place in exchange.who(|need| *need == Need::Convert).into_iter().take(CONVERSIONS_MAX) {
             match Bound::of(progress, &exchange.cases[place].key) {
@@ -159,13 +150,8 @@ impl Org {
         (!inputs.is_empty()).then_some((What::Convert, whom, call))
     }
 
-    pub(super) fn converted(
-        &self,
-        progress: &mut Progress,
-        exchange: &mut Exchange,
-        asked: &Asked,
-        reply: &Reply,
-    ) -> Result<(), Refusal> {
+    pub(super) fn converted(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
+        let Turn { progress, exchange, .. } = turn;
         let results = conversions(self, reply, asked.whom.len())?;
         let outcomes: Vec<_> = results.iter().map(Conversion::outcome).collect();
         let is_nobody_let_in = reply::is_nobody_let_in(&outcomes);

@@ -1,6 +1,10 @@
 //! What the fixture cannot say: exchanges of several calls, held against the simulator, which is asked without a socket.
 
+mod conversions;
+mod keys;
+mod merging;
 mod people;
+mod sessions;
 mod setup;
 mod trust;
 
@@ -18,6 +22,10 @@ use super::fields::COLUMNS;
 use super::*;
 use crate::crm::trial::{absorbing, converted, exchange, person, said, with_items};
 use crate::kit::{NOW, answered, asked, described, open};
+
+/// Records written by their keys, and by their ids.
+const UPSERT: &str = "PATCH composite/sobjects/Lead/Afterclick_Key__c";
+const CHANGE: &str = "PATCH composite/sobjects";
 
 /// An organisation, what the engine keeps, and the answers that get lost.
 struct World {
@@ -135,6 +143,10 @@ impl World {
     fn leads(&self) -> Vec<Map<String, Value>> {
         self.org.records("Lead")
     }
+}
+
+fn ada() -> Profile {
+    said(&person(&["user:1", "email:ada@example.org"]), "name", "Ada Lovelace")
 }
 
 /// The fields of a record that have these names.

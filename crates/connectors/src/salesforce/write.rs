@@ -7,16 +7,16 @@
 //! are new ones among them; to read before writing would take one call for every 25.
 
 use domain::Verdict;
-use domain::connector::{Batch, HttpCall, Progress, Reply};
+use domain::connector::{HttpCall, Progress, Reply};
 use domain::verdict::FailureReason;
 use serde_json::{Value, json};
 
 use super::calls::record;
-use super::case::{Asked, Bound, Exchange, GONE, Need, What, Whom};
+use super::case::{Asked, Bound, GONE, Need, Turn, What, Whom};
 use super::fields::Way;
 use super::reply::{self, Failure, Outcome, Refusal};
 use super::settings::{Duplicates, Org};
-use crate::crm::{People, Person};
+use crate::crm::Person;
 
 /// Most records of one call.
 const RECORDS_MAX: usize = 200;
@@ -26,13 +26,8 @@ pub(super) type Asking = (What, Vec<Whom>, HttpCall);
 
 impl Org {
     /// Everybody who is to be written by the key.
-    pub(super) fn write(
-        &self,
-        batch: &Batch<'_>,
-        progress: &mut Progress,
-        people: &People<'_>,
-        exchange: &mut Exchange,
-    ) -> Option<Asking> {
+    pub(super) fn write(&self, turn: &mut Turn<'_>) -> Option<Asking> {
+        let Turn { batch, people, progress, exchange } = turn;
         let (mut records, mut whom) = (Vec::new(), Vec::new());
         for place in exchange.who(|need| matches!(need, Need::Write { .. })).into_iter().take(RECORDS_MAX) {
             let creates = matches!(exchange.cases[place].need, Need::Write { creates: true });
@@ -58,14 +53,8 @@ impl Org {
     }
 
     /// What became of them.
-    pub(super) fn written(
-        &self,
-        progress: &mut Progress,
-        people: &People<'_>,
-        exchange: &mut Exchange,
-        asked: &Asked,
-        reply: &Reply,
-    ) -> Result<(), Refusal> {
+    pub(super) fn written(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
+        let Turn { people, progress, exchange, .. } = turn;
         if reply::is_refused_whole(reply) {
             for whom in &asked.whom {
                 exchange.cases.get_mut(whom.case).into_iter().for_each(|case| case.not_made(progress));
@@ -150,7 +139,8 @@ impl Org {
     }
 
     /// Everybody who is to be written by the id of a record.
-    pub(super) fn update(&self, batch: &Batch<'_>, people: &People<'_>, exchange: &mut Exchange) -> Option<Asking> {
+    pub(super) fn update(&self, turn: &mut Turn<'_>) -> Option<Asking> {
+        let Turn { batch, people, exchange, .. } = turn;
         let (mut records, mut whom) = (Vec::new(), Vec::new());
         for place in exchange.who(|need| matches!(need, Need::Update { .. })).into_iter().take(RECORDS_MAX) {
             let Need::Update { id, object, only, .. } = exchange.cases[place].need.clone() else { continue };
@@ -172,13 +162,8 @@ impl Org {
             .then(|| (What::Update, whom, self.records(batch.token, &["composite", "sobjects"], &records)))
     }
 
-    pub(super) fn updated(
-        &self,
-        progress: &mut Progress,
-        exchange: &mut Exchange,
-        asked: &Asked,
-        reply: &Reply,
-    ) -> Result<(), Refusal> {
+    pub(super) fn updated(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
+        let Turn { progress, exchange, .. } = turn;
         let outcomes = reply::outcomes(self, reply, asked.whom.len())?;
         let is_nobody_let_in = reply::is_nobody_let_in(&outcomes);
         for (whom, outcome) in asked.whom.iter().zip(outcomes) {
@@ -218,7 +203,8 @@ impl Org {
     }
 
     /// Looks at the records that a duplicate rule has found.
-    pub(super) fn compare(&self, batch: &Batch<'_>, exchange: &mut Exchange) -> Option<Asking> {
+    pub(super) fn compare(&self, turn: &mut Turn<'_>) -> Option<Asking> {
+        let Turn { batch, exchange, .. } = turn;
         let mut whom = Vec::new();
         for place in exchange.who(|need| matches!(need, Need::Compare { .. })) {
             let Need::Compare { ids } = &exchange.cases[place].need else { continue };
@@ -232,13 +218,8 @@ impl Org {
     }
 
     /// The one that has the person's address is the person, unless there are several or it is somebody else's already.
-    pub(super) fn compared(
-        &self,
-        people: &People<'_>,
-        exchange: &mut Exchange,
-        asked: &Asked,
-        reply: &Reply,
-    ) -> Result<(), Refusal> {
+    pub(super) fn compared(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
+        let Turn { people, exchange, .. } = turn;
         let count = asked.whom.iter().map(|whom| whom.about.len()).sum();
         let mut found = reply::list(self, reply, count)?.into_iter();
         for whom in &asked.whom {
