@@ -213,6 +213,10 @@ impl From<StoreError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", error.to_string())
             }
             StoreError::Limit(detail) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "limit_reached", detail),
+            StoreError::Unreadable(_) => {
+                tracing::error!(%error, "a request could not be done");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "record_unreadable", error.to_string())
+            }
             StoreError::Failed(_) => {
                 tracing::error!(%error, "a request could not be done");
                 let detail = "the store failed; nothing was done, and the server's log says why";
@@ -315,6 +319,8 @@ impl From<EraseError> for Problem {
     fn from(error: EraseError) -> Self {
         match error {
             EraseError::NotFound => Self::new(StatusCode::NOT_FOUND, "subject_not_found", error.to_string()),
+            EraseError::IsAnother(_) => Self::new(StatusCode::CONFLICT, "subject_is_another", error.to_string()),
+            EraseError::Unfinished(_) => Self { code: "erasure_unfinished", ..Self::busy(1, error.to_string()) },
             EraseError::Store(error) => error.into(),
         }
     }

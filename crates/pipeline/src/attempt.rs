@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::engine::Engine;
 use crate::exchange::{End, Exchange};
 use crate::firsts;
+use crate::identity::Unreadable;
 use crate::lane::LaneState;
 use crate::registry::LiveDestination;
 use crate::scrub::Scrubber;
@@ -77,16 +78,15 @@ impl Outcome {
 pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestination>, batch: &[Owned]) -> Tried {
     let began = Instant::now();
     let deadline = began + ATTEMPT_MAX;
-    let Some(views) = views(engine, live, batch, deadline).await else { return Tried::Nothing };
+    let Some((views, unreadable)) = views(engine, live, batch, deadline).await else { return Tried::Nothing };
     let items = items(batch, &views);
-    let skipped = if live.destination.volume.first_per_subject_per_day {
+    let mut skipped = unreadable;
+    if live.destination.volume.first_per_subject_per_day {
         match not_first(engine, live, batch, deadline).await {
-            Ok(skipped) => Some(skipped),
+            Ok(others) => skipped = Some(either(skipped, others)),
             Err(_) => return Tried::Nothing,
         }
-    } else {
-        None
-    };
+    }
     let all: Vec<&Owned> = batch.iter().collect();
     let kept = skipped.as_deref().map(|skipped| kept(&items, &all, skipped));
     let (items_sent, batch_sent) = kept.as_ref().map_or((&items[..], &all[..]), |(items, batch)| (items, batch));
@@ -145,20 +145,22 @@ pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestin
     })
 }
 
-/// What the destination sees of each event and, if it wants to know, of what is known of the person at this moment. `None` if that
-/// could not be found out in time.
+/// What the destination sees of each event and, if it wants to know, of what is known of the person at this moment; and the
+/// verdicts over those of which that cannot be read, if there are any. `None` if it could not be found out in time.
 async fn views<'a>(
     engine: &Engine,
     live: &LiveDestination,
     batch: &'a [Owned],
     deadline: Instant,
-) -> Option<Vec<View<'a>>> {
+) -> Option<(Vec<View<'a>>, Option<Vec<Option<Verdict>>>)> {
     let profiles = if live.wants_people {
         let events: Vec<_> = batch.iter().map(|owned| Arc::clone(&owned.event)).collect();
-        engine.identity.profiles(&events, deadline).await.inspect_err(|error| engine.note_failure(error)).ok()?
+        engine.identity.profile_of_each(&events, deadline).await.inspect_err(|error| engine.note_failure(error)).ok()?
     } else {
-        vec![None; batch.len()]
+        vec![Ok(None); batch.len()]
     };
+    let verdict = |profile: &Result<_, Unreadable>| profile.as_ref().err().map(|Unreadable| unreadable());
+    let verdicts = profiles.iter().any(Result::is_err).then(|| profiles.iter().map(verdict).collect());
     // Nearly always all of a batch come from the same source.
     let mut met: Option<(SourceId, String)> = None;
     let view = |(owned, profile): (&'a Owned, _)| {
@@ -169,7 +171,22 @@ async fn views<'a>(
         };
         View::of(&live.destination.privacy, &owned.event, source.clone(), profile)
     };
-    Some(batch.iter().zip(profiles).map(view).collect())
+    let profiles = profiles.into_iter().map(Result::unwrap_or_default);
+    Some((batch.iter().zip(profiles).map(view).collect(), verdicts))
+}
+
+/// The verdict over an event of whose person something cannot be read. It is mended, or the event becomes a dead letter.
+fn unreadable() -> Verdict {
+    let message = "what is known of the person whom this event is about cannot be read; the server's log has more";
+    Verdict::Retry { after: None, reason: FailureReason::Unprocessable, message: Some(message.to_owned()) }
+}
+
+/// The first of two verdicts over each item.
+fn either(first: Option<Vec<Option<Verdict>>>, second: Vec<Option<Verdict>>) -> Vec<Option<Verdict>> {
+    match first {
+        Some(first) => first.into_iter().zip(second).map(|(first, second)| first.or(second)).collect(),
+        None => second,
+    }
 }
 
 fn items<'a>(batch: &[Owned], views: &'a [View<'_>]) -> Vec<Item<'a>> {

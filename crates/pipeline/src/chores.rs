@@ -21,12 +21,20 @@ use crate::registry::RegistryError;
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
+/// Most deliveries that are looked at in one step for what they were to bring.
+const LOST_PER_STEP_MAX: usize = 256;
+
 /// How often an operational event is tried that hangs on no change in the store.
 const ANNOUNCE_TRIES_MAX: u32 = 20;
 
 /// Records outcomes and the operational events they cause.
 pub(crate) async fn settle(engine: Arc<Engine>, of: DestinationId, outcomes: Outcomes) -> Chore {
-    let Outcomes { settlements, memos, batches } = outcomes;
+    let Outcomes { settlements, memos, lost, batches } = outcomes;
+    // Before they have ended: else a crash in between would lose what they were to bring.
+    for some in lost.chunks(LOST_PER_STEP_MAX) {
+        // What went wrong has been noted.
+        let _ = engine.patiently(Patience::Endless, || engine.identity.tell_instead(of, some)).await;
+    }
     let pending = settlements.iter().map(|settlement| settlement.standing).filter(|at| at.state == State::Pending);
     let retries_due = pending.map(|standing| standing.due_at).min();
     let mut pauses = Pauses::default();

@@ -10,9 +10,9 @@ mod sealing;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::DestinationId;
 use domain::connector::BatchLimits;
 use domain::verdict::PauseReason;
+use domain::{DeliveryId, DestinationId, Event};
 use storage::{Memo, NewEvent, Owned, Settlement};
 use tokio::time::Instant;
 
@@ -60,6 +60,8 @@ pub(crate) struct Outcomes {
     pub(crate) settlements: Vec<Settlement>,
     /// What is to be remembered otherwise from then on.
     pub(crate) memos: Vec<Memo>,
+    /// Those that will not arrive, with what they were to bring.
+    pub(crate) lost: Vec<(DeliveryId, Arc<Event>)>,
     /// From so many batches.
     pub(crate) batches: usize,
 }

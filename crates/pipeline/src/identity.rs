@@ -7,6 +7,7 @@
 //!
 //! One at a time folds, under a lock of the process; what is read for a delivery is read without it.
 
+mod aside;
 mod draft;
 mod erase;
 mod fold;
@@ -29,7 +30,9 @@ use tokio::sync::{Mutex, Notify};
 pub use self::erase::{EraseError, Receipt, Remote};
 pub use self::identify::{Identified, IdentifyError, IdentifyRequest};
 pub use self::look::FindError;
+pub(crate) use self::look::Unreadable;
 pub use self::unlink::{UnlinkError, Unlinked};
+use self::aside::Asides;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
@@ -43,6 +46,8 @@ pub struct Identity {
     /// Held by whoever folds.
     folding: Mutex<()>,
     woken: Notify,
+    /// What could not be folded.
+    asides: Asides,
     /// Whether somebody was told that limits keep facts apart.
     has_told: AtomicBool,
 }
@@ -57,6 +62,7 @@ impl Identity {
             metrics,
             folding: Mutex::new(()),
             woken: Notify::new(),
+            asides: Asides::default(),
             has_told: AtomicBool::new(false),
         }
     }

@@ -42,6 +42,7 @@ pub struct Metrics {
     /// Age of the oldest event that is still to be read for whom it is about, when somebody last looked.
     pub identity_lag_seconds: Gauge<f64, AtomicU64>,
     pub links_refused: Counter,
+    pub identity_events_aside: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -111,6 +112,7 @@ impl Default for Metrics {
             facts_folded: Counter::default(),
             identity_lag_seconds: Gauge::default(),
             links_refused: Counter::default(),
+            identity_events_aside: Gauge::default(),
             families: Families::default(),
         };
         families.register("events_ingested", "Events stored", metrics.ingested.clone());
@@ -139,6 +141,11 @@ impl Default for Metrics {
             "identity_links_refused",
             "Links between identifiers that were left out because one of them has too many",
             metrics.links_refused.clone(),
+        );
+        families.register(
+            "identity_events_aside",
+            "Events that could not be read for whom they are about and wait to be tried again",
+            metrics.identity_events_aside.clone(),
         );
         Self { families, ..metrics }
     }

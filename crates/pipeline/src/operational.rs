@@ -47,15 +47,30 @@ pub fn subject_updated(
     make(registry, appspace, SUBJECT_UPDATED, &data, None)
 }
 
-/// A person has said that an identifier is not the subject's. What it is, is not repeated: an event cannot be unsaid.
+/// What became known of a subject by an event whose delivery will not arrive, for the destination that it was owed to. Made again for
+/// the same event and destination, it is the same.
+pub fn subject_told_again(
+    registry: &Registry,
+    appspace: AppspaceId,
+    subject: SubjectId,
+    because: EventId,
+    to: DestinationId,
+) -> NewEvent {
+    let new = subject_updated(registry, appspace, subject, Some(because), &[]);
+    let dedupe_key = DedupeKey::of_sender_id(SourceId::AFTERCLICK, appspace, &format!("{because} {to}"));
+    let event = Event { dedupe_key, ..Arc::unwrap_or_clone(new.event) };
+    NewEvent { event: Arc::new(event), deliveries: new.deliveries, has_facts: new.has_facts }
+}
+
+/// A person has said that an identifier is not the subject's. Neither what it is nor whose it is now is said: an event belongs to one
+/// subject, and goes with that one.
 pub fn subject_unlinked(
     registry: &Registry,
     appspace: AppspaceId,
     subject: SubjectId,
     kind: IdentifierKind,
-    now: SubjectId,
 ) -> NewEvent {
-    let data = json!({ "subject": subject.to_string(), "identifier": kind.code(), "now": now.to_string() });
+    let data = json!({ "subject": subject.to_string(), "identifier": kind.code() });
     make(registry, appspace, "afterclick.subject.unlinked", &data, None)
 }
 

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::delivery::State;
 use domain::id::ReplayId;
+use domain::identity::Fact;
 use domain::replay::{Replay, ReplayState};
 use domain::{AppspaceId, Event, EventId, Reading};
 use storage::{ReplayScan, ReplayStep, Store, StoreError};
@@ -109,6 +111,7 @@ impl Replayer {
                     to_cursor: look.last.or(cursor),
                     scanned: look.scanned,
                     owed: look.owed,
+                    unread: look.unread,
                     state: if look.last.is_some() { ReplayState::Running } else { ReplayState::Done },
                     now: self.clock.now(),
                 })
@@ -144,14 +147,15 @@ impl Replayer {
         };
         let events = self.store.replay_scan(scan).await?;
         let wanted = |event: &Event| self.wants(replay, &live, event);
+        let is_owed = |(event, newest): &&(Arc<Event>, Option<State>)| replay.select.owes(*newest) && wanted(event);
+        let owed: Vec<&Arc<Event>> = events.iter().filter(is_owed).map(|(event, _)| event).collect();
+        // Who keeps people would otherwise be told of an event from before people were kept that it names nobody.
+        let unread = |event: &&Arc<Event>| live.wants_people && Fact::may_be_in(&event.body);
         Ok(Look {
             scanned: events.len() as u64,
             last: events.last().map(|(event, _)| event.id),
-            owed: events
-                .iter()
-                .filter(|(event, newest)| replay.select.owes(*newest) && wanted(event))
-                .map(|(event, _)| event.id)
-                .collect(),
+            unread: owed.iter().copied().filter(unread).map(|event| event.id).collect(),
+            owed: owed.into_iter().map(|event| event.id).collect(),
         })
     }
 
@@ -169,4 +173,6 @@ struct Look {
     /// The last event looked at; `None` at the end of the range.
     last: Option<EventId>,
     owed: Vec<EventId>,
+    /// Those of them that may have to be read for whom they are about.
+    unread: Vec<EventId>,
 }

@@ -75,6 +75,9 @@ pub enum StoreError {
     /// A limit of the store: what it is, for a person.
     #[error("{0}")]
     Limit(String),
+    /// One record is there and cannot be read. It stays as it is, and everything else can be read.
+    #[error("{0} cannot be read; a copy of the store in which it can be read is in a backup, if there is one")]
+    Unreadable(&'static str),
     /// A read or write failed. After a failed write the store has stopped for good and the process must end.
     #[error("the store failed: {0}")]
     Failed(Arc<str>),

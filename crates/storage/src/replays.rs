@@ -57,6 +57,9 @@ pub struct ReplayStep {
     pub to_cursor: Option<EventId>,
     pub scanned: u64,
     pub owed: Vec<EventId>,
+    /// Those of them that may say who somebody is. One of which nobody knows whose it is comes onto the list of
+    /// [`crate::Subjects::unfolded`], before its delivery is there: it may be from before there was such a list.
+    pub unread: Vec<EventId>,
     /// [`ReplayState::Running`] or [`ReplayState::Done`].
     pub state: ReplayState,
     pub now: Timestamp,

@@ -28,14 +28,15 @@ pub const FACT_BYTES_PER_CALL_MAX: usize = 16 * 1024 * 1024;
 /// Subjects of appspaces. A call beyond the limits above is [`crate::StoreError::Limit`] and does nothing.
 #[async_trait]
 pub trait Subjects {
-    /// Up to `limit` events that were appended with facts in them and are not folded yet, of all appspaces, in the order of the
-    /// log. There may be more until the answer is empty. Retention keeps them.
-    async fn unfolded(&self, limit: usize) -> Result<Vec<Arc<Event>>>;
+    /// Up to `limit` events after `after` that were appended with facts in them and are not folded yet, of all appspaces, in the
+    /// order of the log. There may be more until the answer is empty. Retention keeps them.
+    async fn unfolded(&self, after: Option<EventId>, limit: usize) -> Result<Vec<Arc<Event>>>;
 
     /// Whether none of these events is waiting to be folded.
     async fn are_folded(&self, events: &[EventId]) -> Result<bool>;
 
-    /// What is kept of identifiers, in order.
+    /// What is kept of identifiers, in order. A record that is there and cannot be read is [`StoreError::Unreadable`], here and
+    /// wherever it is asked for.
     async fn identifiers(&self, appspace: AppspaceId, of: &[Identifier]) -> Result<Vec<Option<IdentifierRecord>>>;
 
     /// What is kept of subjects, in order; of one that turned out to be another one, under its old id, a record that says so.

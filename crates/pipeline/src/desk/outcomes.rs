@@ -1,5 +1,6 @@
 //! What is laid on the desk when an attempt has ended, and what else follows from it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Timestamp;
@@ -44,6 +45,9 @@ impl Desk {
             .collect();
         let memos = pack.seal.map(|id| self.leave(id, pack, &mut standings)).unwrap_or_default();
         self.count(&judgements, &standings);
+        let is_lost = |standing: &Standing| standing.state == State::Dead;
+        let lost = pack.items.iter().zip(&standings).filter(|(_, standing)| is_lost(standing));
+        let lost: Vec<_> = lost.map(|(owned, _)| (owned.id, Arc::clone(&owned.event))).collect();
         let judged = pack.items.iter().zip(standings).zip(judgements);
         let settlement = |((owned, standing), Judgement { attempt, .. }): ((&Owned, Standing), Judgement)| {
             let news = live.and_then(|live| self.death(live, owned, standing));
@@ -55,6 +59,7 @@ impl Desk {
         papers.outcomes.batches += 1;
         papers.outcomes.settlements.extend(settlements);
         papers.outcomes.memos.extend(memos);
+        papers.outcomes.lost.extend(lost);
         if papers.gathering.widen() {
             self.lane.narrow_to(papers.gathering.narrowed_to());
         }

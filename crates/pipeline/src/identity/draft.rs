@@ -54,7 +54,7 @@ pub(crate) struct Wanted {
 }
 
 /// What a draft ends as.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Folded {
     pub(crate) events: Vec<(EventId, Option<Identifier>)>,
     pub(crate) identifiers: Vec<IdentifierRecord>,

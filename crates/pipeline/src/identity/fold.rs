@@ -9,6 +9,7 @@ use std::time::Duration;
 use domain::identity::Fact;
 use domain::{AppspaceId, Event, EventId};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use storage::{Fold, NewEvent, SUBJECTS_PER_CALL_MAX, StoreError};
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -26,6 +27,8 @@ const LOOKED_UP_MAX: usize = 1_500;
 const GATHER: Duration = Duration::from_millis(50);
 /// Pause between two steps, to let others in.
 const STEP_PAUSE: Duration = Duration::from_millis(5);
+/// The code of what is logged when an event is set aside.
+const EVENT_SET_ASIDE: &str = "identity_event_set_aside";
 /// How often the list is looked at although nobody said that anything was stored.
 const POLL_EVERY: Duration = Duration::from_secs(5);
 
@@ -58,8 +61,8 @@ impl Identity {
         }
     }
 
-    /// Comes back when these events, which are of one appspace, have been folded; folds them itself if need be. The error is
-    /// [`StoreError::Busy`] if that took longer than `deadline`.
+    /// Comes back when these events, which are of one appspace, have been folded or set aside; folds them itself if need be. The
+    /// error is [`StoreError::Busy`] if that took longer than `deadline`.
     pub async fn settle_up(&self, events: &[Arc<Event>], deadline: Instant) -> Result<(), StoreError> {
         for some in events.chunks(BATCH_EVENTS_MAX) {
             self.settle_up_some(some, deadline).await?;
@@ -81,20 +84,23 @@ impl Identity {
                 open.push(Arc::clone(event));
             }
         }
+        let open = self.asides.without(open, Instant::now());
         self.patiently(deadline, || self.fold(&open)).await
     }
 
     /// Folds everything that came in before this moment; what comes in meanwhile can wait.
     pub(super) async fn catch_up(&self, deadline: Instant) -> Result<(), StoreError> {
-        let began = self.clock.now();
+        let (began, mut after) = (self.clock.now(), None);
         loop {
-            let events = self.patiently(deadline, || self.store.unfolded(BATCH_EVENTS_MAX)).await?;
+            let events = self.patiently(deadline, || self.store.unfolded(after, BATCH_EVENTS_MAX)).await?;
             if events.first().is_none_or(|event| event.received_at > began) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
                 return Err(too_slow());
             }
+            after = events.last().map(|event| event.id);
+            let events = self.asides.without(events, Instant::now());
             self.patiently(deadline, || self.fold(&events)).await?;
         }
     }
@@ -121,15 +127,71 @@ impl Identity {
 
     /// Folds the events that have waited longest; returns how many.
     async fn fold_next(&self) -> Result<usize, StoreError> {
-        let events = self.store.unfolded(BATCH_EVENTS_MAX).await?;
+        let events = self.next_unfolded().await?;
         let lag = events.first().map(|event| self.clock.now().since(event.received_at));
         self.metrics.identity_lag_seconds.set(lag.unwrap_or_default().as_secs_f64());
         self.fold(&events).await?;
         Ok(events.len())
     }
 
-    /// Folds these events. The lock must be held.
-    pub(super) async fn fold(&self, events: &[Arc<Event>]) -> Result<(), StoreError> {
+    /// The events that have waited longest, but for those that are set aside.
+    async fn next_unfolded(&self) -> Result<Vec<Arc<Event>>, StoreError> {
+        let mut after = None;
+        loop {
+            let found = self.store.unfolded(after, BATCH_EVENTS_MAX).await?;
+            let Some(last) = found.last() else { return Ok(found) };
+            after = Some(last.id);
+            let events = self.asides.without(found, Instant::now());
+            if !events.is_empty() {
+                return Ok(events);
+            }
+        }
+    }
+
+    /// Folds these events. What cannot be folded, whatever is tried beside it, is set aside. The lock must be held.
+    pub(super) fn fold<'a>(&'a self, events: &'a [Arc<Event>]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            if events.is_empty() {
+                return Ok(());
+            }
+            let trouble = match AssertUnwindSafe(self.fold_together(events)).catch_unwind().await {
+                Ok(Ok(())) => {
+                    self.asides.take_back(events);
+                    self.show_asides();
+                    return Ok(());
+                }
+                // These are of the store and not of the events.
+                Ok(Err(error @ (StoreError::Busy { .. } | StoreError::Failed(_)))) => return Err(error),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "folding it panicked, which is a bug".to_owned(),
+            };
+            if let [event] = events {
+                self.set_aside(event, &trouble);
+                return Ok(());
+            }
+            let (first, second) = events.split_at(events.len() / 2);
+            self.fold(first).await?;
+            self.fold(second).await
+        })
+    }
+
+    fn set_aside(&self, event: &Event, trouble: &str) {
+        if self.asides.put(event.id, Instant::now()) {
+            tracing::error!(
+                code = EVENT_SET_ASIDE,
+                event = %event.id,
+                appspace = %event.appspace,
+                "an event could not be read for who it is about and is set aside: {trouble}; it is tried again, all others are read"
+            );
+        }
+        self.show_asides();
+    }
+
+    fn show_asides(&self) {
+        self.metrics.identity_events_aside.set(self.asides.len().try_into().unwrap_or(i64::MAX));
+    }
+
+    async fn fold_together(&self, events: &[Arc<Event>]) -> Result<(), StoreError> {
         let mut by_appspace: BTreeMap<AppspaceId, Vec<(EventId, Option<Fact>)>> = BTreeMap::new();
         for event in events {
             by_appspace.entry(event.appspace).or_default().push((event.id, self.fact(event)));

@@ -30,6 +30,10 @@ pub enum FindError {
     Store(#[from] StoreError),
 }
 
+/// What is known of the person whom an event is about cannot be read, or the event cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
 fn list(identifiers: &[Identifier]) -> String {
     identifiers.iter().map(|identifier| format!("`{}:`", identifier.kind().code())).collect::<Vec<_>>().join(", ")
 }
@@ -38,10 +42,42 @@ impl Identity {
     /// Of each event, which are of one appspace, all that is known of the person it is about, once the events themselves have
     /// been folded. `None` of one that names nobody.
     pub async fn profiles(&self, events: &[Arc<Event>], deadline: Instant) -> Result<Vec<Option<Profile>>, StoreError> {
+        let each = self.profile_of_each(events, deadline).await?.into_iter();
+        each.map(|known| known.map_err(|Unreadable| StoreError::Unreadable("what is known of this person"))).collect()
+    }
+
+    /// The same, where what cannot be read of one keeps nobody from reading the others.
+    pub(crate) async fn profile_of_each(
+        &self,
+        events: &[Arc<Event>],
+        deadline: Instant,
+    ) -> Result<Vec<Result<Option<Profile>, Unreadable>>, StoreError> {
         let Some(appspace) = events.first().map(|event| event.appspace) else { return Ok(Vec::new()) };
         self.settle_up(events, deadline).await?;
         let who: Vec<Option<Who>> = events.iter().map(|event| self.who(event)).collect();
-        self.patiently(deadline, || self.profiles_of(appspace, &who)).await
+        let found = match self.patiently(deadline, || self.profiles_of(appspace, &who)).await {
+            Err(StoreError::Unreadable(_)) => self.profiles_one_by_one(appspace, &who, deadline).await?,
+            found => found?.into_iter().map(Ok).collect(),
+        };
+        let known =
+            |(event, known): (&Arc<Event>, _)| if self.asides.holds(event.id) { Err(Unreadable) } else { known };
+        Ok(events.iter().zip(found).map(known).collect())
+    }
+
+    async fn profiles_one_by_one(
+        &self,
+        appspace: AppspaceId,
+        who: &[Option<Who>],
+        deadline: Instant,
+    ) -> Result<Vec<Result<Option<Profile>, Unreadable>>, StoreError> {
+        let mut all = Vec::with_capacity(who.len());
+        for one in who.chunks(1) {
+            all.push(match self.patiently(deadline, || self.profiles_of(appspace, one)).await {
+                Err(StoreError::Unreadable(_)) => Err(Unreadable),
+                found => Ok(found?.remove(0)),
+            });
+        }
+        Ok(all)
     }
 
     /// All that is known of a subject, or of the one that it turned out to be.
@@ -132,6 +168,11 @@ impl Identity {
             return Some(Who::Subject(subject));
         }
         self.fact(event)?.identifiers.into_iter().next().map(Who::Named)
+    }
+
+    /// All that is known now of the person whom an event is about.
+    pub(super) async fn profile_by(&self, event: &Event) -> Result<Option<Profile>, StoreError> {
+        Ok(self.profiles_of(event.appspace, &[self.who(event)]).await?.remove(0))
     }
 
     async fn profiles_of(&self, appspace: AppspaceId, who: &[Option<Who>]) -> Result<Vec<Option<Profile>>, StoreError> {

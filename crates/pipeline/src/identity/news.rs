@@ -1,16 +1,20 @@
 //! News: which destinations hear that something became known of a subject, although no event of theirs says so.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use domain::delivery::State;
+use domain::delivery::{Delivery, State};
 use domain::identity::fact::SUBJECT_UPDATED;
 use domain::identity::{Identifier, Trace};
-use domain::{AppspaceId, DestinationId, Event, EventId, EventType, Reading};
+use domain::{AppspaceId, DeliveryId, DestinationId, Event, EventId, EventType, Reading};
 use storage::page::PAGE_LIMIT_MAX;
 use storage::{DeliveryQuery, DeliverySummary, FACTS_PER_CALL_MAX, NewDelivery, NewEvent, PageRequest, StoreError};
+use tokio::time::Instant;
 
 use super::Identity;
-use super::draft::Change;
+use super::draft::{Change, Folded};
+use super::fold::fold_of;
+use super::identify::CALL_MAX;
 use crate::registry::LiveDestination;
 use crate::route::{Decision, decide};
 use crate::{bindings, operational};
@@ -58,6 +62,69 @@ impl Identity {
             }
         }
         Ok(news)
+    }
+
+    /// Deliveries of these events to a destination are about to end without having arrived. Whatever became known of people by
+    /// these events and has ridden on them goes to the destination by itself, once, and so does not wait for their next event.
+    /// What cannot be read of one is left out.
+    pub(crate) async fn tell_instead(
+        &self,
+        to: DestinationId,
+        lost: &[(DeliveryId, Arc<Event>)],
+    ) -> Result<(), StoreError> {
+        let Some(live) = self.registry.destination(to).filter(|live| live.outlet.reissues()) else { return Ok(()) };
+        let is_news = |event: &Event| event.event_type.as_str() == SUBJECT_UPDATED;
+        let lost: Vec<_> = lost.iter().filter(|(_, event)| !is_news(event)).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let _held = self.hold(Instant::now() + CALL_MAX).await?;
+        let appspace = live.destination.appspace;
+        let ids: BTreeSet<DeliveryId> = lost.iter().map(|(id, _)| *id).collect();
+        let (mut told, mut news) = (BTreeSet::new(), Vec::new());
+        for (id, event) in lost {
+            let profile = match self.profile_by(event).await {
+                Err(StoreError::Unreadable(_)) => continue,
+                profile => profile?.filter(|profile| profile.trace.is_telling()),
+            };
+            let Some(profile) = profile else { continue };
+            if told.contains(&profile.subject) || self.is_sent_otherwise(&live, *id, &ids).await? {
+                continue;
+            }
+            told.insert(profile.subject);
+            let mut event = operational::subject_told_again(&self.registry, appspace, profile.subject, event.id, to);
+            // Who asks for what becomes known has been told when it did.
+            if event.deliveries.iter().all(|delivery| delivery.destination != to) {
+                event.deliveries = vec![NewDelivery::to(to)];
+                news.push(News { event, of: profile.identifiers.first().cloned() });
+            }
+        }
+        if news.is_empty() {
+            return Ok(());
+        }
+        self.store.fold(fold_of(appspace, Folded::default(), news)).await
+    }
+
+    /// Calls off a delivery for a person. What it would have brought of people is brought otherwise.
+    pub async fn call_off(&self, appspace: AppspaceId, id: DeliveryId) -> Result<Delivery, StoreError> {
+        let (delivery, _) = self.store.delivery(appspace, id).await?;
+        if delivery.standing.cancel().is_ok() {
+            let event = self.store.event(appspace, id.event).await?.event;
+            self.tell_instead(delivery.destination, &[(id, event)]).await?;
+        }
+        self.store.cancel(appspace, id, self.clock.now()).await
+    }
+
+    /// Whether the event of a delivery is sent to its destination by another one that is not lost too.
+    async fn is_sent_otherwise(
+        &self,
+        live: &LiveDestination,
+        id: DeliveryId,
+        lost: &BTreeSet<DeliveryId>,
+    ) -> Result<bool, StoreError> {
+        let destination = &live.destination;
+        let all = self.deliveries_of(destination.appspace, id.event, Some(destination.id)).await?;
+        Ok(all.iter().any(|other| !lost.contains(&other.delivery.id) && is_sent(other.delivery.standing.state)))
     }
 
     /// Whether a destination has to write its record of a subject once more: it is concerned with the subject, and no event of

@@ -298,7 +298,7 @@ async fn a_call_waits_for_what_came_before_it_and_not_for_what_comes_meanwhile()
     }
     house.identify(&["user:1", "install:i599"], json!({})).await.unwrap();
     assert_eq!(house.who("user:1").await.unwrap().stage(), Stage::Lead);
-    assert_eq!(house.store.unfolded(9).await.unwrap().len(), 0);
+    assert_eq!(house.store.unfolded(None, 9).await.unwrap().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

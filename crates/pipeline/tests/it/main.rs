@@ -1,5 +1,6 @@
 //! The pipeline over the memory store, on paused time; its transport over real sockets.
 
+mod aside;
 mod batches;
 mod bindings;
 mod breaker;
@@ -17,6 +18,7 @@ mod identity;
 mod intake;
 mod kafka;
 mod lanes;
+mod lost;
 mod mail;
 mod nats;
 mod objects;

@@ -31,6 +31,8 @@ pub(crate) struct Sulky {
     /// How often something can be remembered until that is refused once.
     until_refusal: AtomicUsize,
     in_hand: Mutex<InHand>,
+    /// The record of this identifier cannot be read, or reading it ends in a panic.
+    spoilt: Mutex<Option<(Identifier, bool)>>,
 }
 
 /// What is claimed and neither settled nor given back.
@@ -64,7 +66,18 @@ impl Sulky {
             is_gone: AtomicBool::new(false),
             until_refusal: AtomicUsize::new(usize::MAX),
             in_hand: Mutex::default(),
+            spoilt: Mutex::default(),
         }
+    }
+
+    /// From now on the record of this identifier cannot be read; or that of none.
+    pub(crate) fn spoil(&self, identifier: Option<&str>) {
+        *self.spoilt.lock().unwrap() = identifier.map(|text| (text.parse().unwrap(), false));
+    }
+
+    /// From now on whoever reads the record of this identifier panics.
+    pub(crate) fn trap(&self, identifier: &str) {
+        *self.spoilt.lock().unwrap() = Some((identifier.parse().unwrap(), true));
     }
 
     /// Fails for good after it has remembered something so many times.
@@ -257,13 +270,18 @@ impl Memos for Sulky {
 
 #[async_trait]
 impl Subjects for Sulky {
-    async fn unfolded(&self, limit: usize) -> Result<Vec<Arc<domain::Event>>> {
-        self.store.unfolded(limit).await
+    async fn unfolded(&self, after: Option<EventId>, limit: usize) -> Result<Vec<Arc<domain::Event>>> {
+        self.store.unfolded(after, limit).await
     }
     async fn are_folded(&self, events: &[EventId]) -> Result<bool> {
         self.store.are_folded(events).await
     }
     async fn identifiers(&self, of: AppspaceId, all: &[Identifier]) -> Result<Vec<Option<IdentifierRecord>>> {
+        let spoilt = self.spoilt.lock().unwrap().clone();
+        if let Some((_, panics)) = spoilt.filter(|(identifier, _)| all.contains(identifier)) {
+            assert!(!panics, "as the test wants it");
+            return Err(StoreError::Unreadable("the record of a subject"));
+        }
         self.store.identifiers(of, all).await
     }
     async fn subjects(&self, of: AppspaceId, ids: &[SubjectId]) -> Result<Vec<Option<SubjectRecord>>> {

@@ -382,6 +382,7 @@ pub fn first_step(id: ReplayId, secs: i64, events: &[EventId]) -> ReplayStep {
         from_cursor: None,
         to_cursor: events.last().copied(),
         scanned: events.len() as u64,
+        unread: Vec::new(),
         owed: events.to_vec(),
         state: ReplayState::Running,
         now: at(secs),

@@ -230,6 +230,7 @@ macro_rules! each_conformance_case {
             }
             subjects {
                 an_event_with_facts_waits_until_it_is_folded
+                a_replay_has_events_read_that_nobody_has_read
                 what_is_folded_comes_back_after_a_restart
                 a_fold_and_its_news_are_one_step
                 a_fold_that_is_made_again_ends_the_same

@@ -307,7 +307,7 @@ impl Walker {
         let who: BTreeSet<Identifier> = who.iter().filter_map(|&n| pick(&everybody(), n)).collect();
         let who: Vec<Identifier> = who.into_iter().collect();
         let (subject, identifiers) = one_subject(self.kit.app, &who);
-        let waiting = self.kit.store().unfolded(usize::from(count % 5)).await.expect("events");
+        let waiting = self.kit.store().unfolded(None, usize::from(count % 5)).await.expect("events");
         let owners = who.iter().cloned().map(Some).chain([None]).cycle();
         let events = waiting.iter().zip(owners).map(|(event, owner)| (event.id, owner)).collect();
         let news = if has_news { vec![self.kit.event(self.now_secs, &self.destinations)] } else { Vec::new() };
@@ -324,7 +324,7 @@ impl Walker {
     /// What is known of everybody.
     async fn look_at_people(&self, mut note: impl FnMut(String)) {
         let (store, app, who) = (self.kit.store(), self.kit.app, everybody());
-        note(format!("{:?}", store.unfolded(STEPS_MAX).await));
+        note(format!("{:?}", store.unfolded(None, STEPS_MAX).await));
         for (identifier, record) in who.iter().zip(store.identifiers(app, &who).await.expect("records")) {
             let id = SubjectId::born(app, identifier, 0);
             // As they are stored: what is written for a person to read does not show who somebody is.
@@ -350,11 +350,13 @@ impl Walker {
         };
         let found = self.kit.store().replay_scan(scan).await.expect("scan");
         let owed = found.iter().filter(|(_, newest)| replay.select.owes(*newest)).map(|(event, _)| event.id);
+        let owed: Vec<_> = owed.collect();
         let step = ReplayStep {
             from_cursor: cursor,
             to_cursor: found.last().map(|(event, _)| event.id),
             scanned: found.len() as u64,
-            owed: owed.collect(),
+            unread: owed.clone(),
+            owed,
             state: if found.is_empty() { ReplayState::Done } else { ReplayState::Running },
             ..first_step(id, self.now_secs, &[])
         };

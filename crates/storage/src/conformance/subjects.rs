@@ -7,7 +7,7 @@ use domain::identity::{Identifier, Moment, Money, Stamped, Trace};
 use domain::verdict::FailureReason;
 use domain::{AppspaceId, DeliveryId, Event, EventId, SubjectId, Verdict};
 
-use super::kit::{Kit, at, change, fail, ids, reject, settlement};
+use super::kit::{Kit, at, change, fail, first_step, ids, reject, settlement};
 use crate::{
     Appended, DELIVERIES_PER_EVENT_MAX, Erased, Erasure, FACT_BYTES_PER_CALL_MAX, Fold, IdentifierRecord, NewDelivery,
     NewEvent, Result, SUBJECTS_PER_CALL_MAX, Settled, StoreError, SubjectRecord,
@@ -77,7 +77,11 @@ async fn tell(kit: &mut Kit, secs: i64) -> NewEvent {
 }
 
 async fn unfolded(kit: &Kit, limit: usize) -> Vec<EventId> {
-    kit.store().unfolded(limit).await.expect("events").iter().map(|event| event.id).collect()
+    kit.store().unfolded(None, limit).await.expect("events").iter().map(|event| event.id).collect()
+}
+
+async fn unfolded_after(kit: &Kit, after: EventId) -> Vec<EventId> {
+    kit.store().unfolded(Some(after), 10).await.expect("events").iter().map(|event| event.id).collect()
 }
 
 async fn events_of(kit: &Kit, texts: &[&str], after: Option<EventId>, limit: usize) -> Vec<EventId> {
@@ -107,6 +111,27 @@ fn expect_limit<T: std::fmt::Debug>(result: &Result<T>) {
     assert!(matches!(result, Err(StoreError::Limit(_))), "{result:?}");
 }
 
+pub(super) async fn a_replay_has_events_read_that_nobody_has_read(mut kit: Kit) {
+    let to = kit.destination("a").await;
+    let replay = kit.replay(to).await;
+    // Of these, as of all that were stored before there was a list, none is on it.
+    let [old, nobody, read] = [kit.event(0, &[]), kit.event(1, &[]), kit.event(2, &[])];
+    kit.append(vec![old.clone(), nobody.clone(), read.clone()]).await;
+    fold(&kit, fold_of(&kit, &["user:1"], &[&read])).await;
+    let owed = [&old, &nobody, &read].map(|new| new.event.id);
+    let step = crate::ReplayStep { unread: vec![owed[0], owed[2], EventId::mint(at(9), 9)], ..first_step(replay, 10, &owed) };
+    kit.store().advance_replay(step.clone()).await.expect("a step");
+    for _ in 0..2 {
+        assert_eq!(unfolded(&kit, 9).await, [old.event.id]);
+        assert!(!kit.store().are_folded(&[old.event.id]).await.expect("an answer"));
+        kit.reopen().await;
+    }
+    // A step that was made already changes nothing.
+    fold(&kit, Fold { events: vec![(old.event.id, None)], ..nothing(kit.app) }).await;
+    kit.store().advance_replay(step).await.expect("a step");
+    assert_eq!(unfolded(&kit, 9).await, []);
+}
+
 pub(super) async fn an_event_with_facts_waits_until_it_is_folded(mut kit: Kit) {
     let plain = kit.event(0, &[]);
     kit.append(vec![plain.clone()]).await;
@@ -122,6 +147,8 @@ pub(super) async fn an_event_with_facts_waits_until_it_is_folded(mut kit: Kit) {
     for _ in 0..2 {
         assert_eq!(unfolded(&kit, 10).await, [a, b, c, theirs.event.id]);
         assert_eq!(unfolded(&kit, 2).await, [a, b]);
+        assert_eq!(unfolded_after(&kit, a).await, [b, c, theirs.event.id]);
+        assert_eq!(unfolded_after(&kit, theirs.event.id).await, []);
         assert_eq!(unfolded(&kit, 0).await, []);
         assert!(!kit.store().are_folded(&[plain.event.id, b]).await.expect("an answer"));
         assert!(kit.store().are_folded(&[plain.event.id, missing]).await.expect("an answer"));

@@ -111,6 +111,8 @@ impl State {
         if step.state != ReplayState::Running {
             row.end(step.state, step.now);
         }
+        let unread = step.unread.iter().filter_map(|event| self.event_nos.get(event));
+        self.unfolded.extend(unread.filter(|no| !self.facts.contains_key(*no)));
         let created = step.owed.iter().filter(|&&event| self.owe_again(event, destination, step)).count();
         let row = self.replay_row(step.id)?;
         row.replay.created += created as u64;

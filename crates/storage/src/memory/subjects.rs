@@ -14,9 +14,10 @@ use crate::{Erased, Erasure, Fold, IdentifierRecord, OnKnown, Result, SubjectRec
 
 #[async_trait]
 impl Subjects for MemoryStore {
-    async fn unfolded(&self, limit: usize) -> Result<Vec<Arc<Event>>> {
+    async fn unfolded(&self, after: Option<EventId>, limit: usize) -> Result<Vec<Arc<Event>>> {
         let state = self.open()?;
-        Ok(state.answer(state.unfolded.iter().copied(), limit))
+        let first = after.map_or(0, |after| state.first_no_after(after));
+        Ok(state.answer(state.unfolded.range(first..).copied(), limit))
     }
 
     async fn are_folded(&self, events: &[EventId]) -> Result<bool> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use domain::SubjectId;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::failure::unreadable_record;
 use super::numbers::{EventNo, sql_limit};
 use super::records::{IdentifierNo, Records};
 use super::transaction::Tx;
@@ -26,10 +27,19 @@ pub(super) fn belong(conn: &Connection, no: EventNo, to: Option<IdentifierNo>) -
     Ok(())
 }
 
-/// The first events that are still to be read.
-pub(super) fn unfolded(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<EventNo>> {
-    let mut first = conn.prepare_cached("SELECT event_no FROM unfolded ORDER BY event_no LIMIT ?1")?;
-    first.query_map([sql_limit(limit)], |row| row.get(0).map(EventNo))?.collect()
+/// The first events from `first` on that are still to be read.
+pub(super) fn unfolded(conn: &Connection, first: EventNo, limit: usize) -> rusqlite::Result<Vec<EventNo>> {
+    let sql = "SELECT event_no FROM unfolded WHERE event_no >= ?1 ORDER BY event_no LIMIT ?2";
+    let mut find = conn.prepare_cached(sql)?;
+    find.query_map(params![first.0, sql_limit(limit)], |row| row.get(0).map(EventNo))?.collect()
+}
+
+/// Puts an event on the list that was stored before there was one. One of which is known whose it is stays off it.
+pub(super) fn read_again(conn: &Connection, no: EventNo) -> rusqlite::Result<()> {
+    if owner(conn, no)?.is_none() {
+        conn.prepare_cached("INSERT OR IGNORE INTO unfolded (event_no) VALUES (?1)")?.execute([no.0])?;
+    }
+    Ok(())
 }
 
 pub(super) fn is_unfolded(conn: &Connection, no: EventNo) -> rusqlite::Result<bool> {
@@ -59,9 +69,13 @@ pub(super) fn events_of(
 }
 
 /// Forgets whose fact an event held that retention removes. Devices go with the last of their events: else they would be
-/// kept for ever, and nobody would ever ask for them.
+/// kept for ever, and nobody would ever ask for them. What cannot be read stays, and keeps nothing else from going.
 pub(super) fn forget(tx: &Tx<'_>, no: EventNo) -> rusqlite::Result<()> {
     let Some(identifier) = remove(tx.conn, no)? else { return Ok(()) };
+    forget_device(tx, identifier).or_else(|error| unreadable_record(&error).map(drop).ok_or(error))
+}
+
+fn forget_device(tx: &Tx<'_>, identifier: IdentifierNo) -> rusqlite::Result<()> {
     if is_spoken_of(tx.conn, identifier)? {
         return Ok(());
     }

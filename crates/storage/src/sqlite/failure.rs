@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
+use rusqlite::types::Type;
 use tokio::sync::watch;
 
 use crate::{BusyReason, StoreError};
@@ -32,6 +33,25 @@ impl From<StoreError> for Trouble {
 impl From<rusqlite::Error> for Trouble {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
+    }
+}
+
+/// A record of a person that is there and cannot be read. That is no reason to keep anybody else waiting.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("{0} cannot be read")]
+pub(super) struct UnreadableRecord(pub(super) &'static str);
+
+impl From<UnreadableRecord> for rusqlite::Error {
+    fn from(error: UnreadableRecord) -> Self {
+        Self::FromSqlConversionFailure(0, Type::Blob, Box::new(error))
+    }
+}
+
+/// Which record could not be read, if that is what went wrong.
+pub(super) fn unreadable_record(error: &rusqlite::Error) -> Option<UnreadableRecord> {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(_, _, cause) => cause.downcast_ref().copied(),
+        _ => None,
     }
 }
 
@@ -70,6 +90,9 @@ pub(super) fn reach(error: &rusqlite::Error) -> Reach {
 
 /// The answer to a call that met `error` on the writing side.
 pub(super) fn answer(error: &rusqlite::Error) -> StoreError {
+    if let Some(UnreadableRecord(what)) = unreadable_record(error) {
+        return StoreError::Unreadable(what);
+    }
     match reach(error) {
         Reach::DiskFull => disk_full(),
         Reach::Locked => queue_full(),
@@ -100,7 +123,10 @@ pub(super) const fn not_found(noun: &'static str) -> StoreError {
 
 /// A read that failed: nothing was changed, and the store goes on.
 pub(super) fn unreadable(error: &rusqlite::Error) -> StoreError {
-    failed(&format!("a read failed: {error}"))
+    match unreadable_record(error) {
+        Some(UnreadableRecord(what)) => StoreError::Unreadable(what),
+        None => failed(&format!("a read failed: {error}")),
+    }
 }
 
 /// Tells when the store has failed for good. Whoever runs the process must end it then.

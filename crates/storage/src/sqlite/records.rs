@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use super::failure::UnreadableRecord;
 use super::numbers::{AppspaceNo, sql_limit};
 use super::options::OpenError;
-use super::rows::malformed;
 use super::shared::Shared;
 use super::vault::{SealedRow, Unsealable, Vault};
 use crate::{IdentifierRecord, SubjectRecord};
@@ -139,8 +139,8 @@ impl<'a> Records<'a> {
     fn open<T: DeserializeOwned>(&self, table: &'static str, id: &[u8; 16], row: &Row<'_>) -> rusqlite::Result<T> {
         let id = row_id(self.appspace, id);
         let plain = self.vault.open(SealedRow { table, id: &id }, row.get_ref(0)?.as_blob()?);
-        let plain = plain.map_err(|_| malformed(0, "sealed record of a subject"))?;
-        serde_json::from_slice(&plain).map_err(|_| malformed(0, "record of a subject"))
+        let plain = plain.map_err(|_| UnreadableRecord("the sealed record of a subject"))?;
+        Ok(serde_json::from_slice(&plain).map_err(|_| UnreadableRecord("the record of a subject"))?)
     }
 }
 

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::SqliteStore;
 use super::blocks::EventRef;
 use super::chores;
+use super::facts;
 use super::failure::{TxResult, not_found, unreadable};
 use super::ledger::{self, NewRow};
 use super::log::{self, Gather, Span};
@@ -94,6 +95,11 @@ fn advance(tx: &mut Tx<'_>, step: &ReplayStep) -> TxResult<Replay> {
     row.replay.scanned += step.scanned;
     if step.state != ReplayState::Running {
         row.end(step.state, step.now);
+    }
+    for &event in &step.unread {
+        if let Some((no, _)) = rows::event_no(tx.conn, event)? {
+            facts::read_again(tx.conn, no)?;
+        }
     }
     for &event in &step.owed {
         row.replay.created += u64::from(owe_again(tx, &row, event, step.now)?);

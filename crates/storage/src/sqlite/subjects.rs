@@ -26,9 +26,10 @@ use crate::{Erased, Erasure, Fold, IdentifierRecord, OnKnown, Result, SubjectRec
 
 #[async_trait]
 impl Subjects for SqliteStore {
-    async fn unfolded(&self, limit: usize) -> Result<Vec<Arc<Event>>> {
+    async fn unfolded(&self, after: Option<EventId>, limit: usize) -> Result<Vec<Arc<Event>>> {
         let find = move |conn: &Connection, _: &Shared| {
-            let nos = facts::unfolded(conn, Room::events_max(limit))?;
+            let first = after.map_or(Ok(EventNo(0)), |after| replays::first_after(conn, after))?;
+            let nos = facts::unfolded(conn, first, Room::events_max(limit))?;
             events(conn, nos, limit)
         };
         self.look_up(find).await

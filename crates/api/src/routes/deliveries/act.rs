@@ -53,7 +53,7 @@ pub(crate) async fn cancel(
     Owner(caller): Owner,
     Path(delivery): Path,
 ) -> Result<Json<Delivery>, Problem> {
-    let delivery = state.store.cancel(caller.appspace_id(), parse(&delivery)?, state.clock.now()).await?;
+    let delivery = state.identity.call_off(caller.appspace_id(), parse(&delivery)?).await?;
     Ok(Json(show_changed(&state, delivery)))
 }
 

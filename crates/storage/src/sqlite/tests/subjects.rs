@@ -243,8 +243,19 @@ async fn a_record_that_was_moved_to_somebody_else_is_noticed() {
     kit.store().fold(two).await.unwrap();
     probe.execute("UPDATE identifiers SET sealed = (SELECT sealed FROM identifiers WHERE no = 1)").await;
     assert!(kit.store().identifiers(kit.app, &[email()]).await.is_ok());
-    assert!(matches!(kit.store().identifiers(kit.app, &[other]).await, Err(StoreError::Failed(_))));
+    assert!(matches!(kit.store().identifiers(kit.app, &[other]).await, Err(StoreError::Unreadable(_))));
     assert!(probe.watch().reason().is_none());
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_keeps_nothing_from_going_when_its_time_is_over() {
+    let (mut kit, probe) = OnDisk::kit(|options| options).await;
+    let told = tell(&mut kit, 3, &[]).await;
+    kit.store().fold(fold_of(&kit, &told)).await.unwrap();
+    probe.execute("UPDATE identifiers SET sealed = x'00'").await;
+    let pruned = kit.store().prune(at(1_000_000), 100).await.unwrap();
+    assert_eq!((pruned.events, pruned.done), (6, true));
+    assert!(matches!(kit.store().identifiers(kit.app, &[email()]).await, Err(StoreError::Unreadable(_))));
 }
 
 #[tokio::test]
@@ -252,13 +263,13 @@ async fn no_fold_is_lost_wherever_it_stops() {
     let (mut kit, probe) = OnDisk::kit(|options| options).await;
     let told = tell(&mut kit, 5, &[]).await;
     for n in 1..=5 {
-        let waiting = kit.store().unfolded(1).await.unwrap();
+        let waiting = kit.store().unfolded(None, 1).await.unwrap();
         assert_eq!(waiting[0].id, told[n - 1].event.id);
         kit.store().fold(fold_of(&kit, &told[n - 1..n])).await.unwrap();
         let copy = probe.copy().await;
         let (store, _watch) = SqliteStore::open(options(copy.path())).unwrap();
         assert_eq!(store.events_of(kit.app, &[email()], None, 9).await.unwrap().len(), n);
-        assert_eq!(store.unfolded(9).await.unwrap().len(), 5 - n);
+        assert_eq!(store.unfolded(None, 9).await.unwrap().len(), 5 - n);
     }
 }
 
@@ -271,7 +282,7 @@ async fn a_backup_holds_people_as_they_were() {
     crate::sqlite::backup(probe.dir(), &copy.path().join(DATABASE_FILE)).unwrap();
     let (store, _watch) = SqliteStore::open(options(copy.path())).unwrap();
     assert_eq!(store.events_of(kit.app, &[email()], None, 9).await.unwrap().len(), 2);
-    assert_eq!(store.unfolded(9).await.unwrap()[0].id, told[2].event.id);
+    assert_eq!(store.unfolded(None, 9).await.unwrap()[0].id, told[2].event.id);
     assert!(store.identifiers(kit.app, &[email()]).await.unwrap()[0].is_some());
 }
 
@@ -297,10 +308,10 @@ async fn stores_from_before_there_were_people_are_brought_up_to_date() {
         for _ in 0..100 {
             kit.number();
         }
-        assert_eq!(kit.store().unfolded(9).await.unwrap(), []);
+        assert_eq!(kit.store().unfolded(None, 9).await.unwrap(), []);
         let told = tell(&mut kit, 2, &[]).await;
         for _ in 0..2 {
-            assert_eq!(kit.store().unfolded(9).await.unwrap().len(), 2);
+            assert_eq!(kit.store().unfolded(None, 9).await.unwrap().len(), 2);
             assert_eq!(kit.due(a, 100).await, owed);
             kit.reopen().await;
         }
