@@ -21,11 +21,11 @@ mod settings;
 mod talk;
 mod wanted;
 
-use domain::Settings;
 use domain::connector::{
     Action, Batch, BatchLimits, Call, Category, Connector, Field, FieldKind, Manifest, Means, Outlet, Progress, Rate,
     Reply, SettingsError, Step,
 };
+use domain::{Settings, Verdict};
 
 use self::settings::Account;
 use crate::crm::{EVENTS, MATCH, ON_IDENTIFY};
@@ -134,6 +134,10 @@ impl Outlet for Account {
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
         limits::heed(self, progress, reply);
         talk::go_on(self, batch, progress, reply)
+    }
+
+    fn cut_off(&self, batch: &Batch<'_>, progress: &Progress, otherwise: &Verdict) -> Option<Vec<Verdict>> {
+        talk::cut_off(self, batch, progress, otherwise)
     }
 
     fn preview(&self, batch: &Batch<'_>) -> Step {

@@ -50,6 +50,12 @@ pub trait Outlet: Send + Sync {
     /// What to do after a reply: the next call of a multi-step exchange, or one verdict per item.
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step;
 
+    /// What is to be said of each item when the call that was to be made next got no answer, though others before it in the same
+    /// exchange did. `None` if it concerns all of them alike: then `otherwise` is said of each.
+    fn cut_off(&self, _batch: &Batch<'_>, _progress: &Progress, _otherwise: &Verdict) -> Option<Vec<Verdict>> {
+        None
+    }
+
     /// What is shown to somebody who asks what would be sent about a batch: what [`Outlet::prepare`] comes to when nothing is
     /// known, unless that only asks the vendor for something that the answer to the question depends on.
     fn preview(&self, batch: &Batch<'_>) -> Step {

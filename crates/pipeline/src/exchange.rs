@@ -172,7 +172,7 @@ impl Exchange<'_> {
             }
             let (reply, entries) = match self.send(call, message, progress.replies).await {
                 Ok(answered) => answered,
-                Err(end) => return Round::Over(end),
+                Err(end) => return Round::Over(self.cut_off(end, &whole, &progress)),
             };
             progress.replies += 1;
             step = contained(|| outlet.advance(&whole, &mut progress, &reply));
@@ -185,6 +185,20 @@ impl Exchange<'_> {
             if let Err(end) = entered {
                 return Round::Over(end);
             }
+        }
+    }
+
+    /// A call got no answer. Where the vendor has answered others before it, the connector may know whom it concerns.
+    fn cut_off(&self, end: End, batch: &Batch<'_>, progress: &Progress) -> End {
+        let End::All(Verdict::Retry { after, reason, message }, told) = &end else { return end };
+        if progress.replies == 0 {
+            return end;
+        }
+        let otherwise =
+            Verdict::Retry { after: *after, reason: *reason, message: message.clone().or_else(|| told.clone()) };
+        match contained(|| self.live.outlet.cut_off(batch, progress, &otherwise)) {
+            Some(Some(verdicts)) => End::Each(verdicts),
+            Some(None) | None => end,
         }
     }
 

@@ -61,6 +61,16 @@ enum What {
     Merge(Entity, u64),
 }
 
+impl Asked {
+    /// About which of the cases it was.
+    const fn place(&self) -> Option<usize> {
+        match self {
+            Self::Nothing | Self::Lookup => None,
+            Self::Case(place, _) => Some(*place),
+        }
+    }
+}
+
 /// The exchange is over for everybody of whom nothing is decided yet.
 struct Over(Verdict);
 
@@ -92,24 +102,45 @@ pub(super) fn preview(account: &Account, batch: &Batch<'_>) -> Step {
 
 /// The next call, or the end.
 pub(super) fn go_on(account: &Account, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
-    let note = progress.notes.get(NOTE).map(String::as_str).unwrap_or_default();
-    let mut talk: Talk = serde_json::from_str(note).unwrap_or_default();
-    let people = People::of(batch, account.matching, |profile| {
-        talk.cases.iter().any(|case| case.key == profile.subject.to_string())
-    });
+    let (mut talk, people) = Talk::kept(account, batch, progress);
+    let about = talk.asked.place();
     match talk.hear(account, batch, &people, progress, reply) {
         Ok(()) => talk.next(account, batch, &people, progress),
-        Err(Over(verdict)) => talk.end(&people, &verdict),
+        Err(Over(verdict)) => talk.cut_off(&people, about.filter(|_| progress.replies > 1), &verdict),
+    }
+}
+
+/// The end where a call got no answer, though others before it did.
+pub(super) fn cut_off(
+    account: &Account,
+    batch: &Batch<'_>,
+    progress: &Progress,
+    otherwise: &Verdict,
+) -> Option<Vec<Verdict>> {
+    let (talk, people) = Talk::kept(account, batch, progress);
+    match talk.cut_off(&people, talk.asked.place(), otherwise) {
+        Step::Settle(verdicts) => Some(verdicts),
+        _ => None,
     }
 }
 
 impl Talk {
+    /// Where the exchange stands, and with whom.
+    fn kept<'a>(account: &Account, batch: &'a Batch<'_>, progress: &Progress) -> (Self, People<'a>) {
+        let note = progress.notes.get(NOTE).map(String::as_str).unwrap_or_default();
+        let talk: Self = serde_json::from_str(note).unwrap_or_default();
+        let people = People::of(batch, account.matching, |profile| {
+            talk.cases.iter().any(|case| case.key == profile.subject.to_string())
+        });
+        (talk, people)
+    }
+
     fn next(mut self, account: &Account, batch: &Batch<'_>, people: &People<'_>, progress: &mut Progress) -> Step {
         let left = CALLS_MAX.saturating_sub(progress.replies);
         let is_open = |case: &Case| case.outcome.is_none();
         let Some(schema) = Schema::kept(account, progress) else {
             if !self.cases.iter().any(is_open) || left == 0 {
-                return self.end(people, &go_on_later());
+                return self.end(people);
             }
             let call = self.lookup.call(account);
             return self.send(progress, Asked::Lookup, call);
@@ -126,7 +157,7 @@ impl Talk {
             let (what, call) = self.ask(place, need, &around, progress);
             return self.send(progress, Asked::Case(place, what), call);
         }
-        self.end(people, &go_on_later())
+        self.end(people)
     }
 
     /// The call for a need. Before one that makes something it is noted that it may be there.
@@ -159,11 +190,22 @@ impl Talk {
         Step::Send(call)
     }
 
-    /// Each person's verdict; of those of whom nothing is decided, this one.
-    fn end(&self, people: &People<'_>, otherwise: &Verdict) -> Step {
+    /// Each person's verdict; of those of whom nothing is decided, that there is more to come.
+    fn end(&self, people: &People<'_>) -> Step {
+        self.cut_off(people, None, &go_on_later())
+    }
+
+    /// The same where a call failed that says nothing of anybody. If it was about one person, the vendor has answered before, and so
+    /// the others have had no try.
+    fn cut_off(&self, people: &People<'_>, about: Option<usize>, verdict: &Verdict) -> Step {
+        let is_spared = |case: &Case| {
+            let about = about.and_then(|place| self.cases.get(place));
+            matches!(verdict, Verdict::Retry { .. }) && about.is_some_and(|about| about.key != case.key)
+        };
         people.settle(|person| {
             let case = self.cases.iter().find(|case| case.key == person.key());
-            case.and_then(|case| case.outcome.as_ref()).map_or_else(|| otherwise.clone(), Outcome::verdict)
+            let decided = case.and_then(|case| case.outcome.as_ref()).map(Outcome::verdict);
+            decided.unwrap_or_else(|| if case.is_some_and(is_spared) { go_on_later() } else { verdict.clone() })
         })
     }
 

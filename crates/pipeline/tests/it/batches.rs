@@ -229,3 +229,19 @@ async fn what_is_retried_goes_into_batches_again() {
     assert_eq!(engine.count(bulk, State::Delivered).await, 30);
     assert_eq!(sizes(&engine, bulk), [10; 6]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_about_one_item_that_breaks_costs_only_that_one_a_try() {
+    let script = |sent: &Sent| match (sent.tokens().len(), sent.before) {
+        (0, _) => Answer::Breaks,
+        (3, 0) => Answer::Says(json!({ "first": true })),
+        _ => Answer::Status(200),
+    };
+    let (engine, bulk) = bulk(script, |_| {}).await;
+    engine.clicks(0..3).await;
+    engine.pass(200 * SECOND).await;
+    let mut tries: Vec<_> = engine.house.deliveries(bulk).await.iter().map(|it| it.delivery.standing).collect();
+    tries.sort_by_key(|standing| standing.spent);
+    assert!(tries.iter().all(|standing| standing.state == State::Delivered));
+    assert_eq!(tries.iter().map(|standing| standing.spent).collect::<Vec<_>>(), [0, 0, 1]);
+}

@@ -1,7 +1,7 @@
 //! Connectors that take batches and do what the replies say, so that a script of replies is a whole vendor.
 //!
 //! A call lists the tokens of its items. A reply is read like this: `{"split": true}` refuses the batch whole,
-//! `{"reauthorize": "…"}` refuses the token, `{"pause": "…"}` asks for a pause, `{"more": true}` for another call,
+//! `{"reauthorize": "…"}` refuses the token, `{"pause": "…"}` asks for a pause, `{"more": true}` for another call, `{"first": true}` for one about the first item alone,
 //! `{"verdicts": {"t3": "reject"}}` judges items by name (`retry`, `reject`, `skip`, `wait`); whatever is not named is
 //! delivered if the status is a success and retried if it is not. `429` waits.
 
@@ -85,6 +85,7 @@ struct Shop {
 }
 
 const SUBJECT: &str = "user:ada@example.com";
+const ABOUT_THE_FIRST: u32 = 1;
 
 impl Shop {
     fn call(&self, batch: &Batch<'_>, bound: Option<&str>) -> Step {
@@ -123,7 +124,10 @@ impl Outlet for Shop {
         if let Some(ms) = said["pause_ms"].as_u64() {
             progress.pause_for(Duration::from_millis(ms));
         }
-        if said["more"] == true {
+        if said["first"] == true {
+            progress.stage = ABOUT_THE_FIRST;
+        }
+        if said["more"] == true || said["first"] == true {
             return Step::Send(Call::Http(HttpCall::post_json("https://example.com/more", "{}")));
         }
         if said["split"] == true {
@@ -148,6 +152,12 @@ impl Outlet for Shop {
             _ => rest.clone(),
         };
         Step::Settle(batch.items.iter().map(|item| verdict(item.data()["token"].as_str().unwrap())).collect())
+    }
+
+    fn cut_off(&self, batch: &Batch<'_>, progress: &Progress, otherwise: &Verdict) -> Option<Vec<Verdict>> {
+        let wait = Verdict::Wait { after: Duration::from_secs(1), message: None };
+        let rest = std::iter::repeat_n(wait, batch.items.len() - 1);
+        (progress.stage == ABOUT_THE_FIRST).then(|| std::iter::once(otherwise.clone()).chain(rest).collect())
     }
 
     fn authorize(&self, _: Timestamp) -> Option<HttpCall> {

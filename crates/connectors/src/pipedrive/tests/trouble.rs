@@ -30,6 +30,19 @@ fn a_lost_answer_neither_loses_the_person_nor_makes_a_second_one() {
 }
 
 #[test]
+fn a_call_about_one_that_fails_costs_nobody_else_a_try() {
+    let mut trial = Trial::new(&json!({}));
+    let people = ["user:1", "user:2", "user:3"].map(|identifier| person(&[identifier]));
+    let people = people.each_ref();
+    trial.answers.insert(0, (Answer::empty(502), false));
+    assert_eq!(trial.deliver(&people), ["retry server_error"; 3], "nothing is known of the vendor yet");
+    trial.answers.insert(4, (Answer::empty(502), false));
+    let verdicts = trial.deliver(&people);
+    assert_eq!(verdicts[..2], ["delivered", "retry server_error"], "{:?}", trial.calls);
+    assert!(verdicts[2].starts_with("wait 20 ms"), "{verdicts:?}");
+}
+
+#[test]
 fn a_person_who_was_not_made_after_all_is_made_once_search_must_know() {
     let mut trial = Trial::new(&json!({}));
     let ada = person(&["user:1"]);
