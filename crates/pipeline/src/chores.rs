@@ -37,13 +37,7 @@ pub(crate) async fn settle(engine: Arc<Engine>, of: DestinationId, outcomes: Out
     }
     let pending = settlements.iter().map(|settlement| settlement.standing).filter(|at| at.state == State::Pending);
     let retries_due = pending.map(|standing| standing.due_at).min();
-    let mut pauses = Pauses::default();
-    let settled = loop {
-        match engine.store.settle(settlements.clone()).await {
-            Err(StoreError::Busy { .. }) => pauses.next().await,
-            settled => break settled,
-        }
-    };
+    let settled = engine.patiently(Patience::Endless, || engine.store.settle(settlements.clone())).await;
     if settled.is_ok() && !memos.is_empty() {
         // After a failure here the next start finds out by itself.
         let _ = engine.remember(of, memos, Patience::Endless).await;
@@ -53,17 +47,8 @@ pub(crate) async fn settle(engine: Arc<Engine>, of: DestinationId, outcomes: Out
 
 /// Gives back deliveries that were not tried.
 pub(crate) async fn release(engine: Arc<Engine>, leases: Vec<(DeliveryId, Fence)>) -> Chore {
-    let mut pauses = Pauses::default();
-    loop {
-        match engine.store.release(leases.clone()).await {
-            Err(StoreError::Busy { .. }) => pauses.next().await,
-            Ok(()) => break,
-            Err(error) => {
-                engine.note_failure(&error);
-                break;
-            }
-        }
-    }
+    // What went wrong has been noted; the leases end by themselves.
+    let _ = engine.patiently(Patience::Endless, || engine.store.release(leases.clone())).await;
     Chore::Released(engine.clock.now())
 }
 
@@ -80,15 +65,12 @@ pub(crate) async fn pause(engine: Arc<Engine>, id: DestinationId, reason: PauseR
         Some(live) => told(&message, &live.destination.name),
         None => message,
     };
-    let mut pauses = Pauses::default();
-    loop {
-        match engine.registry.pause_destination(id, reason, &message).await {
-            Ok(_) | Err(RegistryError::Store(StoreError::NotFound { .. })) => return Chore::Paused(Ok(())),
-            Err(RegistryError::Store(StoreError::Busy { .. })) => pauses.next().await,
-            Err(RegistryError::Store(error)) => return Chore::Paused(Err(error)),
-            Err(error) => return Chore::Paused(Err(StoreError::Limit(error.to_string()))),
-        }
-    }
+    let pause = async || match engine.registry.pause_destination(id, reason, &message).await {
+        Ok(_) | Err(RegistryError::Store(StoreError::NotFound { .. })) => Ok(()),
+        Err(RegistryError::Store(error)) => Err(error),
+        Err(error) => Err(StoreError::Limit(error.to_string())),
+    };
+    Chore::Paused(engine.patiently(Patience::Endless, pause).await)
 }
 
 /// What is said of a pause that a verdict asked for: a connector does not know what its destination is called, and

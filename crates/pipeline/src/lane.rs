@@ -268,7 +268,8 @@ impl Lane {
             Chore::Settled { batches, retries_due, settled } => {
                 self.settles -= 1;
                 self.desk.settled(batches);
-                self.on_settled(settled);
+                // An error has been noted where it was met.
+                self.on_settled(&settled.unwrap_or_default());
                 if let Some(due) = retries_due {
                     self.claims.learn(due);
                 }
@@ -277,8 +278,7 @@ impl Lane {
             Chore::Paused(result) => {
                 // From here on the registry shows the pause, or the destination is gone.
                 self.desk.end_pausing();
-                if let Err(error) = result {
-                    self.engine.note_failure(&error);
+                if result.is_err() {
                     self.state.gates().hold(PAUSE_AGAIN, Instant::now());
                 }
             }
@@ -290,15 +290,10 @@ impl Lane {
         }
     }
 
-    fn on_settled(&self, settled: Result<Vec<Settled>, StoreError>) {
-        match settled {
-            Ok(settled) => {
-                let stale = settled.iter().filter(|settled| **settled == Settled::Stale).count();
-                if stale > 0 {
-                    tracing::debug!(destination = %self.id, stale, "outcomes came too late to count");
-                }
-            }
-            Err(error) => self.engine.note_failure(&error),
+    fn on_settled(&self, settled: &[Settled]) {
+        let stale = settled.iter().filter(|settled| **settled == Settled::Stale).count();
+        if stale > 0 {
+            tracing::debug!(destination = %self.id, stale, "outcomes came too late to count");
         }
     }
 }
