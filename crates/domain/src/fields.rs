@@ -2,13 +2,15 @@
 //!
 //! Tolinku's reference, its user guide and its articles name the same thing differently, and other platforms follow one
 //! or the other. [`Fields::of`] is the table: on the left the one name used from here on, on the right every spelling,
-//! the first that holds something wins. Reading is tolerant: a number where a text is expected is its digits, an empty
-//! text is nothing, and whatever else does not fit is nothing rather than an error.
+//! the first that holds something wins. Reading is tolerant: a number where a text is expected is its digits (what names
+//! somebody is read by [`identifier::said`]), an empty text is nothing, and whatever else does not fit is nothing rather than
+//! an error.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::identity::identifier;
 use crate::time::Timestamp;
 
 type Text<'d> = Option<Cow<'d, str>>;
@@ -106,6 +108,7 @@ impl<'d> Fields<'d> {
     /// Reads the `data` of an event. What is no object has no fields.
     pub fn of(data: &'d Value) -> Self {
         let text = |spellings: &[&str]| first(data, spellings, as_text);
+        let name = |spellings: &[&str]| first(data, spellings, identifier::said);
         let mut fields = Self {
             link_id: text(&["link_id"]),
             prefix: text(&["prefix"]).map(without_slashes),
@@ -131,13 +134,13 @@ impl<'d> Fields<'d> {
             os_version: text(&["os_version"]),
             browser: text(&["browser"]),
             app_version: text(&["app_version"]),
-            user_id: text(&["user_id", "external_user_id"]),
-            email: text(&["email", "user_email"]),
+            user_id: name(&["user_id", "external_user_id"]),
+            email: name(&["email", "user_email"]),
             name: text(&["name", "user_name"]),
             phone: text(&["phone", "phone_number"]),
-            anonymous_id: text(&["anonymous_id", "visitor_id", "device_id"]),
-            install_id: text(&["install_id", "installation_id"]),
-            click_id: text(&["click_id"]),
+            anonymous_id: name(&["anonymous_id", "visitor_id", "device_id"]),
+            install_id: name(&["install_id", "installation_id"]),
+            click_id: name(&["click_id"]),
 
             gclid: text(&["gclid"]),
             gbraid: text(&["gbraid"]),
@@ -152,10 +155,10 @@ impl<'d> Fields<'d> {
             original_click_at: first(data, &["original_click_at"], as_time),
             is_deferred: first(data, &["is_deferred"], Value::as_bool),
 
-            referral_code: text(&["referral_code", "referrer_token"]),
+            referral_code: name(&["referral_code", "referrer_token"]),
             referral_url: text(&["referral_url"]),
-            referrer_id: text(&["referrer_id", "referrer_token"]),
-            referred_user_id: text(&["referred_user_id"]),
+            referrer_id: name(&["referrer_id", "referrer_token"]),
+            referred_user_id: name(&["referred_user_id"]),
             milestone: text(&["milestone"]),
 
             revenue: first(data, &["revenue", "value"], as_number),
@@ -284,6 +287,7 @@ mod tests {
             (json!({"referrer_token": "user-abc123"}), |f| f.referrer_id, "user-abc123"),
             (json!({"referer": "https://x"}), |f| f.referrer, "https://x"),
             (json!({"user_id": 42}), |f| f.user_id, "42"),
+            (json!({"user_id": 42.5, "external_user_id": 42.0}), |f| f.user_id, "42"),
         ] {
             check(&data, read, expect);
         }

@@ -338,6 +338,8 @@ mod tests {
                 "install:i",
             ),
             ("referral.created", json!({"referrer_token": "user-abc123", "campaign": "a"}), ""),
+            ("link.clicked", json!({"user_id": 42.0, "install_id": 1e300, "click_id": 7e2}), "user:42 click:700"),
+            ("referral.completed", json!({"referral_code": "r", "referrer_id": 7, "user_id": 7.0}), "referral:r"),
         ] {
             assert_eq!(named(event_type, &data), expect, "{event_type} {data}");
         }

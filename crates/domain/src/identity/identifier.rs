@@ -1,9 +1,11 @@
 //! Identifiers: what names one person or one device, and nothing that is shared.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 /// Longest value of an identifier, in bytes. What is longer is no identifier of anybody.
 pub const IDENTIFIER_BYTES_MAX: usize = 200;
@@ -26,6 +28,28 @@ const FILLERS: [&str; 16] = [
     "not set",
     "[object object]",
 ];
+
+/// The largest number that is told apart from its neighbours where it is written with a point or an exponent, or has more digits
+/// than 64 bits.
+const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;
+
+/// What a JSON value says as an identifier: a text is what it is, and a whole number its digits, so that `42`, `42.0`, `4.2e1` and
+/// `"42"` are one. A number that is not whole names nobody, and one of so many digits that others would be read as the same does not
+/// either.
+pub fn said(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(Cow::Borrowed(text)),
+        Value::Number(number) if number.is_f64() => whole(number.as_f64()?).map(Cow::Owned),
+        Value::Number(number) => Some(number.to_string().into()),
+        _ => None,
+    }
+}
+
+/// The digits of a whole number that is written as a float.
+pub fn whole(number: f64) -> Option<String> {
+    // Zero has no sign.
+    (number.fract() == 0.0 && number.abs() <= WHOLE_MAX).then(|| format!("{:.0}", number + 0.0))
+}
 
 /// What an identifier is made by. The order is how well it names a person, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -163,6 +187,30 @@ impl<'de> Deserialize<'de> for Identifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_names_somebody_by_its_digits_however_it_is_written() {
+        let said_by = |json: &str| said(&serde_json::from_str(json).unwrap()).map(Cow::into_owned);
+        for json in ["42", "42.0", "42.00", "4.2e1", "420E-1", "\"42\""] {
+            assert_eq!(said_by(json).as_deref(), Some("42"), "{json}");
+        }
+        for (json, digits) in [
+            ("-7.0", "-7"),
+            ("9007199254740991.0", "9007199254740991"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("-9223372036854775808", "-9223372036854775808"),
+        ] {
+            assert_eq!(said_by(json).as_deref(), Some(digits), "{json}");
+        }
+        // Each of these would be somebody else's too.
+        for json in ["9007199254740992.0", "1e300", "18446744073709551616", "42.5", "true", "null", "\"\"", "[42]"] {
+            assert_eq!(said_by(json), None, "{json}");
+        }
+        for json in ["0", "-0", "-0.0", "0e5"] {
+            let zero = Identifier::new(IdentifierKind::User, &said_by(json).unwrap()).unwrap();
+            assert_eq!((zero.value(), zero.names_somebody()), ("0", false), "{json}");
+        }
+    }
 
     #[test]
     fn an_identifier_has_one_spelling() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::identity::identifier::IDENTIFIER_BYTES_MAX;
+use domain::identity::identifier::{IDENTIFIER_BYTES_MAX, whole};
 use domain::identity::{Identifier, IdentifierKind};
 use http::StatusCode;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -61,6 +61,12 @@ impl<'de> Deserialize<'de> for Said {
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<Said, E> {
                 Ok(Said(number.to_string()))
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Said, E> {
+                let message = "an identifier that is a number must be whole and of at most 15 digits, or of 64 bits and without a \
+                               point; write it as a text";
+                whole(number).map(Said).ok_or_else(|| E::custom(message))
             }
         }
 
