@@ -255,6 +255,28 @@ mod tests {
 
     proptest! {
         #[test]
+        fn amounts_survive_any_number_of_rewrites(
+            amount in any::<f64>().prop_filter("JSON has no others", |amount| amount.is_finite()),
+            cents in 0_u64..100_000_000_000,
+        ) {
+            for amount in [amount, cents as f64 / 100.0, cents as f64 * 1.1] {
+                let at = Timestamp::from_secs(1);
+                let money = Money { amount, currency: None };
+                let score = Stamped { at, tie: 0, value: Value::from(amount) };
+                let first = Trace {
+                    money: Some(Stamped { at, tie: 0, value: money }),
+                    traits: BTreeMap::from([("score".to_owned(), score)]),
+                    ..Trace::default()
+                };
+                let mut trace = first.clone();
+                for _ in 0..8 {
+                    trace = serde_json::from_slice(&serde_json::to_vec(&trace).unwrap()).unwrap();
+                }
+                prop_assert_eq!(&trace, &first);
+            }
+        }
+
+        #[test]
         fn traces_come_together_in_any_order_and_any_number_of_times(
             traces in prop::collection::vec(any_trace(), 1..8),
             turn in any::<prop::sample::Index>(),
