@@ -272,7 +272,71 @@ mod tests {
         assert_eq!(groups(&[&["user:1", "referral:r"], &["user:2", "referral:r"]]), "user:1 referral:r | user:2");
     }
 
+    /// See the decision on what joins two names: no rule joins the first two and is right whatever comes.
+    #[test]
+    fn what_only_a_code_joins_comes_apart_once_it_turns_out_that_two_have_used_it() {
+        let told: [&[&str]; 4] = [
+            &["install:i", "referral:r"],
+            &["user:1", "referral:r"],
+            &["user:1", "install:j"],
+            &["user:2", "install:i"],
+        ];
+        assert_eq!(groups(&told[..2]), "user:1 install:i referral:r");
+        assert_eq!(groups(&told[..3]), "user:1 install:j | install:i referral:r");
+        assert_eq!(groups(&[told[0], told[1], told[3]]), "user:1 | user:2 install:i referral:r");
+    }
+
+    /// Facts told in some order, each with its own time, and what they are linked by.
+    fn linked(facts: &[(Vec<String>, i64)]) -> Links {
+        let mut links = Links::default();
+        for (fact, seconds) in facts {
+            let mut identifiers: Vec<_> = fact.iter().map(|text| id(text)).collect();
+            identifiers.sort();
+            links.tell(&identifiers, at(*seconds));
+        }
+        links
+    }
+
+    /// The parts of a group that are linked with one another, over links of which this is said.
+    fn parts(group: &BTreeSet<Identifier>, links: &Links, counts: impl Fn(Class) -> bool) -> Vec<BTreeSet<Identifier>> {
+        let mut parts: Vec<BTreeSet<Identifier>> = group.iter().map(|one| BTreeSet::from([one.clone()])).collect();
+        for pair in links.0.keys().filter(|pair| counts(Class::of(pair))) {
+            let of = |end| parts.iter().position(|part| part.contains(end));
+            if let (Some(a), Some(b)) = (of(&pair.0), of(&pair.1))
+                && a != b
+            {
+                let other = parts[a.max(b)].clone();
+                parts[a.min(b)].extend(other);
+                parts.remove(a.max(b));
+            }
+        }
+        parts
+    }
+
     proptest! {
+        #[test]
+        fn whoever_is_one_at_any_moment_was_said_to_be_one_by_then_and_by_a_code_at_most_one_person_with_a_device_of_a_kind(
+            facts in prop::collection::vec(
+                (prop::collection::vec("(user|email|install|click|anonymous|referral):[abc]", 1..4), 0_i64..6),
+                1..10,
+            ),
+        ) {
+            // In whatever order they come: these are any facts at any times.
+            for known in 1..=facts.len() {
+                let links = linked(&facts[..known]);
+                for group in links.resolve([]) {
+                    prop_assert_eq!(parts(&group, &links, |_| true).len(), 1, "{:?}", &group);
+                    let without_codes = parts(&group, &links, |class| class != Class::Referral);
+                    let has = |part: &BTreeSet<Identifier>, is: &dyn Fn(IdentifierKind) -> bool| part.iter().any(|one| is(one.kind()));
+                    let count = |is: &dyn Fn(IdentifierKind) -> bool| without_codes.iter().filter(|part| has(part, is)).count();
+                    prop_assert!(count(&IdentifierKind::is_person) <= 1, "{:?}", &without_codes);
+                    for kind in [IdentifierKind::Install, IdentifierKind::Click, IdentifierKind::Anonymous] {
+                        prop_assert!(count(&|other| other == kind) <= 1, "{:?}", &without_codes);
+                    }
+                }
+            }
+        }
+
         #[test]
         fn the_order_and_repetition_of_facts_change_nothing(
             facts in prop::collection::vec(
