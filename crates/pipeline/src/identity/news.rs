@@ -8,7 +8,7 @@ use domain::identity::fact::SUBJECT_UPDATED;
 use domain::identity::{Identifier, Trace};
 use domain::{AppspaceId, DeliveryId, DestinationId, Event, EventId, EventType, Reading};
 use storage::page::PAGE_LIMIT_MAX;
-use storage::{DeliveryQuery, DeliverySummary, FACTS_PER_CALL_MAX, NewDelivery, NewEvent, PageRequest, StoreError};
+use storage::{DeliveryQuery, DeliverySummary, NewDelivery, NewEvent, PageRequest, StoreError};
 use tokio::time::Instant;
 
 use super::Identity;
@@ -19,8 +19,10 @@ use crate::registry::LiveDestination;
 use crate::route::{Decision, decide};
 use crate::{bindings, operational};
 
-/// Most events of a subject that are looked through for one that a destination was owed.
-const LOOKED_THROUGH_MAX: usize = FACTS_PER_CALL_MAX;
+/// Most events of a subject that are looked through for one that a destination was owed: its first ones, since who is concerned
+/// nearly always is from the beginning. So many are read at a time.
+const LOOKED_THROUGH_MAX: usize = 256;
+const LOOKED_THROUGH_AT_ONCE: usize = 32;
 
 /// An event that tells of a change.
 #[derive(Debug)]
@@ -199,12 +201,22 @@ impl Identity {
 
     async fn was_owed(&self, live: &LiveDestination, change: &Change) -> Result<bool, StoreError> {
         let identifiers: Vec<Identifier> = change.profile.identifiers.iter().cloned().collect();
-        let events = self.store.events_of(live.destination.appspace, &identifiers, None, LOOKED_THROUGH_MAX).await?;
         let is_owed = |event: &Arc<Event>| {
             let reading = Reading::new(self.registry.source_name(event.source));
             live.destination.events.matches(&event.event_type) && decide(live, event, &reading) == Decision::Owed
         };
-        Ok(events.iter().any(is_owed))
+        let (mut looked_through, mut after) = (0, None);
+        while looked_through < LOOKED_THROUGH_MAX {
+            let (appspace, limit) = (live.destination.appspace, LOOKED_THROUGH_AT_ONCE);
+            let events = self.store.events_of(appspace, &identifiers, after, limit).await?;
+            if events.iter().any(is_owed) {
+                return Ok(true);
+            }
+            let Some(last) = events.last() else { break };
+            after = Some(last.id);
+            looked_through += events.len();
+        }
+        Ok(false)
     }
 }
 
