@@ -4,10 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::delivery::State;
+use domain::event::{DedupeKey, TimeMark};
 use domain::replay::{Replay, ReplayState, Select};
-use domain::{DestinationId, ReplayId, Timestamp};
+use domain::{DestinationId, Event, EventId, ReplayId, SourceId, Timestamp};
+use serde_json::{Value, json};
+use storage::memory::MemoryStore;
+use storage::{Append, NewEvent, OnKnown};
 
+use crate::engine::{Answer, Engine, SECOND};
 use crate::house::{House, START, click};
+use crate::people::{people, told, with_people};
 
 fn replay(house: &House, destination: DestinationId, select: Select, per_second: Option<f64>) -> Replay {
     Replay {
@@ -90,6 +96,50 @@ async fn a_replay_cancelled_midway_stops_and_takes_its_pending_deliveries_along(
     let deliveries = house.deliveries(destination).await;
     assert_eq!(deliveries.len() as u64, after.created);
     assert!(deliveries.iter().all(|summary| summary.delivery.standing.state == State::Cancelled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_of_what_was_stored_before_people_were_kept_is_about_people() {
+    let engine = Engine::over(Arc::new(MemoryStore::new()), with_people(), |_| Answer::Status(200)).await;
+    let house = &engine.house;
+    for (number, of) in [(0, "ada"), (1, "bob"), (2, "ada")] {
+        let mut new = specimen(house, &json!({ "user_id": of, "install_id": format!("i{number}") }));
+        new.has_facts = false;
+        house.store.append(Append { events: vec![new], on_known: OnKnown::Count }).await.unwrap();
+        engine.pass(SECOND).await;
+    }
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    let other = people(&engine, "other", &["install.tracked"], true).await;
+    let all = replay(house, crm, Select::Missing, None);
+    house.replayer.create(all.clone()).await.unwrap();
+    assert_eq!(run_to_end(house, all.id).await.created, 3);
+    engine.pass(60 * SECOND).await;
+    let users = |to| told(&engine, to).into_iter().map(|(_, person)| person["user_id"].clone()).collect::<Vec<_>>();
+    assert_eq!(users(crm), ["ada", "bob", "ada"]);
+    // Whoever wants to hear what becomes known late, hears it.
+    assert!(["ada", "bob"].iter().all(|user| users(other).contains(&json!(user))), "{:?}", users(other));
+    let again = replay(house, crm, Select::All, None);
+    house.replayer.create(again.clone()).await.unwrap();
+    run_to_end(house, again.id).await;
+    assert_eq!(house.store.unfolded(None, 9).await.unwrap(), [], "what has been read is not read again");
+}
+
+/// An install that is not stored yet.
+fn specimen(house: &House, data: &Value) -> NewEvent {
+    let now = house.clock.now();
+    let body = json!({ "event": "install.tracked", "timestamp": now, "data": data }).to_string();
+    let event = Event {
+        id: EventId::mint(now, house.clock.random()),
+        appspace: house.appspace(),
+        source: SourceId::API,
+        event_type: "install.tracked".parse().unwrap(),
+        occurred_at: now,
+        received_at: now,
+        time_mark: TimeMark::Sender,
+        dedupe_key: DedupeKey::of_body(SourceId::API, house.appspace(), body.as_bytes()),
+        body: body.into(),
+    };
+    NewEvent::new(event, Vec::new())
 }
 
 #[tokio::test(start_paused = true)]
