@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::connector::Item;
-use domain::{DestinationId, Verdict};
+use domain::{DeliveryId, DestinationId, Event, Privacy, Verdict};
 use storage::{Memo, StoreError};
 use tokio::time::Instant;
 
 use crate::budget::day;
 use crate::engine::Engine;
 use crate::memory::{Patience, hashed};
+use crate::view::View;
 
 /// How long a place is kept: its day, and until the longest schedule is over.
 const KEPT_FOR: Duration = Duration::from_hours(3 * 24);
@@ -44,9 +45,17 @@ pub(crate) async fn judge(
 
 /// Claims the place of an event.
 fn place(item: &Item<'_>, engine: &Engine) -> Option<Memo> {
-    let subject = item.fields().subject()?;
-    let event = item.event;
-    let key = hashed(&format!("first:{}:", day(event.received_at)), &format!("{} {subject}", event.event_type));
-    let value = Bytes::from(event.id.to_string());
-    Some(Memo::PutIfAbsent { key, value, expires_at: Some(engine.clock.now() + KEPT_FOR) })
+    let value = Bytes::from(item.event.id.to_string());
+    Some(Memo::PutIfAbsent { key: key_of(item)?, value, expires_at: Some(engine.clock.now() + KEPT_FOR) })
+}
+
+/// Where the place lies that an event may have taken. What a destination may not see of its subject counts all the same.
+pub(crate) fn key(event: &Event) -> Option<String> {
+    let view = View::of(&Privacy::default(), event, String::new(), None);
+    key_of(&view.item(DeliveryId { event: event.id, ordinal: 0 }, 1))
+}
+
+fn key_of(item: &Item<'_>) -> Option<String> {
+    let (event, subject) = (item.event, item.fields().subject()?);
+    Some(hashed(&format!("first:{}:", day(event.received_at)), &format!("{} {subject}", event.event_type)))
 }

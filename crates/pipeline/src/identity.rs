@@ -27,7 +27,8 @@ use domain::{Event, Reading};
 use storage::Store;
 use tokio::sync::{Mutex, Notify};
 
-pub use self::erase::{EraseError, Receipt, Remote};
+pub use self::erase::{ERASE_MAX, EraseError, Receipt, Remote};
+use self::erase::Unfinished;
 pub use self::identify::{Identified, IdentifyError, IdentifyRequest};
 pub use self::look::FindError;
 pub(crate) use self::look::Unreadable;
@@ -48,6 +49,8 @@ pub struct Identity {
     woken: Notify,
     /// What could not be folded.
     asides: Asides,
+    /// What erasures have come to that go on with the next call.
+    unfinished: std::sync::Mutex<Unfinished>,
     /// Whether somebody was told that limits keep facts apart.
     has_told: AtomicBool,
 }
@@ -63,6 +66,7 @@ impl Identity {
             folding: Mutex::new(()),
             woken: Notify::new(),
             asides: Asides::default(),
+            unfinished: std::sync::Mutex::default(),
             has_told: AtomicBool::new(false),
         }
     }

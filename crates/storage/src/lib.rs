@@ -43,7 +43,8 @@ pub use page::{Page, PageRequest};
 pub use replays::{ReplayScan, ReplayStep, Replays};
 pub use signal::WorkSignal;
 pub use subjects::{
-    Erased, Erasure, FACT_BYTES_PER_CALL_MAX, FACTS_PER_CALL_MAX, Fold, IdentifierRecord, SUBJECTS_PER_CALL_MAX,
+    ERASED_DELIVERIES_PER_CALL_MAX, ERASED_PER_CALL_MAX, Erased, Erasure, FACT_BYTES_PER_CALL_MAX, FACTS_PER_CALL_MAX,
+    Fold, IdentifierRecord, SUBJECTS_PER_CALL_MAX,
     SubjectRecord, Subjects,
 };
 pub use upkeep::{COMMIT_SIZE_BOUNDS, Figures, Pruned, SYNC_SECONDS_BOUNDS, Upkeep};

@@ -111,6 +111,12 @@ pub(crate) fn check_keys(keys: &[String]) -> Result<()> {
     keys.iter().try_for_each(|key| check_key(key))
 }
 
+/// Refuses to forget more than one call can.
+pub(crate) fn check_forgotten(memos: &[(DestinationId, String)]) -> Result<()> {
+    check_count(memos.len())?;
+    memos.iter().try_for_each(|(_, key)| check_key(key))
+}
+
 fn check_count(count: usize) -> Result<()> {
     if count > MEMOS_PER_CALL_MAX {
         return refuse(format!("a call names {count} memos; at most {MEMOS_PER_CALL_MAX} are taken"));

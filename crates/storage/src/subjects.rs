@@ -16,7 +16,7 @@ use domain::identity::{Identifier, IdentifierKind, Moment, Trace};
 use domain::{AppspaceId, DestinationId, EventId, SubjectId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{NewEvent, Result, StoreError};
+use crate::{NewEvent, Result, StoreError, memos};
 
 /// Most identifiers, subjects or events that one call names.
 pub const SUBJECTS_PER_CALL_MAX: usize = 4_096;
@@ -24,6 +24,11 @@ pub const SUBJECTS_PER_CALL_MAX: usize = 4_096;
 pub const FACTS_PER_CALL_MAX: usize = 1_000;
 /// Most bytes of bodies that they answer with, unless one body alone is larger.
 pub const FACT_BYTES_PER_CALL_MAX: usize = 16 * 1024 * 1024;
+
+/// Most events that one [`Subjects::erase`] empties: each costs the rows around it, and whatever comes in waits meanwhile.
+pub const ERASED_PER_CALL_MAX: usize = 100;
+/// Deliveries of emptied events after which that call takes no further event.
+pub const ERASED_DELIVERIES_PER_CALL_MAX: usize = 1_000;
 
 /// Subjects of appspaces. A call beyond the limits above is [`crate::StoreError::Limit`] and does nothing.
 #[async_trait]
@@ -56,11 +61,19 @@ pub trait Subjects {
         limit: usize,
     ) -> Result<Vec<Arc<Event>>>;
 
-    /// Removes what is kept of a person, all in one durable step, and overwrites it where it was: the records of its subjects and
-    /// identifiers, and links of others to these; the bodies of the events whose facts belong to the identifiers, in whose place
-    /// [`Erasure::tombstone`] stands; what vendors answered to attempts at them, and notes. Pending and dead deliveries of these
-    /// events are cancelled, also those that somebody has in hand. Fold first: of an event that waits nobody knows whose it is.
+    /// Removes a piece of what is kept of a person, in one durable step. Call again while [`Erased::more`] says so, then
+    /// [`Subjects::wipe`]. A stop between two calls leaves a person who can be found by all their identifiers.
+    ///
+    /// While there are events whose facts belong to the identifiers, a call takes the first up to [`Erasure::limit`] of them:
+    /// [`Erasure::tombstone`] stands in the place of their bodies; what vendors answered to attempts at them is removed, and notes; their
+    /// pending and dead deliveries are cancelled, also those that somebody has in hand. The call that finds none removes the
+    /// rest: the records of the subjects and identifiers, links of others to these, and [`Erasure::memos`]. Fold first: of an
+    /// event that waits nobody knows whose it is.
     async fn erase(&self, erasure: Erasure) -> Result<Erased>;
+
+    /// Overwrites where it lay what erasures have removed, for some of it; returns whether there may be more. When it says no,
+    /// no file of the store holds any of it. What nobody waits for [`crate::Upkeep::tidy`] does by and by.
+    async fn wipe(&self) -> Result<bool>;
 }
 
 /// What is kept of one identifier.
@@ -121,6 +134,10 @@ pub struct Erasure {
     pub appspace: AppspaceId,
     pub subjects: Vec<SubjectId>,
     pub identifiers: Vec<Identifier>,
+    /// Most events that this call empties, 1 to [`ERASED_PER_CALL_MAX`].
+    pub limit: usize,
+    /// What destinations remember of the person: it goes with the records. At most [`crate::MEMOS_PER_CALL_MAX`].
+    pub memos: Vec<(DestinationId, String)>,
     /// What a body becomes; a small JSON object.
     pub tombstone: bytes::Bytes,
     pub now: Timestamp,
@@ -134,8 +151,26 @@ pub struct Erased {
     pub events: usize,
     /// Attempts whose reply or message it was.
     pub attempts: usize,
+    pub memos: usize,
     /// Deliveries that were called off, by destination.
     pub cancelled: BTreeMap<DestinationId, usize>,
+    /// Whether it was not the last piece.
+    pub more: bool,
+}
+
+impl Erased {
+    /// Counts what a later piece has removed too.
+    pub fn add(&mut self, piece: Self) {
+        self.subjects += piece.subjects;
+        self.identifiers += piece.identifiers;
+        self.events += piece.events;
+        self.attempts += piece.attempts;
+        self.memos += piece.memos;
+        for (destination, count) in piece.cancelled {
+            *self.cancelled.entry(destination).or_default() += count;
+        }
+        self.more = piece.more;
+    }
 }
 
 /// Most identifiers of a subject that retention looks at; one that has more is kept.
@@ -170,6 +205,30 @@ impl Room {
     }
 }
 
+/// What one piece of an erasure may still take.
+pub(crate) struct Piece {
+    events: usize,
+    deliveries: usize,
+}
+
+impl Piece {
+    pub(crate) fn of(erasure: &Erasure) -> Self {
+        Self { events: erasure.limit.clamp(1, ERASED_PER_CALL_MAX), deliveries: ERASED_DELIVERIES_PER_CALL_MAX }
+    }
+
+    /// How many events fit at most.
+    pub(crate) const fn events(&self) -> usize {
+        self.events
+    }
+
+    /// Whether it is full after an event with so many deliveries.
+    pub(crate) fn is_full_after(&mut self, deliveries: usize) -> bool {
+        self.events -= 1;
+        self.deliveries = self.deliveries.saturating_sub(deliveries);
+        self.events == 0 || self.deliveries == 0
+    }
+}
+
 /// Whether nobody would miss a subject whose `records` these are, once the last event is gone that speaks of it: it is no
 /// person, and nothing links it to anybody else.
 pub(crate) fn is_forgettable<'a>(
@@ -192,7 +251,8 @@ pub(crate) fn check_fold(fold: &Fold) -> Result<()> {
 
 /// Refuses an erasure that is beyond the limits.
 pub(crate) fn check_erasure(erasure: &Erasure) -> Result<()> {
-    [erasure.subjects.len(), erasure.identifiers.len()].into_iter().try_for_each(check_count)
+    [erasure.subjects.len(), erasure.identifiers.len()].into_iter().try_for_each(check_count)?;
+    memos::check_forgotten(&erasure.memos)
 }
 
 /// Refuses a call that names too many of anything.

@@ -1,25 +1,36 @@
 //! Erase: a person is forgotten, with a receipt.
 //!
-//! What vendors hold cannot be removed from here, so the receipt says who holds a record under which id. What a destination
-//! remembers of the person goes first: if the process ends in the middle, the call can be made again.
+//! In pieces, some events at a time: in between others write, fold and ask. Until the last piece the person is found by every
+//! name, so whoever was interrupted calls again and it goes on; the last one takes the records, and the ids that vendors gave, in one step. What
+//! vendors hold cannot be removed from here, so the receipt says who holds a record under which id.
+//!
+//! Of the lock of those who fold, one piece at a time is done. A fact that comes between two of them is folded as ever: it is the person's
+//! and goes with a later piece. One that comes after the last begins somebody new.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod remembered;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use domain::connector::{Batch, Item};
-use domain::identity::Profile;
-use domain::{AppspaceId, DeliveryId, DestinationId, EventId, Name, Reading, SubjectId, Timestamp};
+use domain::identity::{Identifier, Profile};
+use domain::{AppspaceId, Event, Name, SubjectId, Timestamp};
 use serde_json::json;
-use storage::{Erased, Erasure, FACTS_PER_CALL_MAX, MEMOS_PER_CALL_MAX, Memo, StoreError};
-use tokio::time::Instant;
+use storage::{ERASED_PER_CALL_MAX, Erased, Erasure, StoreError};
+use tokio::time::{Instant, sleep};
 
 use super::Identity;
-use super::identify::CALL_MAX;
-use crate::registry::LiveDestination;
-use crate::{bindings, ledger, operational};
 
-/// Events by the destinations that they were owed to.
-type Owed = BTreeMap<DestinationId, BTreeSet<EventId>>;
+/// Longest time that a call goes on erasing; an answer is awaited for a little longer, so that the caller hears how far it came.
+pub const ERASE_MAX: Duration = Duration::from_secs(45);
+/// Pause between two pieces, to let others in.
+const PIECE_PAUSE: Duration = Duration::from_millis(5);
+/// Most receipts that are kept of erasures that have not come to their end.
+const UNFINISHED_MAX: usize = 256;
+
+/// Receipts of erasures that have not come to their end.
+pub(super) type Unfinished = BTreeMap<(AppspaceId, SubjectId), Receipt>;
 
 /// What was removed, and what is held elsewhere.
 #[derive(Debug, Clone)]
@@ -28,8 +39,6 @@ pub struct Receipt {
     pub erased: Erased,
     /// What vendors hold.
     pub remote: Vec<Remote>,
-    /// Things that destinations remembered: ids of vendors, and what was sent.
-    pub memos: usize,
 }
 
 /// A record at a vendor.
@@ -43,157 +52,172 @@ pub struct Remote {
     pub key: String,
 }
 
-/// Why nobody was erased.
+/// Why somebody was not erased, or not to the end.
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
     #[error("there is no such subject; it may have been erased already")]
     NotFound,
+    /// Whoever wants a device forgotten has not said that a customer is to be.
+    #[error("while it was erased, this subject turned out to be `{0}`; look at that one, and erase it if it is meant")]
+    IsAnother(SubjectId),
+    /// The caller has waited long enough.
+    #[error("there is more to erase than one call does; {0} events are done, call again and it goes on from there")]
+    Unfinished(usize),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Identity {
-    /// Forgets a person: records, bodies of events, replies, and what destinations remember.
+    /// Forgets a person: records, bodies of events, replies, and what destinations remember. After
+    /// [`EraseError::Unfinished`], and after a stop, another call goes on from there. Its receipt counts also what calls before it have
+    /// removed since this process began.
     pub async fn erase(&self, appspace: AppspaceId, subject: SubjectId) -> Result<Receipt, EraseError> {
-        let deadline = Instant::now() + CALL_MAX;
-        let _held = self.hold(deadline).await?;
-        // What has not been folded yet would bring the person back.
-        self.catch_up(deadline).await?;
-        let profile = self.subject(appspace, subject).await?.ok_or(EraseError::NotFound)?;
-        let owed = self.owed(appspace, &profile).await?;
-        let (mut remote, mut memos) = (Vec::new(), 0);
-        for live in self.registry.destinations(appspace) {
-            memos += self.forget(&live, &profile, &owed, &mut remote).await?;
-        }
-        let now = self.clock.now();
-        let erasure = Erasure {
-            appspace,
-            subjects: profile.absorbed.iter().copied().chain([profile.subject]).collect(),
-            identifiers: profile.identifiers.iter().cloned().collect(),
-            tombstone: tombstone(now),
-            now,
-        };
-        let erased = self.patiently(deadline, || self.store.erase(erasure.clone())).await?;
-        // An attempt that was under way may have remembered something meanwhile.
-        for live in self.registry.destinations(appspace) {
-            memos += self.forget(&live, &profile, &owed, &mut Vec::new()).await?;
-        }
-        Ok(Receipt { subject: profile.subject, erased, remote, memos })
-    }
-
-    /// Which destinations were owed events of a person.
-    async fn owed(&self, appspace: AppspaceId, profile: &Profile) -> Result<Owed, StoreError> {
-        let identifiers: Vec<_> = profile.identifiers.iter().cloned().collect();
-        let (mut owed, mut after) = (Owed::new(), None);
-        loop {
-            // However many there are, only so many bodies are held at a time.
-            let events = self.store.events_of(appspace, &identifiers, after, FACTS_PER_CALL_MAX).await?;
-            let Some(last) = events.last() else { break };
-            after = Some(last.id);
-            for event in &events {
-                for summary in self.deliveries_of(appspace, event.id, None).await? {
-                    owed.entry(summary.delivery.destination).or_default().insert(event.id);
-                }
+        let deadline = Instant::now() + ERASE_MAX;
+        let profile = self.caught_up_with(appspace, subject, deadline).await?.ok_or(EraseError::NotFound)?;
+        let of = (appspace, profile.subject);
+        let begun = self.unfinished().remove(&of);
+        let mut receipt = begun.unwrap_or_else(|| Receipt::of(profile.subject));
+        if let Err(error) = self.erase_to_the_end(appspace, &mut receipt, deadline).await {
+            let mut unfinished = self.unfinished();
+            if unfinished.len() < UNFINISHED_MAX {
+                unfinished.insert(of, receipt);
             }
+            return Err(error);
         }
-        Ok(owed)
+        // Nobody can find anything any more; what lies in unused places of the disk would go by and by.
+        while Instant::now() < deadline && matches!(self.patiently(deadline, || self.store.wipe()).await, Ok(true)) {
+            sleep(PIECE_PAUSE).await;
+        }
+        Ok(receipt)
     }
 
-    /// Forgets what one destination remembers of a person; returns how much that was.
-    async fn forget(
+    /// All that is known of somebody, once what came in before has been folded: it would bring the person back.
+    async fn caught_up_with(
         &self,
-        live: &LiveDestination,
-        profile: &Profile,
-        owed: &Owed,
-        remote: &mut Vec<Remote>,
-    ) -> Result<usize, StoreError> {
-        let mut keys = Vec::new();
-        for (subject, id) in self.bound(live, profile).await? {
-            keys.push(bindings::key(&subject));
-            let destination = live.destination.name.clone();
-            let connector = live.destination.connector.clone();
-            if is_held(&id) {
-                let id = known_id(&id).map(str::to_owned);
-                remote.push(Remote { destination, connector, id, key: subject });
+        appspace: AppspaceId,
+        subject: SubjectId,
+        deadline: Instant,
+    ) -> Result<Option<Profile>, StoreError> {
+        let _held = self.hold(deadline).await?;
+        self.catch_up(deadline).await?;
+        self.subject(appspace, subject).await
+    }
+
+    async fn erase_to_the_end(
+        &self,
+        appspace: AppspaceId,
+        receipt: &mut Receipt,
+        deadline: Instant,
+    ) -> Result<(), EraseError> {
+        loop {
+            match self.erase_next(appspace, receipt, deadline).await {
+                Ok(true) if Instant::now() < deadline => sleep(PIECE_PAUSE).await,
+                Ok(false) => return Ok(()),
+                Ok(true) | Err(EraseError::Store(StoreError::Busy { .. })) => {
+                    return Err(EraseError::Unfinished(receipt.erased.events));
+                }
+                Err(error) => return Err(error),
             }
         }
-        for event in owed.get(&live.destination.id).into_iter().flatten() {
-            let (of, prefix) = (live.destination.id, ledger::prefix(*event));
-            let found = self.store.recall_all(of, &prefix, None, MEMOS_PER_CALL_MAX, self.clock.now()).await;
-            keys.extend(gone(found)?.into_iter().map(|(key, _)| key));
-        }
-        for some in keys.chunks(MEMOS_PER_CALL_MAX) {
-            let changes = some.iter().map(|key| Memo::Forget { key: key.clone() }).collect();
-            gone(self.store.remember(live.destination.id, changes, self.clock.now()).await)?;
-        }
-        Ok(keys.len())
     }
 
-    /// The ids that a vendor has given to a person, under each of the person's keys.
-    async fn bound(&self, live: &LiveDestination, profile: &Profile) -> Result<BTreeMap<String, String>, StoreError> {
-        let subjects = Vec::from_iter(self.keys(live, profile));
-        let mut bound = BTreeMap::new();
-        for some in subjects.chunks(MEMOS_PER_CALL_MAX) {
-            let keys = some.iter().map(|subject| bindings::key(subject)).collect();
-            let found = gone(self.store.recall(live.destination.id, keys, self.clock.now()).await)?;
-            let texts = found.into_iter().map(|id| id.map(|id| String::from_utf8_lossy(&id).into_owned()));
-            bound.extend(some.iter().cloned().zip(texts).filter_map(|(subject, id)| Some((subject, id?))));
+    /// Erases a piece of whoever the subject is at this moment; returns whether there may be more.
+    async fn erase_next(
+        &self,
+        appspace: AppspaceId,
+        receipt: &mut Receipt,
+        deadline: Instant,
+    ) -> Result<bool, EraseError> {
+        let _held = self.hold(deadline).await?;
+        // Another call may have come to the end of it.
+        let Some(profile) = self.subject(appspace, receipt.subject).await? else { return Ok(false) };
+        if profile.subject != receipt.subject {
+            return Err(EraseError::IsAnother(profile.subject));
         }
-        Ok(bound)
+        let identifiers: Vec<Identifier> = profile.identifiers.iter().cloned().collect();
+        let events = self.store.events_of(appspace, &identifiers, None, ERASED_PER_CALL_MAX).await?;
+        if events.is_empty() {
+            self.erase_records(appspace, &profile, receipt, deadline).await?;
+        } else {
+            self.erase_events(appspace, &profile, events, receipt, deadline).await?;
+        }
+        Ok(receipt.erased.more)
     }
 
-    /// What a destination may keep ids under: the person's subjects, and whatever else its connector asks for when it is told
-    /// of the person.
-    fn keys(&self, live: &LiveDestination, profile: &Profile) -> BTreeSet<String> {
-        let appspace = live.destination.appspace;
-        let told = operational::subject_updated(&self.registry, appspace, profile.subject, None, &[]);
-        let reading = Reading::new(operational::SOURCE_NAME.to_owned()).about(Some(profile.clone()));
-        let delivery = DeliveryId { event: told.event.id, ordinal: 0 };
-        let item = Item { event: &told.event, delivery, attempt: 1, reading: &reading };
-        let batch = Batch { items: &[item], now: self.clock.now(), token: None, digest: None };
-        let own: Vec<_> = profile.absorbed.iter().chain([&profile.subject]).map(ToString::to_string).collect();
-        // What names no subject is about the vendor's account and not about the person.
-        let is_of_the_person = |key: &String| own.iter().any(|subject| key.contains(subject.as_str()));
-        let asked: Vec<_> = live.outlet.subjects(&batch).into_iter().filter(is_of_the_person).collect();
-        own.into_iter().chain(asked).collect()
+    /// Empties the first of these events, which are all of the person.
+    async fn erase_events(
+        &self,
+        appspace: AppspaceId,
+        profile: &Profile,
+        events: Vec<Arc<Event>>,
+        receipt: &mut Receipt,
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        let (remembered, limit) = self.remembered_of_events(profile, &events).await?;
+        drop(events);
+        receipt.erased.memos += self.forget(&remembered).await?;
+        let piece = Erasure { limit, ..erasure(appspace, profile, self.clock.now()) };
+        receipt.erased.add(self.patiently(deadline, || self.store.erase(piece.clone())).await?);
+        // An attempt that was under way may have remembered something meanwhile.
+        receipt.erased.memos += self.forget(&remembered).await?;
+        Ok(())
+    }
+
+    /// Removes who is known, when no event is left that speaks of the person.
+    async fn erase_records(
+        &self,
+        appspace: AppspaceId,
+        profile: &Profile,
+        receipt: &mut Receipt,
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        let (mut remembered, remote) = self.remembered_of_person(appspace, profile).await?;
+        receipt.add(remote);
+        // More than one step has room for goes before; the receipt that will be given knows of it.
+        let memos = remembered.take_for_step();
+        receipt.erased.memos += self.forget(&remembered).await?;
+        let last = Erasure { memos, ..erasure(appspace, profile, self.clock.now()) };
+        receipt.erased.add(self.patiently(deadline, || self.store.erase(last.clone())).await?);
+        // The same as above; but whoever is gone cannot be asked for again, and must have a receipt.
+        if let Ok((late, remote)) = self.remembered_of_person(appspace, profile).await {
+            receipt.add(remote);
+            receipt.erased.memos += self.forget(&late).await.unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether there is a record, or may be one.
-fn is_held(bound: &str) -> bool {
-    !first_word(bound).is_empty()
+impl Receipt {
+    fn of(subject: SubjectId) -> Self {
+        Self { subject, erased: Erased::default(), remote: Vec::new() }
+    }
+
+    /// Notes who holds records, each of them once.
+    fn add(&mut self, remote: Vec<Remote>) {
+        for one in remote {
+            if !self.remote.contains(&one) {
+                self.remote.push(one);
+            }
+        }
+    }
 }
 
-/// The vendor's id of a record, if it is known; what stands beside it is a note of the connector's own.
-fn known_id(bound: &str) -> Option<&str> {
-    Some(first_word(bound)).filter(|id| !id.is_empty() && !id.starts_with('?'))
-}
-
-fn first_word(bound: &str) -> &str {
-    bound.split(' ').next().unwrap_or_default()
-}
-
-/// Of a destination that was deleted meanwhile nothing is remembered.
-fn gone<T: Default>(found: Result<T, StoreError>) -> Result<T, StoreError> {
-    match found {
-        Err(StoreError::NotFound { .. }) => Ok(T::default()),
-        found => found,
+fn erasure(appspace: AppspaceId, profile: &Profile, now: Timestamp) -> Erasure {
+    Erasure {
+        appspace,
+        subjects: profile.absorbed.iter().copied().chain([profile.subject]).collect(),
+        identifiers: profile.identifiers.iter().cloned().collect(),
+        limit: 1,
+        memos: Vec::new(),
+        tombstone: tombstone(now),
+        now,
     }
 }
 
 fn tombstone(now: Timestamp) -> Bytes {
     json!({ "erased_at": now.to_string(), "data": {} }).to_string().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_receipt_names_ids_and_not_what_connectors_note_beside_them() {
-        assert_eq!(known_id("42"), Some("42"));
-        assert_eq!(known_id("42 5f3a9c1d 07be"), Some("42"));
-        assert_eq!([known_id("?"), known_id("? 5f3a9c1d 1772634728441")], [None; 2]);
-        assert!(is_held("42 5f3a9c1d") && is_held("?") && !is_held(""));
-    }
 }

@@ -65,10 +65,12 @@ impl Identity {
             self.look_up(&mut draft, wanted).await?;
         }
         let now = subject_of(&draft).ok_or(UnlinkError::NotFound)?;
+        // Whoever goes on under the id that is told of: the event goes when that one is erased.
+        let of = draft.records().subjects.get(&subject).and_then(|record| record.identifiers.first().cloned());
         let folded = draft.finish();
         let mut news = self.news(appspace, &folded.changes, None).await?;
-        let event = operational::subject_unlinked(&self.registry, appspace, subject, identifier.kind(), now);
-        news.push(News { event, of: None });
+        let event = operational::subject_unlinked(&self.registry, appspace, subject, identifier.kind());
+        news.push(News { event, of });
         let fold = fold_of(appspace, folded, news);
         self.patiently(deadline, || self.store.fold(fold.clone())).await?;
         Ok(Unlinked { subject, now, was_linked })

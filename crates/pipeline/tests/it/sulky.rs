@@ -302,6 +302,9 @@ impl Subjects for Sulky {
     async fn erase(&self, erasure: Erasure) -> Result<Erased> {
         self.store.erase(erasure).await
     }
+    async fn wipe(&self) -> Result<bool> {
+        self.store.wipe().await
+    }
 }
 
 #[async_trait]

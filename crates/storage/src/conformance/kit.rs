@@ -21,8 +21,8 @@ use domain::{
 
 use super::Backend;
 use crate::{
-    Append, Appended, DeadLetterQuery, DeliveryQuery, EventQuery, NewDelivery, NewEvent, OnKnown, Owned, Page,
-    PageRequest, ReplayStep, Result, Settled, Settlement, Store, StoreError,
+    Append, Appended, DeadLetterQuery, DeliveryQuery, Erased, Erasure, EventQuery, NewDelivery, NewEvent, OnKnown,
+    Owned, Page, PageRequest, ReplayStep, Result, Settled, Settlement, Store, StoreError,
 };
 
 /// When every case begins, in seconds since the epoch.
@@ -203,6 +203,19 @@ impl Kit {
             }
         }
         panic!("a pass of retention never comes to an end");
+    }
+
+    /// Erases somebody to the end, piece by piece.
+    pub async fn erase(&self, erasure: &Erasure) -> Erased {
+        let mut erased = Erased::default();
+        for _ in 0..STEPS_MAX {
+            erased.add(self.store().erase(erasure.clone()).await.expect("erase"));
+            if !erased.more {
+                while self.store().wipe().await.expect("wipe") {}
+                return erased;
+            }
+        }
+        panic!("an erasure never comes to an end");
     }
 
     // -- catalog ------------------------------------------------------------------------------------------------------

@@ -240,6 +240,8 @@ macro_rules! each_conformance_case {
                 devices_go_with_the_last_of_their_events_and_people_stay
                 an_erased_person_is_gone_and_others_are_not
                 what_is_open_of_an_erased_person_is_called_off
+                who_has_many_events_is_erased_in_pieces
+                no_piece_of_an_erasure_is_large
                 each_appspace_has_subjects_of_its_own
                 what_names_too_much_is_refused_whole
             }

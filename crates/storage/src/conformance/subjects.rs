@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::delivery::State;
 use domain::identity::{Identifier, Moment, Money, Stamped, Trace};
 use domain::verdict::FailureReason;
-use domain::{AppspaceId, DeliveryId, Event, EventId, SubjectId, Verdict};
+use domain::{AppspaceId, DeliveryId, DestinationId, Event, EventId, SubjectId, Verdict};
 
 use super::kit::{Kit, at, change, fail, first_step, ids, reject, settlement};
 use crate::{
-    Appended, DELIVERIES_PER_EVENT_MAX, Erased, Erasure, FACT_BYTES_PER_CALL_MAX, Fold, IdentifierRecord, NewDelivery,
-    NewEvent, Result, SUBJECTS_PER_CALL_MAX, Settled, StoreError, SubjectRecord,
+    Appended, DELIVERIES_PER_EVENT_MAX, ERASED_DELIVERIES_PER_CALL_MAX, ERASED_PER_CALL_MAX, Erased, Erasure,
+    FACT_BYTES_PER_CALL_MAX, Fold, IdentifierRecord, MEMOS_PER_CALL_MAX, Memo, NewDelivery, NewEvent, Result,
+    SUBJECTS_PER_CALL_MAX, Settled, StoreError, SubjectRecord,
 };
 
 /// What stands in the place of an erased body.
@@ -97,13 +98,21 @@ async fn subject(kit: &Kit, of: SubjectId) -> Option<SubjectRecord> {
     kit.store().subjects(kit.app, &[of]).await.expect("subjects").remove(0)
 }
 
+/// Erases somebody to the end.
 async fn erase(kit: &Kit, secs: i64, subjects: &[SubjectId], texts: &[&str]) -> Erased {
-    kit.store().erase(erasure(kit.app, secs, subjects, &all(texts))).await.expect("erase")
+    kit.erase(&erasure(kit.app, secs, subjects, &all(texts))).await
 }
 
 pub(super) fn erasure(appspace: AppspaceId, secs: i64, subjects: &[SubjectId], of: &[Identifier]) -> Erasure {
-    let tombstone = TOMBSTONE.into();
-    Erasure { appspace, subjects: subjects.to_vec(), identifiers: of.to_vec(), tombstone, now: at(secs) }
+    Erasure {
+        appspace,
+        subjects: subjects.to_vec(),
+        identifiers: of.to_vec(),
+        limit: ERASED_PER_CALL_MAX,
+        memos: Vec::new(),
+        tombstone: TOMBSTONE.into(),
+        now: at(secs),
+    }
 }
 
 #[track_caller]
@@ -439,6 +448,92 @@ pub(super) async fn what_is_open_of_an_erased_person_is_called_off(mut kit: Kit)
     assert_eq!(kit.store().settle(vec![settlement(&work[3], 22, &fail())]).await.expect("settle"), [Settled::Stale]);
 }
 
+pub(super) async fn who_has_many_events_is_erased_in_pieces(mut kit: Kit) {
+    let a = kit.destination("a").await;
+    let mut told = Vec::new();
+    for secs in 1..=5 {
+        let new = NewEvent { has_facts: true, ..kit.event(secs, &[a]) };
+        kit.append(vec![new.clone()]).await;
+        told.push(new);
+    }
+    fold(&kit, fold_of(&kit, &["user:1", "click:c"], &told[..3].iter().collect::<Vec<_>>())).await;
+    let of_click = told[3..].iter().map(|new| (new.event.id, Some(id("click:c")))).collect();
+    fold(&kit, Fold { events: of_click, ..nothing(kit.app) }).await;
+    let mut fourth = all(&["user:1", "click:c"]);
+    let of = SubjectId::born(kit.app, &fourth[0], 0);
+    let keys = ["of him", "of her"].map(str::to_owned);
+    let put = |key: &String| Memo::Put { key: key.clone(), value: "remote".into(), expires_at: None };
+    kit.store().remember(a, keys.iter().map(put).collect(), at(10)).await.expect("remember");
+    let remembered = async |kit: &Kit| {
+        let found = kit.store().recall(a, keys.to_vec(), at(30)).await.expect("recall");
+        found.iter().map(Option::is_some).collect::<Vec<_>>()
+    };
+    let whole = erasure(kit.app, 20, &[of], &fourth);
+    let whole = Erasure { memos: [(a, "of him".to_owned()), (a, "never".to_owned())].into(), ..whole };
+
+    // Whatever the limit says, a call gets somewhere.
+    for (limit, taken, left) in [(2, 2, &told[2..]), (0, 1, &told[3..])] {
+        let erased = kit.store().erase(Erasure { limit, ..whole.clone() }).await.expect("erase");
+        let cancelled = BTreeMap::from([(a, taken)]);
+        assert_eq!(erased, Erased { events: taken, cancelled, more: true, ..Erased::default() });
+        let left: Vec<EventId> = left.iter().map(|new| new.event.id).collect();
+        for _ in 0..2 {
+            // Nobody is half forgotten: who is left is found by every name, with all that is still to go.
+            assert_eq!(events_of(&kit, &["user:1", "click:c"], None, 9).await, left);
+            assert!(records(&kit, &["user:1", "click:c"]).await.iter().all(Option::is_some));
+            assert!(subject(&kit, of).await.is_some());
+            assert_eq!(kit.due(a, 9_000).await.len(), left.len());
+            assert_eq!(remembered(&kit).await, [true, true]);
+            kit.reopen().await;
+        }
+    }
+    // What is told meanwhile goes too.
+    let late = tell(&mut kit, 15).await;
+    fourth.push(id("install:late"));
+    fold(&kit, fold_of(&kit, &["user:1", "click:c", "install:late"], &[&late])).await;
+    let erased = kit.erase(&Erasure { identifiers: fourth, ..whole.clone() }).await;
+    let cancelled = BTreeMap::from([(a, 2)]);
+    assert_eq!(
+        erased,
+        Erased { subjects: 1, identifiers: 3, events: 3, memos: 1, cancelled, ..Erased::default() },
+        "what went before is not counted again"
+    );
+    for _ in 0..2 {
+        assert_eq!(records(&kit, &["user:1", "click:c", "install:late"]).await, [None, None, None]);
+        assert_eq!(subject(&kit, of).await, None);
+        for new in told.iter().chain([&late]) {
+            assert_eq!(kit.store().event(kit.app, new.event.id).await.expect("its row").event.body, TOMBSTONE);
+        }
+        assert_eq!(kit.due(a, 9_000).await, []);
+        assert_eq!(remembered(&kit).await, [false, true]);
+        kit.reopen().await;
+    }
+    assert_eq!(kit.erase(&whole).await, Erased::default());
+}
+
+pub(super) async fn no_piece_of_an_erasure_is_large(mut kit: Kit) {
+    let a = kit.destination("a").await;
+    let mut told = Vec::new();
+    for _ in 0..=ERASED_PER_CALL_MAX {
+        told.push(tell(&mut kit, 1).await);
+    }
+    let owed_to_many = vec![a; ERASED_DELIVERIES_PER_CALL_MAX / 2 + 1];
+    for secs in 2..5 {
+        let new = NewEvent { has_facts: true, ..kit.event(secs, &owed_to_many) };
+        kit.append(vec![new.clone()]).await;
+        told.push(new);
+    }
+    fold(&kit, fold_of(&kit, &["user:1"], &told.iter().collect::<Vec<_>>())).await;
+    let whole = Erasure { limit: usize::MAX, ..erasure(kit.app, 9, &[], &all(&["user:1"])) };
+    let mut pieces = Vec::new();
+    while pieces.last() != Some(&0) {
+        let erased = kit.store().erase(whole.clone()).await.expect("erase");
+        assert_eq!(erased.more, erased.events > 0);
+        pieces.push(erased.events);
+    }
+    assert_eq!(pieces, [ERASED_PER_CALL_MAX, 3, 1, 0]);
+}
+
 pub(super) async fn each_appspace_has_subjects_of_its_own(mut kit: Kit) {
     let told = tell(&mut kit, 1).await;
     let ours = fold_of(&kit, &["user:1"], &[&told]);
@@ -449,14 +544,14 @@ pub(super) async fn each_appspace_has_subjects_of_its_own(mut kit: Kit) {
     assert_eq!(kit.store().identifiers(other, &user).await.expect("identifiers"), [None]);
     assert_eq!(kit.store().subjects(other, &[of]).await.expect("subjects"), [None]);
     assert_eq!(kit.store().events_of(other, &user, None, 9).await.expect("events"), []);
-    assert_eq!(kit.store().erase(erasure(other, 2, &[of], &user)).await.expect("erase"), Erased::default());
+    assert_eq!(kit.erase(&erasure(other, 2, &[of], &user)).await, Erased::default());
 
     let mut theirs = ours.clone();
     theirs.appspace = other;
     theirs.identifiers[0].cut_at = Some(at(5));
     theirs.subjects[0].appspace = other;
     fold(&kit, theirs.clone()).await;
-    let erased = kit.store().erase(erasure(app, 3, &[of], &user)).await.expect("erase");
+    let erased = kit.erase(&erasure(app, 3, &[of], &user)).await;
     assert_eq!((erased.subjects, erased.identifiers, erased.events), (1, 1, 1));
     assert_eq!(kit.store().identifiers(other, &user).await.expect("records"), [Some(theirs.identifiers[0].clone())]);
     assert_eq!(kit.store().subjects(other, &[of]).await.expect("records"), [Some(theirs.subjects[0].clone())]);
@@ -473,6 +568,8 @@ pub(super) async fn what_names_too_much_is_refused_whole(mut kit: Kit) {
     expect_limit(&store.are_folded(&vec![told.event.id; SUBJECTS_PER_CALL_MAX + 1]).await);
     expect_limit(&store.erase(erasure(kit.app, 2, &subjects, &[])).await);
     expect_limit(&store.erase(erasure(kit.app, 2, &[], &many)).await);
+    let memos = vec![(DestinationId::mint(at(0), 1), "key".to_owned()); MEMOS_PER_CALL_MAX + 1];
+    expect_limit(&store.erase(Erasure { memos, ..erasure(kit.app, 2, &[], &[]) }).await);
     let (record, records_in) = one_subject(kit.app, &all(&["click:0"]));
     let ours = fold_of(&kit, &["click:0"], &[&told]);
     for fold in [

@@ -9,7 +9,7 @@ use domain::{AppspaceId, Event, EventId, SubjectId};
 
 use super::events::EventRow;
 use super::{EventNo, MemoryStore, State};
-use crate::subjects::{Room, check_count, check_erasure, check_fold, is_forgettable};
+use crate::subjects::{Piece, Room, check_count, check_erasure, check_fold, is_forgettable};
 use crate::{Erased, Erasure, Fold, IdentifierRecord, OnKnown, Result, SubjectRecord, Subjects};
 
 #[async_trait]
@@ -62,6 +62,10 @@ impl Subjects for MemoryStore {
         check_erasure(&erasure)?;
         Ok(self.commit()?.erase(&erasure))
     }
+
+    async fn wipe(&self) -> Result<bool> {
+        self.open().map(|_| false)
+    }
 }
 
 impl State {
@@ -104,13 +108,30 @@ impl State {
     }
 
     fn erase(&mut self, erasure: &Erasure) -> Erased {
-        let mut erased = Erased::default();
-        let events: Vec<EventNo> = self.facts_of(erasure.appspace, &erasure.identifiers, 0).collect();
-        for &no in &events {
-            self.facts.remove(&no);
-            self.erase_event(no, erasure, &mut erased);
+        let mut piece = Piece::of(erasure);
+        let events = self.facts_of(erasure.appspace, &erasure.identifiers, 0).take(piece.events());
+        let events: Vec<EventNo> = events.collect();
+        if events.is_empty() {
+            return self.erase_records(erasure);
         }
-        erased.events = events.len();
+        let mut erased = Erased { more: true, ..Erased::default() };
+        for no in events {
+            self.facts.remove(&no);
+            erased.events += 1;
+            let deliveries = self.erase_event(no, erasure, &mut erased);
+            if piece.is_full_after(deliveries) {
+                break;
+            }
+        }
+        erased
+    }
+
+    /// The last piece: who was known, and as whom.
+    fn erase_records(&mut self, erasure: &Erasure) -> Erased {
+        let mut erased = Erased::default();
+        for memo in &erasure.memos {
+            erased.memos += usize::from(self.memos.remove(memo).is_some());
+        }
         for identifier in &erasure.identifiers {
             let key = (erasure.appspace, identifier.clone());
             if let Some(record) = self.identifiers.remove(&key) {
@@ -133,13 +154,14 @@ impl State {
         }
     }
 
-    /// Puts the tombstone in the place of a body, and removes what was said about its deliveries.
-    fn erase_event(&mut self, no: EventNo, erasure: &Erasure, erased: &mut Erased) {
+    /// Puts the tombstone in the place of a body, and removes what was said about its deliveries; returns how many these are.
+    fn erase_event(&mut self, no: EventNo, erasure: &Erasure, erased: &mut Erased) -> usize {
         if let Some(EventRow { event, .. }) = self.events.get_mut(&no) {
             *event = Arc::new(Event { body: erasure.tombstone.clone(), ..(**event).clone() });
         }
         let deliveries = self.deliveries.range((no, 0)..=(no, u16::MAX)).map(|(&no, _)| no);
-        for no in deliveries.collect::<Vec<_>>() {
+        let deliveries: Vec<_> = deliveries.collect();
+        for &no in &deliveries {
             if self.cancel(no, erasure.now).is_ok() {
                 *erased.cancelled.entry(self.deliveries[&no].destination).or_default() += 1;
             }
@@ -150,6 +172,7 @@ impl State {
                 erased.attempts += usize::from(error.is_some() || reply.is_some());
             }
         }
+        deliveries.len()
     }
 
     /// Forgets whose fact an event held that retention removes. Devices go with the last of their events: else they would

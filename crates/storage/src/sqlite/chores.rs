@@ -1,4 +1,4 @@
-//! Chores: clearing up what a deleted destination or a cancelled replay has left, a bounded piece at a time.
+//! Chores: clearing up what a deleted destination, a cancelled replay or an erasure has left, a bounded piece at a time.
 //!
 //! A chore is a row that is written in the same step as what causes it, so a restart does not forget it.
 
@@ -7,6 +7,7 @@ use domain::delivery::State;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::deliveries;
+use super::erase;
 use super::failure::TxResult;
 use super::lanes::TAIL_KEY_MIN;
 use super::memos;
@@ -22,6 +23,8 @@ const STEP_ROWS: usize = 1_000;
 pub(super) enum Kind {
     DeletedDestination = 1,
     CancelledReplay = 2,
+    /// The places around an event that was emptied.
+    Wipe = 3,
 }
 
 /// A chore under way.
@@ -46,6 +49,9 @@ pub(super) fn step(tx: &mut Tx<'_>, now: Timestamp) -> TxResult<bool> {
         Ok(Chore { no: row.get(0)?, kind: row.get(1)?, subject: row.get(2)?, cursor: row.get(3)? })
     });
     let Some(chore) = first.optional()? else { return Ok(false) };
+    if chore.kind == Kind::Wipe as i64 {
+        return Ok(erase::wipe(tx)?);
+    }
     let next = if chore.kind == Kind::DeletedDestination as i64 {
         step_destination(tx, &chore, now)?
     } else {
@@ -61,6 +67,18 @@ pub(super) fn step(tx: &mut Tx<'_>, now: Timestamp) -> TxResult<bool> {
         }
     }
     Ok(true)
+}
+
+/// What some of the chores of a kind are about, in order.
+pub(super) fn some_of(tx: &Tx<'_>, kind: Kind, limit: usize) -> rusqlite::Result<Vec<i64>> {
+    let sql = "SELECT subject_no FROM chores WHERE kind = ?1 ORDER BY subject_no LIMIT ?2";
+    tx.conn.prepare_cached(sql)?.query_map(params![kind as i64, sql_limit(limit)], |row| row.get(0))?.collect()
+}
+
+/// One is done.
+pub(super) fn remove(tx: &Tx<'_>, kind: Kind, subject: i64) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM chores WHERE kind = ?1 AND subject_no = ?2";
+    tx.conn.prepare_cached(sql)?.execute(params![kind as i64, subject]).map(drop)
 }
 
 /// First what is pending, wherever it waits, then what is remembered, then the dead, from the cursor on. Nothing new can

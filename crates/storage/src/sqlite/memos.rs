@@ -121,9 +121,10 @@ impl<'a> Drawer<'a> {
         conn.prepare_cached(sql)?.execute(params![self.no, key, sealed, millis(expires_at)]).map(drop)
     }
 
-    fn forget(&self, conn: &Connection, key: &str) -> rusqlite::Result<()> {
+    /// Returns whether there was anything.
+    fn forget(&self, conn: &Connection, key: &str) -> rusqlite::Result<bool> {
         let sql = "DELETE FROM memos WHERE destination_no = ?1 AND key = ?2";
-        conn.prepare_cached(sql)?.execute(params![self.no, key]).map(drop)
+        Ok(conn.prepare_cached(sql)?.execute(params![self.no, key])? > 0)
     }
 
     fn open(&self, key: &str, row: &Row<'_>, at: usize) -> rusqlite::Result<Bytes> {
@@ -158,11 +159,22 @@ fn remember(
             Memo::Put { key, value, expires_at } | Memo::PutIfAbsent { key, value, expires_at } => {
                 drawer.put(tx.conn, key, value, *expires_at)?;
             }
-            Memo::Forget { key } => drawer.forget(tx.conn, key)?,
+            Memo::Forget { key } => drop(drawer.forget(tx.conn, key)?),
         }
         found.push(before);
     }
     Ok(found)
+}
+
+/// Removes these; returns how many there were. Of a destination that was deleted nothing is remembered.
+pub(super) fn forget_all(tx: &Tx<'_>, memos: &[(DestinationId, String)]) -> rusqlite::Result<usize> {
+    let mut forgotten = 0;
+    for (destination, key) in memos {
+        let Some(no) = tx.state.names.destination(*destination) else { continue };
+        let drawer = Drawer { vault: &tx.state.shared.vault, destination: *destination, no };
+        forgotten += usize::from(drawer.forget(tx.conn, key)?);
+    }
+    Ok(forgotten)
 }
 
 /// Removes some memos that have come to their end; returns whether there may be more.

@@ -6,22 +6,37 @@
 //! held them become free, and a free page is overwritten whole.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
-
-use super::numbers::sql_limit;
+use rusqlite::{Connection, params_from_iter};
 
 /// A table whose rows hold text of people.
 pub(super) struct Shreddable {
     table: &'static str,
     key: &'static str,
-    /// How many rows on each side lie on a page with it, or on the pages beside that.
-    around: usize,
+    /// Fewest rows on each side that are written anew: copies drift while the rows between are written and removed.
+    rows: usize,
+    /// Bytes that a row takes on its page; never more than it does, also of one that was erased.
+    bytes: &'static str,
 }
 
-pub(super) const EVENTS: Shreddable = Shreddable { table: "events", key: "no", around: 16 };
-pub(super) const DELIVERIES: Shreddable = Shreddable { table: "deliveries", key: "no", around: 128 };
-pub(super) const ATTEMPTS: Shreddable = Shreddable { table: "attempts", key: "delivery_no", around: 64 };
+pub(super) const EVENTS: Shreddable = Shreddable { table: "events", key: "no", rows: 16, bytes: "90 + length(body)" };
+pub(super) const DELIVERIES: Shreddable = Shreddable {
+    table: "deliveries",
+    key: "no",
+    rows: 128,
+    bytes: "40 + ifnull(length(note), 0) + ifnull(length(tried_reply), 0)",
+};
+pub(super) const ATTEMPTS: Shreddable = Shreddable {
+    table: "attempts",
+    key: "delivery_no",
+    rows: 64,
+    bytes: "30 + ifnull(length(error), 0) + ifnull(length(reply), 0)",
+};
 
+/// How much of a table lies on the page of a row and on two more, which SQLite joins and splits together.
+const AROUND_BYTES: i64 = 3 * 4_096;
+/// A row that is longer has pages of its own, and may leave as little as this on the page.
+const ROW_BYTES_MAX: i64 = 900;
+const SPLIT_ROW_BYTES: i64 = 480;
 /// Most rows whose neighbours are written anew together.
 const TOGETHER_MAX: usize = 32;
 
@@ -29,19 +44,24 @@ impl Shreddable {
     /// Writes the neighbours of these rows anew. The keys rise.
     pub(super) fn shred(&self, conn: &Connection, keys: &[i64]) -> rusqlite::Result<()> {
         for some in keys.chunks(TOGETHER_MAX) {
-            let (mut first, mut last) = (None, None);
+            let mut range: Option<(i64, i64)> = None;
             for &key in some {
-                let (from, to) = (self.before(conn, key)?, self.after(conn, key)?);
-                if let (Some(begin), Some(end)) = (first, last)
-                    && from > end
-                {
-                    self.rewrite(conn, begin, end)?;
-                    first = None;
-                }
-                first = first.or(Some(from));
-                last = Some(to);
+                let first = match range {
+                    Some((first, last)) if key <= last => first,
+                    Some((first, last)) => {
+                        let next = self.before(conn, key)?;
+                        if next > last {
+                            self.rewrite(conn, first, last)?;
+                            next
+                        } else {
+                            first
+                        }
+                    }
+                    None => self.before(conn, key)?,
+                };
+                range = Some((first, self.after(conn, key)?));
             }
-            if let (Some(first), Some(last)) = (first, last) {
+            if let Some((first, last)) = range {
                 self.rewrite(conn, first, last)?;
             }
         }
@@ -49,21 +69,33 @@ impl Shreddable {
     }
 
     fn before(&self, conn: &Connection, key: i64) -> rusqlite::Result<i64> {
-        let Self { table, key: column, around } = self;
-        let sql = format!(
-            "SELECT coalesce(min(k), ?1) FROM \
-             (SELECT {column} AS k FROM {table} WHERE {column} <= ?1 ORDER BY {column} DESC LIMIT ?2)"
-        );
-        conn.prepare_cached(&sql)?.query_row(params![key, sql_limit(*around)], |row| row.get(0))
+        let Self { table, key: column, bytes, .. } = self;
+        self.end(
+            conn,
+            &format!("SELECT {column}, {bytes} FROM {table} WHERE {column} < ?1 ORDER BY {column} DESC"),
+            key,
+        )
     }
 
     fn after(&self, conn: &Connection, key: i64) -> rusqlite::Result<i64> {
-        let Self { table, key: column, around } = self;
-        let sql = format!(
-            "SELECT coalesce(max(k), ?1) FROM \
-             (SELECT {column} AS k FROM {table} WHERE {column} >= ?1 ORDER BY {column} LIMIT ?2)"
-        );
-        conn.prepare_cached(&sql)?.query_row(params![key, sql_limit(*around)], |row| row.get(0))
+        let Self { table, key: column, bytes, .. } = self;
+        self.end(conn, &format!("SELECT {column}, {bytes} FROM {table} WHERE {column} > ?1 ORDER BY {column}"), key)
+    }
+
+    /// The last row of those around.
+    fn end(&self, conn: &Connection, sql: &str, key: i64) -> rusqlite::Result<i64> {
+        let mut walk = conn.prepare_cached(sql)?;
+        let mut rows = walk.query([key])?;
+        let (mut end, mut count, mut bytes) = (key, 0, 0);
+        while (count < self.rows || bytes < AROUND_BYTES)
+            && let Some(row) = rows.next()?
+        {
+            end = row.get(0)?;
+            count += 1;
+            let row_bytes: i64 = row.get(1)?;
+            bytes += if row_bytes > ROW_BYTES_MAX { SPLIT_ROW_BYTES } else { row_bytes };
+        }
+        Ok(end)
     }
 
     /// Deletes rows and inserts them again as they are.
@@ -72,7 +104,7 @@ impl Shreddable {
         let mut select = conn.prepare_cached(&format!("SELECT * FROM {table} WHERE {key} BETWEEN ?1 AND ?2"))?;
         let columns = select.column_count();
         let whole = |row: &rusqlite::Row<'_>| (0..columns).map(|at| row.get(at)).collect();
-        let rows: Vec<Vec<Value>> = select.query_map(params![first, last], whole)?.collect::<Result<_, _>>()?;
+        let rows: Vec<Vec<Value>> = select.query_map([first, last], whole)?.collect::<Result<_, _>>()?;
         conn.prepare_cached(&format!("DELETE FROM {table} WHERE {key} BETWEEN ?1 AND ?2"))?.execute([first, last])?;
         let places = vec!["?"; columns].join(", ");
         let mut insert = conn.prepare_cached(&format!("INSERT INTO {table} VALUES ({places})"))?;

@@ -99,9 +99,16 @@ impl Subjects for SqliteStore {
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased> {
         check_erasure(&erasure)?;
-        let erased = self.shared.queue.command(move |tx| erase::erase(tx, &erasure)).await?;
-        checkpoint::emptied(&self.shared).await;
-        Ok(erased)
+        self.shared.queue.command(move |tx| erase::erase(tx, &erasure)).await
+    }
+
+    async fn wipe(&self) -> Result<bool> {
+        let more = self.shared.queue.command(|tx| Ok(erase::wipe(tx)?)).await?;
+        if !more {
+            // Whatever went before is in the WAL as it was, and goes with it.
+            checkpoint::emptied(&self.shared).await;
+        }
+        Ok(more)
     }
 }
 

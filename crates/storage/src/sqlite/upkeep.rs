@@ -7,7 +7,9 @@ use domain::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::SqliteStore;
+use super::checkpoint;
 use super::chores;
+use super::erase;
 use super::failure::{self, TxResult};
 use super::memos;
 use super::numbers::{EventNo, sql_limit};
@@ -33,6 +35,7 @@ impl Upkeep for SqliteStore {
 
     async fn tidy(&self, now: Timestamp) -> Result<bool> {
         let tidy = move |tx: &mut Tx<'_>| {
+            let wiped = erase::is_to_be_wiped(tx)?;
             let more = [
                 chores::step(tx, now)?,
                 prune::drop_empty_fold(tx)?,
@@ -40,9 +43,13 @@ impl Upkeep for SqliteStore {
                 memos::forget_expired(tx, now)?,
                 give_back_pages(tx.conn)?,
             ];
-            Ok(more.contains(&true))
+            Ok((more.contains(&true), wiped && !erase::is_to_be_wiped(tx)?))
         };
-        self.shared.queue.command(tidy).await
+        let (more, has_wiped_all) = self.shared.queue.command(tidy).await?;
+        if has_wiped_all {
+            checkpoint::emptied(&self.shared).await;
+        }
+        Ok(more)
     }
 
     async fn check(&self) -> Result<()> {

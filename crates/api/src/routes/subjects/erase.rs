@@ -104,7 +104,7 @@ fn show(state: &ApiState, receipt: identity::Receipt) -> Receipt {
             identifiers: erased.identifiers,
             events: erased.events,
             attempts: erased.attempts,
-            notes: receipt.memos,
+            notes: erased.memos,
         },
         cancelled: cancelled.collect(),
         held_elsewhere: held.collect(),

@@ -15,7 +15,10 @@ use super::kit::{Change, KEY, OnDisk, options, take_back};
 use crate::conformance::kit::{Kit, at, change, fail, reject, settlement};
 use crate::sqlite::shared::Shared;
 use crate::sqlite::{DATABASE_FILE, OpenError, SqliteOptions, SqliteStore, Vault, erase, reader};
-use crate::{Erased, Erasure, Fold, IdentifierRecord, NewDelivery, NewEvent, StoreError, SubjectRecord, Subjects as _};
+use crate::{
+    ERASED_PER_CALL_MAX, Erased, Erasure, Fold, IdentifierRecord, NewDelivery, NewEvent, StoreError, SubjectRecord,
+    Subjects as _,
+};
 
 const CANARY: &str = "canary-5e80aa1c";
 
@@ -47,8 +50,15 @@ fn fold_of(kit: &Kit, events: &[NewEvent]) -> Fold {
 }
 
 fn erasure(kit: &Kit, secs: i64) -> Erasure {
-    let (appspace, subjects) = (kit.app, vec![SubjectId::born(kit.app, &email(), 0)]);
-    Erasure { appspace, subjects, identifiers: vec![email()], tombstone: Bytes::from_static(b"{}"), now: at(secs) }
+    Erasure {
+        appspace: kit.app,
+        subjects: vec![SubjectId::born(kit.app, &email(), 0)],
+        identifiers: vec![email()],
+        limit: ERASED_PER_CALL_MAX,
+        memos: Vec::new(),
+        tombstone: Bytes::from_static(b"{}"),
+        now: at(secs),
+    }
 }
 
 /// Whether any file of a directory holds the text.
@@ -86,7 +96,7 @@ async fn nobody_can_be_read_in_any_file() {
 }
 
 /// Erases a person who is all over the store, between others, and looks for what is left.
-async fn erase_everywhere(change: Change) {
+async fn erase_everywhere(limit: usize, change: Change) {
     let (mut kit, probe) = OnDisk::kit(change).await;
     let [a, b] = [kit.destination("a").await, kit.destination("b").await];
     let mut told = tell(&mut kit, 150, &[a, b]).await;
@@ -114,8 +124,23 @@ async fn erase_everywhere(change: Change) {
     let others = async |kit: &Kit| kit.list_deliveries(&kit.all_deliveries()).await;
     let before = others(&kit).await;
 
-    let erased = kit.store().erase(erasure(&kit, 300)).await.unwrap();
+    let erased = kit.erase(&Erasure { limit, ..erasure(&kit, 300) }).await;
     assert_eq!((erased.events, erased.subjects, erased.identifiers), (told.len(), 1, 1));
+    for file in std::fs::read_dir(probe.dir()).unwrap() {
+        let path = file.unwrap().path();
+        let b = std::fs::read(&path).unwrap();
+        for (at, w) in b.windows(CANARY.len()).enumerate() {
+            if w == CANARY.as_bytes() {
+                let page = at / 4096;
+                eprintln!(
+                    "DBG {path:?} {at} page {page} off {} type {:?} {:?}",
+                    at % 4096,
+                    &b[page * 4096..page * 4096 + 8],
+                    String::from_utf8_lossy(&b[at.saturating_sub(60)..at + 60])
+                );
+            }
+        }
+    }
     assert!(!is_in(probe.dir()), "some page still holds it");
     assert!(kit.store().settle(vec![settlement(&in_hand[0], 301, &Verdict::Delivered)]).await.is_ok());
     assert_eq!(others(&kit).await, before);
@@ -127,12 +152,17 @@ async fn erase_everywhere(change: Change) {
 
 #[tokio::test]
 async fn an_erased_person_is_in_no_page() {
-    erase_everywhere(|options| options).await;
+    erase_everywhere(ERASED_PER_CALL_MAX, |options| options).await;
 }
 
 #[tokio::test]
 async fn an_erased_person_is_in_no_page_of_a_log_that_is_sorted() {
-    erase_everywhere(|options| SqliteOptions { tail_rows_max: 8, kept_bytes_max: 0, ..options }).await;
+    erase_everywhere(20, |options| SqliteOptions { tail_rows_max: 8, kept_bytes_max: 0, ..options }).await;
+}
+
+#[tokio::test]
+async fn an_erased_person_is_in_no_page_however_small_the_pieces_were() {
+    erase_everywhere(3, |options| options).await;
 }
 
 #[tokio::test]
@@ -150,10 +180,12 @@ async fn an_erasure_that_a_stop_interrupts_is_finished_by_the_next_start() {
     let (mut kit, probe) = OnDisk::kit(|options| options).await;
     let told = tell(&mut kit, 10, &[]).await;
     kit.store().fold(fold_of(&kit, &told)).await.unwrap();
-    // Without the end of it: the WAL is as it was.
-    let erasure = erasure(&kit, 20);
-    let erased: Erased = probe.store().shared.queue.command(move |tx| erase::erase(tx, &erasure)).await.unwrap();
-    assert_eq!(erased.events, 10);
+    // Without the end of it: nothing was wiped, and the WAL is as it was.
+    for events in [10, 0] {
+        let erasure = erasure(&kit, 20);
+        let erased: Erased = probe.store().shared.queue.command(move |tx| erase::erase(tx, &erasure)).await.unwrap();
+        assert_eq!((erased.events, erased.more), (events, events > 0));
+    }
     let copy = probe.copy().await;
     assert!(is_in(copy.path()));
     let open = || SqliteStore::open(options(copy.path())).unwrap();
@@ -162,6 +194,19 @@ async fn an_erasure_that_a_stop_interrupts_is_finished_by_the_next_start() {
     assert_eq!(store.identifiers(kit.app, &[email()]).await.unwrap(), [None]);
     drop(store);
     drop(open());
+}
+
+#[tokio::test]
+async fn what_an_erasure_has_left_in_unused_places_upkeep_overwrites() {
+    let (mut kit, probe) = OnDisk::kit(|options| options).await;
+    let a = kit.destination("a").await;
+    let told = tell(&mut kit, 150, &[a]).await;
+    kit.store().fold(fold_of(&kit, &told)).await.unwrap();
+    while kit.store().erase(Erasure { limit: 10, ..erasure(&kit, 200) }).await.unwrap().more {}
+    // Whoever asked for it is gone before it is wiped.
+    kit.reopen().await;
+    while kit.store().tidy(at(201)).await.unwrap() {}
+    assert!(!is_in(probe.dir()), "some page still holds it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,7 +230,12 @@ async fn a_reader_puts_off_the_end_of_an_erasure_and_not_the_work_of_others() {
     let reads = tokio::spawn(async move { reader::read(&shared, read).await });
     is_reading.await.unwrap();
     let (store, of_person) = (probe.store(), erasure(&kit, 20));
-    let erases = tokio::spawn(async move { store.erase(of_person).await.unwrap() });
+    let erases = tokio::spawn(async move {
+        let events = store.erase(of_person.clone()).await.unwrap().events;
+        let identifiers = store.erase(of_person).await.unwrap().identifiers;
+        while store.wipe().await.unwrap() {}
+        (events, identifiers)
+    });
     for secs in 30..35 {
         let new = kit.event(secs, &[]);
         kit.append(vec![new.clone()]).await;
@@ -193,11 +243,43 @@ async fn a_reader_puts_off_the_end_of_an_erasure_and_not_the_work_of_others() {
     }
     let_go.send(()).unwrap();
     reads.await.unwrap().unwrap();
-    assert_eq!(erases.await.unwrap().events, 10);
+    assert_eq!(erases.await.unwrap(), (10, 1));
     assert!(!is_in(probe.dir()));
     // A store that ends lets nobody wait.
     kit.store().close().await.unwrap();
     assert!(kit.store().erase(erasure(&kit, 40)).await.is_err());
+}
+
+#[tokio::test]
+async fn an_erasure_that_stopped_after_a_piece_is_made_again_and_leaves_nothing() {
+    let (mut kit, probe) = OnDisk::kit(|options| options).await;
+    let a = kit.destination("a").await;
+    let told = tell(&mut kit, 40, &[a]).await;
+    for (n, owned) in kit.claim(a, 50, 40).await.iter().enumerate() {
+        let mut settlement = settlement(owned, 50, &if n % 4 == 0 { Verdict::Delivered } else { fail() });
+        let is_own = told.iter().any(|new| new.event.id == owned.event.id);
+        settlement.attempt.reply = is_own.then(|| format!("no contact {CANARY}"));
+        kit.store().settle(vec![settlement]).await.unwrap();
+    }
+    kit.store().fold(fold_of(&kit, &told)).await.unwrap();
+    let erasure = Erasure { limit: 15, ..erasure(&kit, 60) };
+    let first = kit.store().erase(erasure.clone()).await.unwrap();
+    assert_eq!((first.events, first.identifiers, first.more), (15, 0, true));
+    // The process ends here.
+    let copy = probe.copy().await;
+    let (store, _watch) = SqliteStore::open(options(copy.path())).unwrap();
+    assert!(is_in(copy.path()));
+    assert_eq!(store.events_of(kit.app, &[email()], None, 99).await.unwrap().len(), 25);
+    assert!(store.identifiers(kit.app, &[email()]).await.unwrap()[0].is_some(), "who is known can be erased");
+    let mut rest = Erased { more: true, ..Erased::default() };
+    while rest.more {
+        rest.add(store.erase(erasure.clone()).await.unwrap());
+    }
+    while store.wipe().await.unwrap() {}
+    assert_eq!((rest.events, rest.identifiers, rest.subjects), (25, 1, 1));
+    // Of forty deliveries of the person, every other one of the first twenty was made.
+    assert_eq!(first.cancelled[&a] + rest.cancelled[&a], 30);
+    assert!(!is_in(copy.path()), "some page still holds it");
 }
 
 fn with_keys(dir: &TempDir, keys: Vec<[u8; 32]>) -> SqliteOptions {
