@@ -79,6 +79,24 @@ async fn a_bare_key_of_two_people_is_asked_for_with_its_kind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_number_is_the_same_however_it_is_written_in_a_call_and_in_an_event() {
+    let desk = Desk::new().await;
+    let first = desk.post("/v1/identify", json!({ "user_id": "42", "install_id": "i" })).expect(200).await;
+    for number in ["42", "42.0", "4.2e1"] {
+        let number: Value = serde_json::from_str(number).unwrap();
+        let again = desk.post("/v1/identify", json!({ "user_id": number })).expect(200).await;
+        assert_eq!((&again["subject"], &again["changed"]), (&first["subject"], &json!(false)), "{number}");
+        publish(&desk, 1, "install.tracked", json!({ "user_id": number, "click_id": number })).await;
+    }
+    let found = desk.get("/v1/subjects/user:42").expect(200).await;
+    assert_eq!(found["identifiers"], json!(["user:42", "install:i", "click:42"]));
+    for number in [json!(42.5), json!(1e300), json!(9_007_199_254_740_992.0)] {
+        desk.post("/v1/identify", json!({ "user_id": number })).problem(400, "body_invalid").await;
+    }
+    desk.post("/v1/identify", json!({ "user_id": -0.0 })).problem(422, "identifier_invalid").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_says_nothing_new_is_not_stored() {
     let desk = Desk::new().await;
     let said = json!({ "user_id": "42", "email": "ada@example.org", "phone": "+44 1", "traits": { "plan": "pro" } });
