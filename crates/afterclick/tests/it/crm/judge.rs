@@ -118,7 +118,7 @@ impl std::fmt::Display for Wrong {
 }
 
 fn differences(account: &Account, wanted: &Fields, is: &Fields) -> Vec<Wrong> {
-    let wrong = account.keeps.iter().filter_map(|(field, longest)| {
+    let wrong = account.keeps.iter().filter_map(|(field, _, longest)| {
         let whole = wanted;
         let wanted = wanted.get(field).map(|text| on_one_line(text)).filter(|text| !text.is_empty());
         let is = is.get(field).map(|text| on_one_line(text));

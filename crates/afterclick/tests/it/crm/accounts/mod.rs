@@ -4,10 +4,11 @@ mod hubspot;
 mod pipedrive;
 mod salesforce;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use vendors::{Fault, Faults, Simulator};
+use vendors::{Fault, Faults, Simulator, Vendor};
 
 use super::truth::{Field, Fields, Strategy};
 
@@ -16,8 +17,7 @@ pub(super) struct Account {
     pub(super) name: &'static str,
     pub(super) strategy: Strategy,
     pub(super) config: String,
-    /// What it keeps of a person, each with the longest text that it takes.
-    pub(super) keeps: &'static [(Field, usize)],
+    pub(super) keeps: Keeps,
     /// Whether a text may stand in a field of which nothing is known, of a person of whom this is.
     pub(super) stands_in: fn(Field, &str, &Fields) -> bool,
     pub(super) records: Box<dyn Fn() -> Vec<Kept>>,
@@ -25,6 +25,9 @@ pub(super) struct Account {
     /// Whether faults are to be met.
     pub(super) is_rough: bool,
 }
+
+/// What a CRM keeps of a person: what each is called there, and the longest text that it takes.
+pub(super) type Keeps = &'static [(Field, &'static str, usize)];
 
 /// A record that is alive.
 #[derive(Debug, Clone)]
@@ -62,10 +65,48 @@ pub(super) fn start(weather: Weather, strategies: [Strategy; 3]) -> Vec<Account>
     ]
 }
 
+/// What one CRM has for itself.
+struct Crm<V> {
+    name: &'static str,
+    /// Those of the destination besides `host`, as they stand in the file.
+    settings: &'static [(&'static str, &'static str)],
+    keeps: Keeps,
+    stands_in: fn(Field, &str, &Fields) -> bool,
+    records: fn(&V) -> Vec<Kept>,
+}
+
+impl<V: Vendor> Crm<V> {
+    fn account(self, vendor: V, weather: Weather, faults: Faults, strategy: Strategy) -> Account {
+        let simulator = Arc::new(vendor.start(faults));
+        let met = Arc::clone(&simulator);
+        Account {
+            name: self.name,
+            strategy,
+            config: section(self.name, strategy, &simulator.url(), self.settings),
+            keeps: self.keeps,
+            stands_in: self.stands_in,
+            records: Box::new(move || simulator.vendor(|vendor| (self.records)(vendor))),
+            trouble: Box::new(move || trouble(&met)),
+            is_rough: weather != Weather::Calm,
+        }
+    }
+}
+
+impl Kept {
+    /// With what `read` finds of each that is kept, by its name there.
+    fn of(id: String, key: String, keeps: Keeps, read: impl Fn(Field, &str) -> Option<String>) -> Self {
+        let value = |&(field, name, _): &(Field, &str, usize)| {
+            let text = read(field, name)?;
+            Some((field, if is_moment(field) { moment(&text) } else { text }))
+        };
+        Self { id, key, fields: keeps.iter().filter_map(value).collect() }
+    }
+}
+
 /// Short waits, and enough of them.
 const RETRY: &str = r#"["50ms", "100ms", "200ms", "400ms", "500ms", "500ms", "500ms", "500ms", "500ms", "500ms", "1s", "1s", "1s", "2s", "2s", "2s"]"#;
 
-fn section(name: &str, strategy: Strategy, settings: &[(&str, &str)]) -> String {
+fn section(name: &str, strategy: Strategy, host: &str, settings: &[(&str, &str)]) -> String {
     let code = match strategy {
         Strategy::Stub => "stub",
         Strategy::Registration => "registration",
@@ -74,7 +115,7 @@ fn section(name: &str, strategy: Strategy, settings: &[(&str, &str)]) -> String 
     let lines = settings.iter().map(|(key, value)| format!("settings.{key} = {value}\n"));
     format!(
         "[[destination]]\nname = \"{name}\"\nconnector = \"{name}\"\nretry = {RETRY}\nrate = 2000\n\
-         batch = {{ items = 50, wait = \"100ms\" }}\nsettings.match = \"{code}\"\n{}",
+         batch = {{ items = 50, wait = \"100ms\" }}\nsettings.match = \"{code}\"\nsettings.host = \"{host}\"\n{}",
         lines.collect::<String>()
     )
 }
