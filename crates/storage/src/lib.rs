@@ -44,8 +44,7 @@ pub use replays::{ReplayScan, ReplayStep, Replays};
 pub use signal::WorkSignal;
 pub use subjects::{
     ERASED_DELIVERIES_PER_CALL_MAX, ERASED_PER_CALL_MAX, Erased, Erasure, FACT_BYTES_PER_CALL_MAX, FACTS_PER_CALL_MAX,
-    Fold, IdentifierRecord, SUBJECTS_PER_CALL_MAX,
-    SubjectRecord, Subjects,
+    Fold, IdentifierRecord, SUBJECTS_PER_CALL_MAX, SubjectRecord, Subjects,
 };
 pub use upkeep::{COMMIT_SIZE_BOUNDS, Figures, Pruned, SYNC_SECONDS_BOUNDS, Upkeep};
 pub use work::{Claimed, Fence, Lane, Owned, Settled, Settlement, Work};

@@ -13,6 +13,7 @@ mod clouds;
 mod databases;
 mod delivery;
 mod engine;
+mod erasing;
 mod house;
 mod identity;
 mod intake;

@@ -23,7 +23,10 @@ static MANIFEST: Manifest = Manifest {
     summary: "Keeps records of people.",
     category: Category::Crm,
     notes: "",
-    fields: &[Field::optional("reissues", FieldKind::Switch, "whether what becomes known late is wanted")],
+    fields: &[
+        Field::optional("reissues", FieldKind::Switch, "whether what becomes known late is wanted"),
+        Field::optional("notes", FieldKind::Switch, "whether it notes something under the address"),
+    ],
     events: &["install.tracked"],
     batch: BatchLimits::ONE,
     rate: None,
@@ -32,6 +35,7 @@ static MANIFEST: Manifest = Manifest {
 
 struct Desk {
     reissues: bool,
+    notes: bool,
 }
 
 impl Connector for People {
@@ -40,13 +44,16 @@ impl Connector for People {
     }
 
     fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
-        Ok(Box::new(Desk { reissues: settings.0.get("reissues") == Some(&Value::Bool(true)) }))
+        let is_on = |name: &str| settings.0.get(name) == Some(&Value::Bool(true));
+        Ok(Box::new(Desk { reissues: is_on("reissues"), notes: is_on("notes") }))
     }
 }
 
 impl Outlet for Desk {
     fn subjects(&self, batch: &Batch<'_>) -> Vec<String> {
-        batch.items.iter().filter_map(Item::profile).map(|profile| profile.subject.to_string()).collect()
+        let people = || batch.items.iter().filter_map(Item::profile);
+        let notes = people().filter(|_| self.notes).flat_map(|one| [Some("account"), one.email()]).flatten();
+        people().map(|profile| profile.subject.to_string()).chain(notes.map(|of| format!("note of {of}"))).collect()
     }
 
     fn reissues(&self) -> bool {

@@ -30,6 +30,8 @@ pub(crate) struct Sulky {
     is_gone: AtomicBool,
     /// How often something can be remembered until that is refused once.
     until_refusal: AtomicUsize,
+    /// How many pieces of erasures it takes before it is busy.
+    pieces: AtomicUsize,
     in_hand: Mutex<InHand>,
     /// The record of this identifier cannot be read, or reading it ends in a panic.
     spoilt: Mutex<Option<(Identifier, bool)>>,
@@ -65,6 +67,7 @@ impl Sulky {
             remembers: AtomicUsize::new(usize::MAX),
             is_gone: AtomicBool::new(false),
             until_refusal: AtomicUsize::new(usize::MAX),
+            pieces: AtomicUsize::new(usize::MAX),
             in_hand: Mutex::default(),
             spoilt: Mutex::default(),
         }
@@ -89,6 +92,11 @@ impl Sulky {
     /// Refuses once to remember something, after so many times, and goes on.
     pub(crate) fn refuse_after(&self, times: usize) {
         self.until_refusal.store(times, Ordering::SeqCst);
+    }
+
+    /// Is busy after so many pieces of erasures.
+    pub(crate) fn erase_only(&self, pieces: usize) {
+        self.pieces.store(pieces, Ordering::SeqCst);
     }
 
     /// The most bytes of bodies that were in the hands of others at once.
@@ -300,6 +308,10 @@ impl Subjects for Sulky {
         self.store.events_of(appspace, identifiers, after, limit).await
     }
     async fn erase(&self, erasure: Erasure) -> Result<Erased> {
+        if self.pieces.load(Ordering::SeqCst) == 0 {
+            return Err(StoreError::Busy { reason: BusyReason::QueueFull, retry_after: Duration::from_secs(1) });
+        }
+        self.pieces.fetch_sub(1, Ordering::SeqCst);
         self.store.erase(erasure).await
     }
     async fn wipe(&self) -> Result<bool> {
