@@ -42,7 +42,7 @@ impl Identity {
                 self.fold_next().await
             };
             let Ok(folded) = AssertUnwindSafe(folding).catch_unwind().await else {
-                tracing::error!("folding panicked; this is a bug, and it is tried again");
+                tracing::error!("looking for what is to be folded panicked; this is a bug, and it is tried again");
                 pauses.next().await;
                 continue;
             };

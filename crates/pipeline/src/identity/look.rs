@@ -54,14 +54,16 @@ impl Identity {
     ) -> Result<Vec<Result<Option<Profile>, Unreadable>>, StoreError> {
         let Some(appspace) = events.first().map(|event| event.appspace) else { return Ok(Vec::new()) };
         self.settle_up(events, deadline).await?;
-        let who: Vec<Option<Who>> = events.iter().map(|event| self.who(event)).collect();
+        // What made folding panic is not looked at once more.
+        let are_aside: Vec<bool> = events.iter().map(|event| self.asides.holds(event.id)).collect();
+        let who = |(event, is_aside): (&Arc<Event>, &bool)| if *is_aside { None } else { self.who(event) };
+        let who: Vec<Option<Who>> = events.iter().zip(&are_aside).map(who).collect();
         let found = match self.patiently(deadline, || self.profiles_of(appspace, &who)).await {
             Err(StoreError::Unreadable(_)) => self.profiles_one_by_one(appspace, &who, deadline).await?,
             found => found?.into_iter().map(Ok).collect(),
         };
-        let known =
-            |(event, known): (&Arc<Event>, _)| if self.asides.holds(event.id) { Err(Unreadable) } else { known };
-        Ok(events.iter().zip(found).map(known).collect())
+        let known = |(is_aside, known): (&bool, _)| if *is_aside { Err(Unreadable) } else { known };
+        Ok(are_aside.iter().zip(found).map(known).collect())
     }
 
     async fn profiles_one_by_one(

@@ -102,6 +102,19 @@ async fn a_delivery_about_whom_nothing_can_be_read_waits_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delivery_of_an_event_that_makes_folding_panic_waits_alone() {
+    let (engine, store) = engine().await;
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    store.trap("user:3");
+    six(&engine).await;
+    engine.pass(2 * SECOND).await;
+    assert_eq!((engine.count(crm, State::Delivered).await, engine.count(crm, State::Pending).await), (5, 1));
+    store.spoil(None);
+    engine.pass(600 * SECOND).await;
+    assert_eq!(engine.count(crm, State::Delivered).await, 6);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_any_more_of_somebody_is_said_and_stops_nothing() {
     let (engine, store) = engine().await;
     let crm = people(&engine, "crm", &["install.tracked"], true).await;

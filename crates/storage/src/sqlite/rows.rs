@@ -286,6 +286,12 @@ fn time_mark_at(row: &Row<'_>, at: usize) -> rusqlite::Result<TimeMark> {
     })
 }
 
+/// Whether it is a row that cannot be understood, and not the disk that cannot be read.
+pub(super) const fn is_malformed(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+    matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..))
+}
+
 pub(super) fn malformed(column: usize, what: &'static str) -> rusqlite::Error {
     let error = FromSqlError::Other(format!("the {what} cannot be read").into());
     rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))

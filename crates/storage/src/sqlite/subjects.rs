@@ -1,6 +1,6 @@
 //! Who somebody is, as the seam asks for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use async_trait::async_trait;
 use domain::identity::Identifier;
@@ -129,7 +129,11 @@ fn appspace_no(conn: &Connection, id: AppspaceId) -> rusqlite::Result<Option<App
     names::find(conn, Kind::Appspace, &id.to_bytes())
 }
 
-/// Reads as many of these events as an answer has room for.
+/// Of events that cannot be read one is told of: they are met again and again.
+static MALFORMED: Once = Once::new();
+
+/// Reads as many of these events as an answer has room for. A row that cannot be understood is passed over, so that nobody waits
+/// for it.
 fn events(
     conn: &Connection,
     nos: impl IntoIterator<Item = EventNo>,
@@ -138,7 +142,16 @@ fn events(
     let mut room = Room::new(limit);
     let mut events = Vec::new();
     for no in nos {
-        let Some(event) = rows::event(conn, no)? else { continue };
+        let event = match rows::event(conn, no) {
+            Err(error) if rows::is_malformed(&error) => {
+                MALFORMED.call_once(
+                    || tracing::error!(%error, no = no.0, "an event is passed over when people are looked up"),
+                );
+                continue;
+            }
+            event => event?,
+        };
+        let Some(event) = event else { continue };
         if !room.takes(&event) {
             break;
         }

@@ -330,6 +330,16 @@ async fn a_record_that_was_moved_to_somebody_else_is_noticed() {
 }
 
 #[tokio::test]
+async fn an_event_that_cannot_be_read_is_passed_over() {
+    let (mut kit, probe) = OnDisk::kit(|options| options).await;
+    let told = tell(&mut kit, 3, &[]).await;
+    let sql = "UPDATE events SET time_mark = 9 WHERE no = (SELECT event_no FROM unfolded ORDER BY 1 LIMIT 1 OFFSET 1)";
+    probe.execute(sql).await;
+    let waiting = kit.store().unfolded(None, 9).await.unwrap();
+    assert_eq!(waiting.iter().map(|event| event.id).collect::<Vec<_>>(), [told[0].event.id, told[2].event.id]);
+}
+
+#[tokio::test]
 async fn a_record_that_cannot_be_read_keeps_nothing_from_going_when_its_time_is_over() {
     let (mut kit, probe) = OnDisk::kit(|options| options).await;
     let told = tell(&mut kit, 3, &[]).await;
