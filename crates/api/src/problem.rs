@@ -356,6 +356,14 @@ mod tests {
     }
 
     #[test]
+    fn an_erasure_that_goes_on_with_the_next_call_says_so() {
+        let problem = Problem::from(EraseError::Unfinished(300));
+        assert_eq!((problem.code, problem.detail.contains("300 events")), ("erasure_unfinished", true));
+        let response = problem.into_response();
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &HeaderValue::from(1)));
+    }
+
+    #[test]
     fn a_store_that_failed_tells_nothing_of_its_inside() {
         let problem = Problem::from(StoreError::Failed("disk /var/lib/secret-place: EIO".into()));
         assert_eq!((problem.status.as_u16(), problem.code), (500, "store_failed"));

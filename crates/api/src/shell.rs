@@ -8,12 +8,15 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
+use pipeline::identity::ERASE_MAX;
 use tokio::time::{Instant, timeout};
 
 use crate::problem::Problem;
 
 /// How long a call of the API may take, its body included.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// Whoever has somebody erased hears how far it came, and gets the receipt.
+const _: () = assert!(ERASE_MAX.as_secs() + 10 < CALL_TIMEOUT.as_secs());
 
 pub(crate) fn around<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     router.layer(from_fn(guarded))

@@ -6,11 +6,11 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::connection::Connection;
-use super::output::{self, Paint, Table, cell, confirmed, count, printable, say};
+use super::output::{self, Paint, Table, cell, confirmed, printable, say};
 use super::record;
 use super::who::Who;
 use super::{Failure, Outcome, block_on};
-use crate::client::{Client, segment};
+use crate::client::{CallError, Client, segment};
 
 #[derive(Debug, Args)]
 #[command(
@@ -130,7 +130,7 @@ async fn erase(client: &Client, key: &str, yes: bool, json: bool) -> Outcome {
             return Err(Failure::Failed(anyhow::anyhow!("nothing was erased")));
         }
     }
-    let receipt = client.delete(&path(key)).await?;
+    let receipt = erase_to_the_end(client, key).await?;
     if json {
         output::print_json(&receipt);
         return Ok(());
@@ -139,41 +139,106 @@ async fn erase(client: &Client, key: &str, yes: bool, json: bool) -> Outcome {
     Ok(())
 }
 
+/// One call erases only so much of somebody with very many events; the next one goes on.
+async fn erase_to_the_end(client: &Client, key: &str) -> Result<Value, CallError> {
+    let mut came_to = String::new();
+    loop {
+        match client.delete(&path(key)).await {
+            // Whoever comes no further by it does not ask for ever.
+            Err(CallError::Refused { code, detail, .. }) if code == "erasure_unfinished" && detail != came_to => {
+                eprintln!("{}", printable(&detail));
+                came_to = detail;
+            }
+            answered => return answered,
+        }
+    }
+}
+
 fn print_receipt(receipt: &Value) {
     let paint = Paint::for_stdout();
     say(&paint.bold(&format!("erased {}  {}", cell(receipt, "subject"), cell(receipt, "erased_at"))));
-    let cancelled = receipt["cancelled"].as_array().into_iter().flatten();
-    let cancelled: u64 = cancelled.filter_map(|one| one["deliveries"].as_u64()).sum();
-    let removed = [
-        ("removed.identifiers", "identifier", "removed"),
-        ("removed.events", "event", "emptied"),
-        ("removed.attempts", "attempt", "stripped of its reply"),
-        ("removed.notes", "note of destinations", "removed"),
-    ];
-    for (path, noun, what) in removed {
-        let number = cell(receipt, path).parse().unwrap_or(0);
-        if number > 0 {
-            say(&format!("  {} {what}", count(number, noun)));
-        }
-    }
-    if cancelled > 0 {
-        say(&format!("  {} called off", count(usize::try_from(cancelled).unwrap_or(usize::MAX), "delivery")));
+    for line in removed(receipt) {
+        say(&format!("  {line}"));
     }
     let held: Vec<&Value> = receipt["held_elsewhere"].as_array().into_iter().flatten().collect();
-    if held.is_empty() {
-        eprintln!("no vendor is known to hold a record");
-        return;
+    if !held.is_empty() {
+        say("");
+        let mut table = Table::new(&["DESTINATION", "CONNECTOR", "RECORD", "KEY"]);
+        for one in &held {
+            let id = if one["id"].is_null() { "perhaps".to_owned() } else { cell(one, "id") };
+            table.row([cell(one, "destination"), cell(one, "connector"), id, cell(one, "key")]);
+        }
+        table.print("");
     }
-    say("");
-    let mut table = Table::new(&["DESTINATION", "CONNECTOR", "RECORD", "KEY"]);
-    for one in held {
-        let id = if one["id"].is_null() { "perhaps".to_owned() } else { cell(one, "id") };
-        table.row([cell(one, "destination"), cell(one, "connector"), id, cell(one, "key")]);
+    eprintln!("{}", elsewhere(held.len()));
+}
+
+/// What went, a line for each kind of which there was anything.
+fn removed(receipt: &Value) -> Vec<String> {
+    let cancelled = receipt["cancelled"].as_array().into_iter().flatten();
+    let cancelled: u64 = cancelled.filter_map(|one| one["deliveries"].as_u64()).sum();
+    let removed = |name: &str| receipt["removed"][name].as_u64().unwrap_or(0);
+    let lines = [
+        (removed("identifiers"), "identifier removed", "identifiers removed"),
+        (removed("events"), "event emptied", "events emptied"),
+        (removed("attempts"), "attempt stripped of its reply", "attempts stripped of their replies"),
+        (removed("notes"), "note of a destination removed", "notes of destinations removed"),
+        (cancelled, "delivery called off", "deliveries called off"),
+    ];
+    let line = |(number, one, many)| match number {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{number} {many}")),
+    };
+    lines.into_iter().filter_map(line).collect()
+}
+
+/// What is to be done about the records that vendors hold.
+const fn elsewhere(records: usize) -> &'static str {
+    match records {
+        0 => "no vendor is known to hold a record",
+        1 => "this record is with the vendor; have it removed there",
+        _ => "these records are with the vendors; have them removed there",
     }
-    table.print("");
-    eprintln!("{}", printable("these records are with the vendors; have them removed there"));
 }
 
 fn path(key: &str) -> String {
     format!("/v1/subjects/{}", segment(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_receipt_says_what_went_as_one_would_say_it() {
+        let receipt = |number: u64| {
+            let removed = json!({
+                "subjects": number, "identifiers": number, "events": number, "attempts": number, "notes": number,
+            });
+            let to_two = [json!({ "deliveries": number / 2 }), json!({ "deliveries": number - number / 2 })];
+            super::removed(&json!({ "removed": removed, "cancelled": to_two }))
+        };
+        assert_eq!(receipt(0), Vec::<String>::new());
+        let one = [
+            "1 identifier removed",
+            "1 event emptied",
+            "1 attempt stripped of its reply",
+            "1 note of a destination removed",
+            "1 delivery called off",
+        ];
+        assert_eq!(receipt(1), one);
+        let many = [
+            "26 identifiers removed",
+            "26 events emptied",
+            "26 attempts stripped of their replies",
+            "26 notes of destinations removed",
+            "26 deliveries called off",
+        ];
+        assert_eq!(receipt(26), many);
+        let said = [0, 1, 2].map(elsewhere);
+        assert!(said[0].starts_with("no vendor") && said[1].contains("have it") && said[2].contains("have them"));
+    }
 }

@@ -3,7 +3,7 @@
 use domain::signature::Scheme;
 use serde_json::{Value, json};
 
-use crate::support::{DESTINATION_SECRET, Receiver, Server, Setup, one_destination};
+use crate::support::{DESTINATION_SECRET, Receiver, Server, Setup, one_destination, program, run};
 
 /// Publishes an event at this time.
 fn publish(server: &Server, at: &str, event_type: &str, data: &Value) -> String {
@@ -70,6 +70,25 @@ fn a_subject_is_shown_taken_apart_and_erased() {
     receipt.prints("erased sub_").prints("2 identifiers removed").says("no vendor is known");
     server.run(&["subjects", "show", "user:42"]).ended(1).says("subject_not_found");
     server.run(&["subjects", "show", "user:43"]).ended(0);
+}
+
+#[test]
+fn who_takes_more_than_one_call_to_erase_is_erased_by_one_command() {
+    let unfinished = |events: u32| {
+        let detail = format!("{events} events are done, call again");
+        json!({ "status": 503, "code": "erasure_unfinished", "detail": detail }).to_string()
+    };
+    let receipt = json!({ "subject": "sub_1", "removed": { "events": 250, "identifiers": 1 } }).to_string();
+    let run_against = |vendor: &Receiver| {
+        let erase = ["subjects", "erase", "user:42", "--yes", "--server", &vendor.url("")];
+        run(&mut program(), &erase)
+    };
+    let server = Receiver::start().answer(&[503, 503]).say(&[&unfinished(100), &unfinished(200), &receipt]);
+    let told = run_against(&server).ended(0).says("100 events are done").says("200 events are done");
+    told.prints("erased sub_1").prints("250 events emptied").prints("1 identifier removed");
+    // Whoever comes no further does not ask for ever.
+    let stuck = Receiver::start().answer(&[503, 503, 503]).say(&[&unfinished(100), &unfinished(100)]);
+    run_against(&stuck).ended(1).says("erasure_unfinished");
 }
 
 #[test]

@@ -65,13 +65,20 @@ pub(crate) struct Held {
 ///
 /// Removes for good all that is kept of a person: records, bodies of events, replies of vendors, and what destinations remember. What
 /// has been sent is with the vendors: the receipt says who holds a record under which id.
+///
+/// It is done in pieces, between other work, for up to 45 seconds. Of somebody with more events than that is enough for, the answer is 503
+/// `erasure_unfinished`: nothing else is to be done than to call again, and it goes on from there. The receipt, which the last call
+/// answers with, counts what all of them have removed since the server was started. What is said of the person meanwhile goes too.
 #[utoipa::path(
     delete,
     path = "/v1/subjects/{key}",
     tag = "people",
     security(("key" = ["appspace"])),
     params(("key" = String, Path, description = shape::KEY)),
-    responses((status = 200, description = "The receipt; it is shown this once", body = Receipt)),
+    responses(
+        (status = 200, description = "The receipt; it is shown this once", body = Receipt),
+        (status = 503, description = "There is more to erase, or the store is busy; call again after `Retry-After` seconds"),
+    ),
 )]
 pub(crate) async fn erase(
     State(state): State<ApiState>,
