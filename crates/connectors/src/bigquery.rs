@@ -56,6 +56,7 @@ static MANIFEST: Manifest = Manifest {
     },
     rate: None,
     provisions: true,
+    recognises: Some("`insertId`, for about a minute"),
 };
 
 impl Connector for BigQuery {
@@ -92,13 +93,10 @@ struct Table {
 
 impl Outlet for Table {
     fn prepare(&self, batch: &Batch<'_>, _: &mut Progress) -> Step {
-        let rows = match Rows::of(batch, &self.layout) {
+        let rows = match Rows::to_send(batch, &self.layout) {
             Ok(rows) => rows,
-            Err(alone) => return Step::Split { alone },
+            Err(step) => return *step,
         };
-        if rows.rows.is_empty() {
-            return self.layout.delivered(batch);
-        }
         let body = self.body(&rows);
         if body.len() > REQUEST_BYTES_MAX {
             let message = "the row is larger than BigQuery takes, which is 10 MB";

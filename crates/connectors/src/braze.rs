@@ -65,6 +65,7 @@ static MANIFEST: Manifest = Manifest {
     batch: BatchLimits { items: 50, items_max: 75, bytes_max: 1 << 20, linger_ms: 2_000, keeps_boundaries: false },
     rate: Some(Rate { per_second: 1_000.0, per_day: None }),
     provisions: false,
+    recognises: None,
 };
 
 /// Largest body, in bytes.

@@ -52,6 +52,7 @@ static MANIFEST: Manifest = Manifest {
     },
     rate: None,
     provisions: true,
+    recognises: Some("the insert token of the batch"),
 };
 
 impl Connector for ClickHouse {
@@ -144,13 +145,10 @@ impl Dialect {
 
 impl Outlet for Server {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
-        let rows = match Rows::of(batch, &self.layout) {
+        let rows = match Rows::to_send(batch, &self.layout) {
             Ok(rows) => rows,
-            Err(alone) => return Step::Split { alone },
+            Err(step) => return *step,
         };
-        if rows.rows.is_empty() {
-            return self.layout.delivered(batch);
-        }
         Step::Send(Call::Http(self.insert(self.dialect.form(progress.stage), &batch.fingerprint(), &rows)))
     }
 

@@ -63,6 +63,7 @@ Discord has no idempotency key: if its answer is lost, the message may come twic
     batch: chat::LIMITS,
     rate: Some(Rate { per_second: 2.0, per_day: None }),
     provisions: false,
+    recognises: None,
 };
 
 /// How Discord writes text.

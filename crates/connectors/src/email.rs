@@ -45,6 +45,7 @@ static MANIFEST: Manifest = Manifest {
     batch: BatchLimits::ONE,
     rate: Some(Rate { per_second: 10.0, per_day: None }),
     provisions: false,
+    recognises: None,
 };
 
 impl Connector for Email {

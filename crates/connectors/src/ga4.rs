@@ -63,6 +63,7 @@ static MANIFEST: Manifest = Manifest {
     batch: BatchLimits::ONE,
     rate: Some(Rate { per_second: 100.0, per_day: None }),
     provisions: false,
+    recognises: None,
 };
 
 /// How far back an event may lie.

@@ -63,6 +63,7 @@ static MANIFEST: Manifest = Manifest {
     batch: BatchLimits { items: 200, items_max: 2_000, bytes_max: 2 << 20, linger_ms: 5_000, keeps_boundaries: false },
     rate: Some(Rate { per_second: 5.0, per_day: Some(100_000) }),
     provisions: false,
+    recognises: None,
 };
 
 const SCOPE: &str = "https://www.googleapis.com/auth/datamanager";

@@ -93,6 +93,7 @@ static MANIFEST: Manifest = Manifest {
     // What every account has, also a free one: 100 calls in ten seconds.
     rate: Some(Rate { per_second: 10.0, per_day: None }),
     provisions: true,
+    recognises: None,
 };
 
 impl Connector for HubSpot {

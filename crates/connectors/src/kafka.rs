@@ -57,6 +57,7 @@ static MANIFEST: Manifest = Manifest {
     batch: BatchLimits { items: 500, items_max: 5_000, bytes_max: 512 * 1024, linger_ms: 50, keeps_boundaries: false },
     rate: None,
     provisions: false,
+    recognises: None,
 };
 
 impl Connector for Kafka {

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::*;
 
-pub(crate) use events::{Variant, event, event_with, numbered};
+pub(crate) use events::{Variant, event, event_with, numbered, saying};
 pub(crate) use look_alike::{answered, asked};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_634_728_441);
@@ -71,6 +71,16 @@ fn one() -> usize {
 
 fn conversion() -> String {
     "link.conversion".to_owned()
+}
+
+impl Fixture {
+    /// The default settings, with these in place of some or beside them.
+    pub(crate) fn with(self, more: serde_json::Value) -> Settings {
+        let serde_json::Value::Object(more) = more else { panic!("no settings: {more}") };
+        let mut settings = self.default;
+        settings.0.extend(more);
+        settings
+    }
 }
 
 pub(crate) fn fixture(name: &str) -> Fixture {

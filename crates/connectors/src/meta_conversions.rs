@@ -61,6 +61,7 @@ static MANIFEST: Manifest = Manifest {
     batch: BatchLimits { items: 100, items_max: 1_000, bytes_max: 2 << 20, linger_ms: 2_000, keeps_boundaries: false },
     rate: Some(Rate { per_second: 10.0, per_day: None }),
     provisions: false,
+    recognises: Some("`event_id`, for 48 hours"),
 };
 
 /// The version of the Graph API.

@@ -44,6 +44,7 @@ static MANIFEST: Manifest = Manifest {
     batch: BatchLimits { items: 200, items_max: 2_000, bytes_max: 4 << 20, linger_ms: 2_000, keeps_boundaries: false },
     rate: Some(Rate { per_second: 20.0, per_day: None }),
     provisions: false,
+    recognises: Some("`$insert_id`"),
 };
 
 /// Largest body, in bytes.

@@ -114,6 +114,7 @@ static MANIFEST: Manifest = Manifest {
     // Half of what the smallest plan bears, and what search bears on every plan: ten calls in two seconds.
     rate: Some(Rate { per_second: 5.0, per_day: None }),
     provisions: true,
+    recognises: None,
 };
 
 impl Connector for Pipedrive {

@@ -54,6 +54,7 @@ static MANIFEST: Manifest = Manifest {
     },
     rate: None,
     provisions: true,
+    recognises: Some("the primary key, `event_id`"),
 };
 
 impl Connector for Postgres {
@@ -105,13 +106,10 @@ struct Table {
 
 impl Outlet for Table {
     fn prepare(&self, batch: &Batch<'_>, _: &mut Progress) -> Step {
-        let rows = match Rows::of(batch, &self.layout) {
+        let rows = match Rows::to_send(batch, &self.layout) {
             Ok(rows) => rows,
-            Err(alone) => return Step::Split { alone },
+            Err(step) => return *step,
         };
-        if rows.rows.is_empty() {
-            return self.layout.delivered(batch);
-        }
         let (statement, arrays) = statement::insert(self, rows.rows);
         Step::Send(self.call(statement, arrays))
     }

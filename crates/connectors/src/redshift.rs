@@ -60,6 +60,7 @@ static MANIFEST: Manifest = Manifest {
     },
     rate: None,
     provisions: true,
+    recognises: Some("`event_id`"),
 };
 
 impl Connector for Redshift {
@@ -136,13 +137,10 @@ const ID: &str = "id";
 
 impl Outlet for Table {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
-        let rows = match Rows::of(batch, &self.layout) {
+        let rows = match Rows::to_send(batch, &self.layout) {
             Ok(rows) => rows,
-            Err(alone) => return Step::Split { alone },
+            Err(step) => return *step,
         };
-        if rows.rows.is_empty() {
-            return self.layout.delivered(batch);
-        }
         let rows = rows.rows.into_iter().map(|row| row.into_iter().map(|(name, it)| (name, without_nul(it))).collect());
         let statement = written::insert(&self.quoted(), &self.layout, rows);
         if statement.len() > STATEMENT_BYTES_MAX {

@@ -72,6 +72,7 @@ static MANIFEST: Manifest = Manifest {
     },
     rate: None,
     provisions: false,
+    recognises: Some("the name of the file"),
 };
 
 impl Connector for S3 {

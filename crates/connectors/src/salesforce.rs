@@ -134,6 +134,7 @@ static MANIFEST: Manifest = Manifest {
     batch: BatchLimits { items: 100, items_max: 200, bytes_max: 2 << 20, linger_ms: 2_000, keeps_boundaries: false },
     rate: None,
     provisions: true,
+    recognises: None,
 };
 
 impl Connector for Salesforce {

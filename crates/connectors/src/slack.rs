@@ -67,6 +67,7 @@ set `host_check = false`.",
     batch: chat::LIMITS,
     rate: Some(Rate { per_second: 1.0, per_day: None }),
     provisions: false,
+    recognises: None,
 };
 
 /// How Slack writes text.

@@ -63,6 +63,7 @@ static MANIFEST: Manifest = Manifest {
     },
     rate: None,
     provisions: true,
+    recognises: None,
 };
 
 impl Connector for Snowflake {
@@ -119,13 +120,10 @@ const ROWS_SENT: u32 = 1;
 impl Outlet for Table {
     /// With a token for the host of the rows, the rows; with only the name of the host, the token first.
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
-        let rows = match Rows::of(batch, &self.layout) {
+        let rows = match Rows::to_send(batch, &self.layout) {
             Ok(rows) => rows,
-            Err(alone) => return Step::Split { alone },
+            Err(step) => return *step,
         };
-        if rows.rows.is_empty() {
-            return self.layout.delivered(batch);
-        }
         let unknown = || Step::Reauthorize { message: "Snowflake has not said where rows go".to_owned() };
         let Some(token) = batch.token else { return unknown() };
         if let Some(host) = &self.ingest_host {

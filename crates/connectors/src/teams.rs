@@ -64,6 +64,7 @@ A workflow has no idempotency key: if its answer is lost, the card may come twic
     batch: chat::LIMITS,
     rate: Some(Rate { per_second: 4.0, per_day: None }),
     provisions: false,
+    recognises: None,
 };
 
 /// How a card writes text.

@@ -29,6 +29,7 @@ static MANIFEST: Manifest = Manifest {
     batch: BatchLimits { items: 20, items_max: 100, bytes_max: 256 * 1024, linger_ms: 2_000, keeps_boundaries: false },
     rate: Some(Rate { per_second: 10.0, per_day: None }),
     provisions: false,
+    recognises: None,
 };
 
 impl Connector for Acme {

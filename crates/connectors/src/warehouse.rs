@@ -229,6 +229,15 @@ pub(crate) struct Rows<'b> {
 }
 
 impl<'b> Rows<'b> {
+    /// Those to send; the step if there is nothing to send, or too much.
+    pub(crate) fn to_send(batch: &Batch<'b>, layout: &Layout) -> Result<Self, Box<Step>> {
+        match Self::of(batch, layout) {
+            Ok(rows) if rows.rows.is_empty() => Err(Box::new(layout.delivered(batch))),
+            Ok(rows) => Ok(rows),
+            Err(alone) => Err(Box::new(Step::Split { alone })),
+        }
+    }
+
     /// All of them. If they are too large together, smaller batches are to be tried, because what a destination writes
     /// into each row may make much of little; then this is the verdict on one that is too large alone.
     pub(crate) fn of(batch: &Batch<'b>, layout: &Layout) -> Result<Self, Verdict> {

@@ -49,6 +49,7 @@ static MANIFEST: Manifest = Manifest {
     batch: BatchLimits::ONE,
     rate: None,
     provisions: false,
+    recognises: None,
 };
 
 impl Connector for Webhook {

@@ -61,6 +61,7 @@ This connector was held against simulators of the three, not against their servi
     // Make's; Zapier takes twice as much.
     rate: Some(Rate { per_second: 30.0, per_day: None }),
     provisions: false,
+    recognises: None,
 };
 
 impl Connector for Zapier {

@@ -3,27 +3,18 @@ use std::time::Duration;
 
 use domain::connector::Call;
 use serde_json::{Value, json};
-use vendors::Book;
 use vendors::discord::{Discord as LookAlike, PATH};
 
 use super::*;
 use crate::chat::length;
 use crate::kit::{
-    Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, reply, request, with_batch,
+    Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, reply, request, saying,
+    with_batch,
 };
-use crate::tracking::trial::deliver;
+use crate::tracking::trial::deliver_catalogue;
 
 fn settings(more: Value) -> Settings {
-    let mut settings = fixture("discord").default;
-    let Value::Object(more) = more else { panic!("an object") };
-    settings.0.extend(more);
-    settings
-}
-
-/// An event of a type that says this.
-fn saying(event_type: &str, data: &Value) -> Event {
-    let body = json!({"event": event_type, "data": data});
-    Event { body: body.to_string().into(), ..event(event_type) }
+    fixture("discord").with(more)
 }
 
 fn message(event: &Event, settings: &Settings) -> Value {
@@ -182,14 +173,6 @@ fn a_look_alike_saves_every_event_of_the_catalogue_and_nobody_is_pinged() {
     let url = format!("https://discord.com{PATH}");
     for more in [json!({"url": url}), json!({"url": url, "embeds": embeds.to_string()})] {
         let outlet = open(&Discord, &settings(more));
-        let (mut vendor, mut book) = (LookAlike::without_limit(), Book::default());
-        for kind in domain::catalogue::ALL {
-            for variant in Variant::ALL {
-                let verdicts = deliver(&*outlet, &[event_with(kind.event_type, variant)], &mut vendor, &mut book);
-                assert_eq!(verdicts, [Verdict::Delivered], "{} {variant:?}", kind.event_type);
-            }
-        }
-        assert_eq!((&book.lost, &book.refused, &book.flagged), (&vec![], &vec![], &vec![]));
-        assert_eq!(book.stored.len(), domain::catalogue::ALL.len() * Variant::ALL.len());
+        deliver_catalogue(&*outlet, &mut LookAlike::without_limit());
     }
 }

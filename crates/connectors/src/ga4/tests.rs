@@ -85,11 +85,7 @@ fn parameters_are_kept_within_googles_limits() {
 
 #[test]
 fn settings_that_google_would_swallow_are_refused() {
-    let with = |changes: Value| {
-        let mut settings = fixture("ga4").default;
-        settings.0.extend(changes.as_object().unwrap().clone());
-        refusal(&Ga4, &settings)
-    };
+    let with = |changes: Value| refusal(&Ga4, &fixture("ga4").with(changes));
     assert!(with(json!({"measurement_id": "UA-123"})).contains("looks like `G-ABCDE12345`"));
     assert!(with(json!({"firebase_app_id": "1:2:ios:3"})).contains("`firebase_app_id` stands beside"));
     assert!(

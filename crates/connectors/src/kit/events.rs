@@ -71,6 +71,11 @@ pub(crate) fn event_with(event_type: &str, variant: Variant) -> Event {
         Variant::Full => with_a_person(all),
         Variant::Hostile => with_a_person(all).into_iter().map(|(name, value)| (name, hostile(value))).collect(),
     };
+    saying(event_type, &data.into())
+}
+
+/// An event of a type that says this.
+pub(crate) fn saying(event_type: &str, data: &Value) -> Event {
     of(event_type, json!({"event": event_type, "timestamp": NOW.to_string(), "data": data}).to_string())
 }
 
@@ -125,9 +130,7 @@ pub(crate) fn any() -> impl Strategy<Value = Event> {
     let types: Vec<_> = catalogue::ALL.iter().map(|kind| kind.event_type).chain(["custom.thing"]).collect();
     let names = "campaign|channel|url|email|user_id|revenue|currency|consent|platform|token|referral_code|[a-z]{1,9}";
     let data = proptest::collection::btree_map(names, any_json(), 0..12);
-    (proptest::sample::select(types), data).prop_map(|(event_type, data)| {
-        of(event_type, json!({"event": event_type, "timestamp": NOW.to_string(), "data": data}).to_string())
-    })
+    (proptest::sample::select(types), data).prop_map(|(event_type, data)| saying(event_type, &json!(data)))
 }
 
 /// Any small JSON value.

@@ -20,11 +20,7 @@ fn events(hours: &[i64]) -> Vec<Event> {
 }
 
 fn with(changes: serde_json::Value) -> Settings {
-    let mut settings = fixture("s3").default;
-    if let serde_json::Value::Object(changes) = changes {
-        settings.0.extend(changes);
-    }
-    settings
+    fixture("s3").with(changes)
 }
 
 fn key(step: &Step) -> String {

@@ -7,24 +7,14 @@ use vendors::segment::Segment as LookAlike;
 
 use super::*;
 use crate::kit::{
-    Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, request, with_batch,
+    Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, request, saying, with_batch,
 };
 use crate::tracking::trial::deliver;
 
 const KEY: &str = "write-key-of-the-test";
 
 fn settings(more: Value) -> Settings {
-    let mut settings = fixture("segment").default;
-    let Value::Object(more) = more else { panic!("an object") };
-    settings.0.extend(more);
-    settings
-}
-
-/// An event of a type that says this.
-fn saying(event_type: &str, data: Value) -> Event {
-    let mut body = json!({"event": event_type, "timestamp": "2026-03-04T14:32:08.441Z"});
-    body["data"] = data;
-    Event { body: body.to_string().into(), ..event(event_type) }
+    fixture("segment").with(more)
 }
 
 fn body(call: &HttpCall) -> Value {
@@ -39,7 +29,7 @@ fn message(event: &Event, settings: &Settings) -> Value {
     messages.into_iter().next().unwrap()
 }
 
-fn anonymous_id(data: Value, more: Value) -> Value {
+fn anonymous_id(data: &Value, more: Value) -> Value {
     message(&saying("link.clicked", data), &settings(more))["anonymousId"].take()
 }
 
@@ -83,27 +73,27 @@ fn people_behind_one_address_are_told_apart_by_whatever_real_id_there_is() {
         (json!({"ip": ip, "click_id": "c"}), "c"),
     ] {
         for mode in ["salted", "plain"] {
-            assert_eq!(anonymous_id(data.clone(), json!({"anonymous_id": mode})), expect);
+            assert_eq!(anonymous_id(&data, json!({"anonymous_id": mode})), expect);
         }
     }
 }
 
 #[test]
 fn a_device_without_an_id_is_the_same_under_one_key_and_another_under_another() {
-    let data = || json!({"ip": "203.0.113.42", "platform": "ios", "device_type": "mobile"});
-    let here = anonymous_id(data(), json!({}));
+    let data = json!({"ip": "203.0.113.42", "platform": "ios", "device_type": "mobile"});
+    let here = anonymous_id(&data, json!({}));
     assert_eq!(here.as_str().unwrap().len(), 32);
-    assert_eq!(here, anonymous_id(data(), json!({})));
-    assert_ne!(here, anonymous_id(data(), json!({"write_key": "another"})));
-    assert_ne!(here, anonymous_id(json!({"ip": "203.0.113.42", "platform": "android"}), json!({})));
-    let salted = |key| anonymous_id(data(), json!({"write_key": key, "anonymous_salt": "pepper"}));
+    assert_eq!(here, anonymous_id(&data, json!({})));
+    assert_ne!(here, anonymous_id(&data, json!({"write_key": "another"})));
+    assert_ne!(here, anonymous_id(&json!({"ip": "203.0.113.42", "platform": "android"}), json!({})));
+    let salted = |key| anonymous_id(&data, json!({"write_key": key, "anonymous_salt": "pepper"}));
     assert_eq!(salted("one"), salted("two"));
 }
 
 #[test]
 fn whoever_has_not_even_an_address_is_merged_with_nobody() {
     let of = |number| {
-        let event = numbered(saying("link.clicked", json!({"platform": "ios"})), number);
+        let event = numbered(saying("link.clicked", &json!({"platform": "ios"})), number);
         message(&event, &settings(json!({})))["anonymousId"].take()
     };
     assert_ne!(of(1), of(2));
@@ -113,19 +103,19 @@ fn whoever_has_not_even_an_address_is_merged_with_nobody() {
 /// Computed with the article's own code.
 #[test]
 fn the_plain_hash_is_the_one_of_the_article() {
-    let plain = |data| anonymous_id(data, json!({"anonymous_id": "plain"}));
+    let plain = |data: &Value| anonymous_id(data, json!({"anonymous_id": "plain"}));
     let device = json!({"ip": "203.0.113.42", "platform": "ios", "device_type": "mobile"});
-    assert_eq!(plain(device), "6cb1513a60ff4c0593b517d89e6d6727");
-    assert_eq!(plain(json!({"platform": "ios"})), "692506d9b19ece84642912ca8e7f5b6c");
+    assert_eq!(plain(&device), "6cb1513a60ff4c0593b517d89e6d6727");
+    assert_eq!(plain(&json!({"platform": "ios"})), "692506d9b19ece84642912ca8e7f5b6c");
 }
 
 #[test]
 fn a_user_is_named_and_never_next_to_a_guess() {
     let with_guess =
-        message(&saying("link.clicked", json!({"user_id": 42, "ip": "203.0.113.42"})), &settings(json!({})));
+        message(&saying("link.clicked", &json!({"user_id": 42, "ip": "203.0.113.42"})), &settings(json!({})));
     assert_eq!((&with_guess["userId"], &with_guess["anonymousId"]), (&json!("42"), &Value::Null));
     let with_install =
-        message(&saying("link.clicked", json!({"user_id": "u", "install_id": "i"})), &settings(json!({})));
+        message(&saying("link.clicked", &json!({"user_id": "u", "install_id": "i"})), &settings(json!({})));
     assert_eq!((&with_install["userId"], &with_install["anonymousId"]), (&json!("u"), &json!("i")));
 }
 
@@ -133,13 +123,13 @@ fn a_user_is_named_and_never_next_to_a_guess() {
 fn an_identify_call_has_an_id_of_its_own_and_comes_first() {
     let settings = settings(json!({"identify": true}));
     let data = json!({"email": "Ada@Example.org", "name": "Ada", "ip": "203.0.113.42"});
-    let body = body(&request(&Segment, &saying("install.tracked", data), &settings));
+    let body = body(&request(&Segment, &saying("install.tracked", &data), &settings));
     let [identify, track] = body["batch"].as_array().unwrap().as_slice() else { panic!("{body}") };
     assert_eq!((&identify["type"], &track["type"]), (&json!("identify"), &json!("track")));
     assert_eq!(identify["traits"], json!({"email": "Ada@Example.org", "name": "Ada"}));
     assert_eq!(identify["anonymousId"], track["anonymousId"]);
     assert_eq!(identify["messageId"], format!("{}-i", track["messageId"].as_str().unwrap()));
-    assert_eq!(message(&saying("install.tracked", json!({"ip": "x"})), &settings)["type"], "track");
+    assert_eq!(message(&saying("install.tracked", &json!({"ip": "x"})), &settings)["type"], "track");
 }
 
 #[test]
@@ -183,7 +173,7 @@ fn a_retry_renews_when_it_was_sent_and_nothing_else() {
 #[test]
 fn a_request_has_the_shape_of_those_of_segments_own_library() {
     let data = json!({"anonymous_id": "anon1", "ip": "203.0.113.42"});
-    let call = request(&Segment, &saying("link.clicked", data), &settings(json!({})));
+    let call = request(&Segment, &saying("link.clicked", &data), &settings(json!({})));
     let header = |name: &str| call.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str());
     assert_eq!((call.method, call.url.as_str()), ("POST", "https://api.segment.io/v1/batch"));
     assert_eq!(header("Content-Type"), Some("application/json"));
@@ -204,7 +194,7 @@ fn a_request_has_the_shape_of_those_of_segments_own_library() {
 
 #[test]
 fn a_source_that_the_event_names_is_kept_under_another_name() {
-    let properties = |data| message(&saying("link.clicked", data), &settings(json!({})))["properties"].take();
+    let properties = |data| message(&saying("link.clicked", &data), &settings(json!({})))["properties"].take();
     assert_eq!(
         properties(json!({"source": "newsletter", "x": null})),
         json!({"original_source": "newsletter", "x": null, "source": "tolinku_webhook", "original_event_type": "link.clicked"})
@@ -217,11 +207,11 @@ fn a_source_that_the_event_names_is_kept_under_another_name() {
 
 #[test]
 fn an_event_that_segment_would_swallow_is_refused_with_the_rule_and_its_neighbours_are_sent() {
-    let large = saying("link.clicked", json!({"text": "x".repeat(33_000)}));
+    let large = saying("link.clicked", &json!({"text": "x".repeat(33_000)}));
     let many: serde_json::Map<_, _> = (0..10_001).map(|n| (format!("p{n}"), json!(1))).collect();
     let late = Event { occurred_at: Timestamp::from_millis(i64::MAX), ..event("link.clicked") };
     let events: Vec<_> =
-        [event("link.clicked"), large, saying("link.clicked", many.into()), late, event("install.tracked")]
+        [event("link.clicked"), large, saying("link.clicked", &many.into()), late, event("install.tracked")]
             .into_iter()
             .zip(1..)
             .map(|(event, number)| numbered(event, number))
@@ -250,10 +240,10 @@ fn a_batch_of_which_nothing_can_be_sent_is_settled_without_a_call() {
 #[test]
 fn more_than_segment_takes_at_once_is_halved() {
     let text = "x".repeat(30_000);
-    let events: Vec<_> = (1..=17).map(|n| numbered(saying("link.clicked", json!({"text": text})), n)).collect();
+    let events: Vec<_> = (1..=17).map(|n| numbered(saying("link.clicked", &json!({"text": text})), n)).collect();
     assert!(matches!(prepared(&events, &settings(json!({}))).0, Step::Split { .. }));
     assert!(matches!(prepared(&events[..8], &settings(json!({}))).0, Step::Send(_)));
-    let two_each: Vec<_> = (1..=1_251).map(|n| numbered(saying("test", json!({"user_id": "u"})), n)).collect();
+    let two_each: Vec<_> = (1..=1_251).map(|n| numbered(saying("test", &json!({"user_id": "u"})), n)).collect();
     assert!(matches!(prepared(&two_each, &settings(json!({"identify": true}))).0, Step::Split { .. }));
 }
 

@@ -7,21 +7,13 @@ use vendors::slack::{Hook, PATH, Slack as LookAlike};
 use super::*;
 use crate::chat::length;
 use crate::kit::{
-    Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, reply, request, with_batch,
+    Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, reply, request, saying,
+    with_batch,
 };
-use crate::tracking::trial::deliver;
+use crate::tracking::trial::{deliver, deliver_catalogue};
 
 fn settings(more: Value) -> Settings {
-    let mut settings = fixture("slack").default;
-    let Value::Object(more) = more else { panic!("an object") };
-    settings.0.extend(more);
-    settings
-}
-
-/// An event of a type that says this.
-fn saying(event_type: &str, data: &Value) -> Event {
-    let body = json!({"event": event_type, "data": data});
-    Event { body: body.to_string().into(), ..event(event_type) }
+    fixture("slack").with(more)
 }
 
 fn message(event: &Event, settings: &Settings) -> Value {
@@ -253,15 +245,7 @@ fn a_look_alike_keeps_every_event_of_the_catalogue_and_nobody_is_pinged() {
         {"type": "image", "image_url": "{{ data.url }}", "alt_text": "{{ data.url }}"},
     ]);
     for outlet in [look_alike(json!({})), look_alike(json!({"blocks": blocks.to_string()}))] {
-        let (mut vendor, mut book) = (LookAlike::without_limit(), Book::default());
-        for kind in domain::catalogue::ALL {
-            for variant in Variant::ALL {
-                let verdicts = deliver(&*outlet, &[event_with(kind.event_type, variant)], &mut vendor, &mut book);
-                assert_eq!(verdicts, [Verdict::Delivered], "{} {variant:?}", kind.event_type);
-            }
-        }
-        assert_eq!((&book.refused, &book.flagged), (&vec![], &vec![]));
-        assert_eq!(book.stored.len(), domain::catalogue::ALL.len() * Variant::ALL.len());
+        deliver_catalogue(&*outlet, &mut LookAlike::without_limit());
     }
 }
 

@@ -6,23 +6,14 @@ use vendors::teams::{Flow, TARGET, Teams as LookAlike};
 
 use super::*;
 use crate::kit::{
-    Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, request, with_batch,
+    Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, request, saying, with_batch,
 };
-use crate::tracking::trial::deliver;
+use crate::tracking::trial::{deliver, deliver_catalogue};
 
 const BYTES_MAX: usize = 28 * 1024;
 
 fn settings(more: Value) -> Settings {
-    let mut settings = fixture("teams").default;
-    let Value::Object(more) = more else { panic!("an object") };
-    settings.0.extend(more);
-    settings
-}
-
-/// An event of a type that says this.
-fn saying(event_type: &str, data: &Value) -> Event {
-    let body = json!({"event": event_type, "data": data});
-    Event { body: body.to_string().into(), ..event(event_type) }
+    fixture("teams").with(more)
 }
 
 fn card(event: &Event, settings: &Settings) -> Value {
@@ -175,15 +166,7 @@ fn no_event_of_the_catalogue_vanishes_in_a_look_alike() {
         {"type": "FactSet", "facts": [{"title": "Channel", "value": "{{ data.channel }}"}]},
     ]));
     for outlet in [look_alike(json!({})), look_alike(card)] {
-        let (mut vendor, mut book) = (LookAlike::without_limit(), Book::default());
-        for kind in domain::catalogue::ALL {
-            for variant in Variant::ALL {
-                let verdicts = deliver(&*outlet, &[event_with(kind.event_type, variant)], &mut vendor, &mut book);
-                assert_eq!(verdicts, [Verdict::Delivered], "{} {variant:?}", kind.event_type);
-            }
-        }
-        assert_eq!((&book.lost, &book.flagged), (&vec![], &vec![]));
-        assert_eq!(book.stored.len(), domain::catalogue::ALL.len() * Variant::ALL.len());
+        deliver_catalogue(&*outlet, &mut LookAlike::without_limit());
     }
 }
 

@@ -2,10 +2,10 @@
 //! that is refused whole is halved, and what is to be tried again is tried again.
 
 use domain::connector::{Call, Outlet, Progress, Step};
-use domain::{Event, Verdict};
+use domain::{Event, Verdict, catalogue};
 use vendors::{Book, Request, Vendor};
 
-use crate::kit::{answered, asked, with_batch};
+use crate::kit::{Variant, answered, asked, event_with, with_batch};
 
 /// Most calls about one batch; more would go on for ever.
 const CALLS_MAX: u32 = 20;
@@ -52,4 +52,17 @@ pub(crate) fn deliver_with(
         }
         step => panic!("no verdict: {step:?}"),
     }
+}
+
+/// Hands over each event of the catalogue by itself. The vendor must keep all of them and have nothing against any.
+pub(crate) fn deliver_catalogue(outlet: &dyn Outlet, vendor: &mut impl Vendor) {
+    let mut book = Book::default();
+    for kind in catalogue::ALL {
+        for variant in Variant::ALL {
+            let verdicts = deliver(outlet, &[event_with(kind.event_type, variant)], vendor, &mut book);
+            assert_eq!(verdicts, [Verdict::Delivered], "{} {variant:?}", kind.event_type);
+        }
+    }
+    assert_eq!((&book.lost, &book.refused, &book.flagged), (&vec![], &vec![], &vec![]));
+    assert_eq!(book.stored.len(), catalogue::ALL.len() * Variant::ALL.len());
 }

@@ -4,10 +4,7 @@ use super::*;
 use crate::kit::{described, event, fixture, prepare, refusal, request};
 
 fn settings(more: Value) -> Settings {
-    let mut settings = fixture("zapier").default;
-    let Value::Object(more) = more else { panic!("an object") };
-    settings.0.extend(more);
-    settings
+    fixture("zapier").with(more)
 }
 
 fn sent(event_type: &str, more: Value) -> String {
