@@ -20,6 +20,7 @@ mod identify;
 mod journeys;
 mod keys;
 mod listing;
+mod named;
 mod output;
 mod prose;
 mod record;

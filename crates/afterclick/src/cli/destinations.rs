@@ -17,7 +17,7 @@ use self::wishes::Wishes;
 use super::connection::Connection;
 use super::listing::{How, Listing};
 use super::output::{self, cell, say};
-use super::{Failure, Outcome, block_on};
+use super::{Failure, Outcome, block_on, named};
 use crate::client::Client;
 
 const LIST: Listing = Listing {
@@ -133,15 +133,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     block_on(async {
         match &arguments.verb {
             Verb::List { how } => LIST.print(&client, &[], how).await,
-            Verb::Show { name, json } => {
-                let destination = client.get(&path(name), &[]).await?;
-                if *json {
-                    output::print_json(&destination);
-                } else {
-                    output::print_members(&destination);
-                }
-                Ok(())
-            }
+            Verb::Show { name, json } => named::show(&client, &path(name), *json).await,
             Verb::Create { name, connector, wishes } => {
                 let mut body = wishes.body(connector, &Value::Null)?;
                 body.insert("name".to_owned(), name.clone().into());
@@ -158,17 +150,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             Verb::Pause { name } => act(&client, name, "pause").await,
             Verb::Resume { name } => act(&client, name, "resume").await,
             Verb::RotateSecret { name, overlap } => {
-                let body = json!({ "overlap_seconds": overlap.as_secs() });
-                let answer = client.post(&format!("{}/rotate-secret", path(name)), &body).await?;
-                say(&cell(&answer, "secret"));
-                eprintln!("this is the only time the secret is shown; give it to the receiver now");
-                Ok(())
+                named::rotate_secret(&client, &path(name), *overlap, "receiver").await
             }
-            Verb::Delete { name } => {
-                client.delete(&path(name)).await?;
-                say(&format!("deleted {name}"));
-                Ok(())
-            }
+            Verb::Delete { name } => named::delete(&client, &path(name), name).await,
         }
     })
 }

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::connection::Connection;
 use super::listing::{How, Listing};
-use super::output::{self, cell, say};
-use super::{Outcome, block_on};
+use super::output;
+use super::{Outcome, block_on, named};
 
 const LIST: Listing = Listing {
     path: "/v1/sources",
@@ -89,15 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     block_on(async {
         match &arguments.verb {
             Verb::List { how } => LIST.print(&client, &[], how).await,
-            Verb::Show { name, json } => {
-                let source = client.get(&path(name), &[]).await?;
-                if *json {
-                    output::print_json(&source);
-                } else {
-                    output::print_members(&source);
-                }
-                Ok(())
-            }
+            Verb::Show { name, json } => named::show(&client, &path(name), *json).await,
             Verb::Create { name, kind, scheme, secret } => {
                 let mut body = json!({ "name": name, "kind": kind, "scheme": scheme });
                 if let Some(secret) = secret {
@@ -107,20 +99,12 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 Ok(())
             }
             Verb::RotateSecret { name, overlap } => {
-                let body = json!({ "overlap_seconds": overlap.as_secs() });
-                let answer = client.post(&format!("{}/rotate-secret", path(name)), &body).await?;
-                say(&cell(&answer, "secret"));
-                eprintln!("this is the only time the secret is shown; give it to the sender now");
-                Ok(())
+                named::rotate_secret(&client, &path(name), *overlap, "sender").await
             }
             Verb::Quarantine { name, how } => {
                 QUARANTINE.print_at(&format!("{}/quarantine", path(name)), &client, &[], how).await
             }
-            Verb::Delete { name } => {
-                client.delete(&path(name)).await?;
-                say(&format!("deleted {name}"));
-                Ok(())
-            }
+            Verb::Delete { name } => named::delete(&client, &path(name), name).await,
         }
     })
 }

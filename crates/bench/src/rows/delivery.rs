@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bench::requests::reserve;
-use bench::server::Server;
+use bench::server::{Plan, Server};
 use bench::sink::{Answer, Sink};
 
 use crate::prepare;
@@ -31,20 +31,25 @@ pub(crate) fn run(rig: &Rig) -> Result<Finding> {
         |first| {
             stores.set(stores.get() + 1);
             let plan = rig.plan(&scratch, &format!("backlog-{}", stores.get()), &config);
-            Server::start(&plan)?.stop()?;
-            prepare::fill_numbered(&plan.data_dir, *first, count, Duration::from_mins(1))?;
-            let arrivals = Arrivals::expect(&sink, *first, count);
-            let server = Server::start(&plan)?;
-            sink.wait_for(count as u64, DELIVERED_WITHIN)?;
-            let side = arrivals.side(&sink, server.cpu_time())?;
-            rig::ensure_nothing_pending(&server)?;
-            server.stop()?;
-            std::fs::remove_dir_all(&plan.data_dir)?;
-            Ok(side)
+            deliver_backlog(&plan, &sink, *first, count)
         },
         |first| bare_client(rig, &sink, *first, count),
     )?;
     Ok(Finding::Values(vec![ratio(("delivered", &delivered), ("bare client", &sent))?]))
+}
+
+/// A new store with `count` bodies in it, and the server that delivers them to the sink as soon as it starts.
+pub(crate) fn deliver_backlog(plan: &Plan, sink: &Sink, first: u64, count: usize) -> Result<Side> {
+    Server::start(plan)?.stop()?;
+    prepare::fill_numbered(&plan.data_dir, first, count, Duration::from_mins(1))?;
+    let arrivals = Arrivals::expect(sink, first, count);
+    let server = Server::start(plan)?;
+    sink.wait_for(count as u64, DELIVERED_WITHIN)?;
+    let side = arrivals.side(sink, server.cpu_time())?;
+    rig::ensure_nothing_pending(&server)?;
+    server.stop()?;
+    std::fs::remove_dir_all(&plan.data_dir)?;
+    Ok(side)
 }
 
 /// The bare client sending `count` bodies to the sink.

@@ -2,24 +2,21 @@
 //! batches and records nothing.
 
 use std::cell::Cell;
-use std::time::Duration;
 
 use anyhow::Result;
 use bench::requests::reserve;
-use bench::server::Server;
 use bench::sink::{Answer, Sink};
 
 use crate::bare::Batches;
-use crate::prepare;
 use crate::rig::{self, Rig};
 use crate::rows::Finding;
+use crate::rows::delivery::deliver_backlog;
 use crate::side::{Arrivals, ROUNDS, alternate, ratio};
 
 const IN_FLIGHT: usize = 8;
 const BATCH_ITEMS: usize = 50;
 /// Backlog for each measured second: more than can be delivered in one.
 const BACKLOG_PER_SECOND: usize = 60_000;
-const DELIVERED_WITHIN: Duration = Duration::from_mins(2);
 
 pub(crate) fn run(rig: &Rig) -> Result<Finding> {
     let scratch = rig.scratch()?;
@@ -39,16 +36,7 @@ pub(crate) fn run(rig: &Rig) -> Result<Finding> {
         |first| {
             stores.set(stores.get() + 1);
             let plan = rig.plan(&scratch, &format!("segment-{}", stores.get()), &config);
-            Server::start(&plan)?.stop()?;
-            prepare::fill_numbered(&plan.data_dir, *first, count, Duration::from_mins(1))?;
-            let arrivals = Arrivals::expect(&sink, *first, count);
-            let server = Server::start(&plan)?;
-            sink.wait_for(count as u64, DELIVERED_WITHIN)?;
-            let side = arrivals.side(&sink, server.cpu_time())?;
-            rig::ensure_nothing_pending(&server)?;
-            server.stop()?;
-            std::fs::remove_dir_all(&plan.data_dir)?;
-            Ok(side)
+            deliver_backlog(&plan, &sink, *first, count)
         },
         |first| {
             let arrivals = Arrivals::expect(&sink, *first, count);
