@@ -30,7 +30,7 @@ impl Subjects for SqliteStore {
         let find = move |conn: &Connection, _: &Shared| {
             let first = after.map_or(Ok(EventNo(0)), |after| replays::first_after(conn, after))?;
             let nos = facts::unfolded(conn, first, Room::events_max(limit))?;
-            events(conn, nos, limit)
+            events(conn, nos, limit, readable)
         };
         self.look_up(find).await
     }
@@ -92,7 +92,7 @@ impl Subjects for SqliteStore {
             let nos = Records::new(conn, shared, appspace).nos(&identifiers)?;
             let first = after.map_or(Ok(EventNo(0)), |after| replays::first_after(conn, after))?;
             let nos = facts::events_of(conn, &nos, first, Room::events_max(limit))?;
-            events(conn, nos, limit)
+            events(conn, nos, limit, rows::event)
         };
         self.look_up(find).await
     }
@@ -132,26 +132,28 @@ fn appspace_no(conn: &Connection, id: AppspaceId) -> rusqlite::Result<Option<App
 /// Of events that cannot be read one is told of: they are met again and again.
 static MALFORMED: Once = Once::new();
 
-/// Reads as many of these events as an answer has room for. A row that cannot be understood is passed over, so that nobody waits
-/// for it.
+/// Reads an event. Nobody waits for one whose row cannot be understood.
+fn readable(conn: &Connection, no: EventNo) -> rusqlite::Result<Option<Arc<Event>>> {
+    match rows::event(conn, no) {
+        Err(error) if rows::is_malformed(&error) => {
+            MALFORMED.call_once(|| tracing::error!(%error, no = no.0, "an event is never read for who it is about"));
+            Ok(None)
+        }
+        event => event,
+    }
+}
+
+/// Reads as many of these events as an answer has room for.
 fn events(
     conn: &Connection,
     nos: impl IntoIterator<Item = EventNo>,
     limit: usize,
+    read: impl Fn(&Connection, EventNo) -> rusqlite::Result<Option<Arc<Event>>>,
 ) -> rusqlite::Result<Vec<Arc<Event>>> {
     let mut room = Room::new(limit);
     let mut events = Vec::new();
     for no in nos {
-        let event = match rows::event(conn, no) {
-            Err(error) if rows::is_malformed(&error) => {
-                MALFORMED.call_once(
-                    || tracing::error!(%error, no = no.0, "an event is passed over when people are looked up"),
-                );
-                continue;
-            }
-            event => event?,
-        };
-        let Some(event) = event else { continue };
+        let Some(event) = read(conn, no)? else { continue };
         if !room.takes(&event) {
             break;
         }
