@@ -66,6 +66,7 @@ static MANIFEST: Manifest = Manifest {
     rate: Some(Rate { per_second: 1_000.0, per_day: None }),
     provisions: false,
     recognises: None,
+    recognises: None,
 };
 
 /// Largest body, in bytes.

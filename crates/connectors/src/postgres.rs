@@ -55,6 +55,7 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: true,
     recognises: Some("the primary key, `event_id`"),
+    recognises: Some("the primary key, `event_id`"),
 };
 
 impl Connector for Postgres {

@@ -61,6 +61,7 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: true,
     recognises: Some("`event_id`"),
+    recognises: Some("`event_id`"),
 };
 
 impl Connector for Redshift {

@@ -64,6 +64,7 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: true,
     recognises: None,
+    recognises: None,
 };
 
 impl Connector for Snowflake {

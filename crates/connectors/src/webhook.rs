@@ -50,6 +50,7 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: false,
     recognises: None,
+    recognises: None,
 };
 
 impl Connector for Webhook {

@@ -167,6 +167,7 @@ mod tests {
             batch: BatchLimits::ONE,
             rate: None,
             provisions: false,
+            recognises: None,
         }
     }
 

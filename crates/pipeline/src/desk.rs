@@ -24,8 +24,8 @@ use crate::lane::LaneState;
 use crate::registry::LiveDestination;
 
 /// Up to this concurrency a slot is free again when the outcome of its attempt is on disk, so that a crash repeats at most
-/// as many sends as there are slots. A lane that is given more is meant to be fast: its wires are busy while a group of
-/// outcomes is being committed.
+/// as many sends as there are slots. A lane that is given more is meant to be fast, and a vendor that recognises a repetition
+/// does not mind one: its wires are busy while a group of outcomes is being committed.
 const STRICT_CONCURRENCY_MAX: usize = 16;
 /// How many attempts such a lane may have under way, on the wire or waiting to be on disk, for each wire.
 const OUTCOMES_PER_WIRE: usize = 5;
@@ -244,5 +244,6 @@ impl Papers {
 /// Attempts of a lane that may be on the wire or over and not yet on disk: what a crash can repeat.
 fn in_flight_max(live: &LiveDestination) -> usize {
     let concurrency = live.concurrency();
-    if concurrency <= STRICT_CONCURRENCY_MAX { concurrency } else { concurrency * OUTCOMES_PER_WIRE }
+    let is_strict = concurrency <= STRICT_CONCURRENCY_MAX && live.connector.manifest().recognises.is_none();
+    if is_strict { concurrency } else { concurrency * OUTCOMES_PER_WIRE }
 }

@@ -31,6 +31,9 @@ pub struct Manifest {
     pub rate: Option<Rate>,
     /// Whether [`super::Outlet::survey`] has something to look at.
     pub provisions: bool,
+    /// By what the vendor knows an item that it is sent again, so that a repetition does no harm; `None` if it may take it for another
+    /// one.
+    pub recognises: Option<&'static str>,
 }
 
 /// What a vendor is for.

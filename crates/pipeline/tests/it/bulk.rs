@@ -1,7 +1,8 @@
 //! Connectors that take batches and do what the replies say, so that a script of replies is a whole vendor.
 //!
 //! A call lists the tokens of its items. A reply is read like this: `{"split": true}` refuses the batch whole,
-//! `{"reauthorize": "…"}` refuses the token, `{"pause": "…"}` asks for a pause, `{"more": true}` for another call, `{"first": true}` for one about the first item alone,
+//! `{"reauthorize": "…"}` refuses the token, `{"pause": "…"}` asks for a pause, `{"more": true}` for another call,
+//! `{"first": true}` for one about the first item alone,
 //! `{"verdicts": {"t3": "reject"}}` judges items by name (`retry`, `reject`, `skip`, `wait`); whatever is not named is
 //! delivered if the status is a success and retried if it is not. `429` waits.
 
@@ -40,6 +41,9 @@ pub(crate) static THRIFTY: Bulk = Bulk(&Manifest {
 });
 /// One at a time.
 pub(crate) static SINGLE: Bulk = Bulk(&Manifest { name: "single", batch: BatchLimits::ONE, ..MANIFEST });
+/// The same for a vendor that recognises repetitions.
+pub(crate) static KNOWING: Bulk =
+    Bulk(&Manifest { name: "knowing", batch: BatchLimits::ONE, recognises: Some("the token"), ..MANIFEST });
 
 pub(crate) struct Bulk(&'static Manifest);
 
@@ -58,12 +62,13 @@ const MANIFEST: Manifest = Manifest {
     batch: BatchLimits { items: 10, items_max: 100, bytes_max: 16_384, linger_ms: 5_000, keeps_boundaries: false },
     rate: None,
     provisions: false,
+    recognises: None,
 };
 
 /// The real connectors and these.
 pub(crate) fn with_bulk() -> Plugins {
     let mut all: Vec<&'static dyn Connector> = connectors::ALL.to_vec();
-    all.extend([&BULK as &dyn Connector, &SEALED, &HEFTY, &CHATTY, &THRIFTY, &SINGLE]);
+    all.extend([&BULK as &dyn Connector, &SEALED, &HEFTY, &CHATTY, &THRIFTY, &SINGLE, &KNOWING]);
     Plugins { connectors: all.leak(), ..plugins() }
 }
 

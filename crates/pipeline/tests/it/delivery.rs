@@ -202,6 +202,7 @@ static MOODY: Manifest = Manifest {
     batch: BatchLimits::ONE,
     rate: None,
     provisions: false,
+    recognises: None,
 };
 
 impl Connector for Moody {

@@ -31,6 +31,7 @@ static MANIFEST: Manifest = Manifest {
     batch: BatchLimits::ONE,
     rate: None,
     provisions: false,
+    recognises: None,
 };
 
 struct Desk {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use domain::delivery::State;
+use domain::{Destination, Settings};
 use pipeline::dispatcher::DispatcherOptions;
 use storage::memory::MemoryStore;
 
+use crate::bulk::with_bulk;
 use crate::engine::{Answer, Engine, SECOND};
-use crate::house::plugins;
 use crate::sulky::Sulky;
 
 #[tokio::test(start_paused = true)]
@@ -80,18 +81,28 @@ async fn a_delivery_that_is_cancelled_on_the_wire_stays_cancelled() {
 #[tokio::test(start_paused = true)]
 async fn a_busy_store_loses_no_outcome() {
     let sulky = Arc::new(Sulky::new(MemoryStore::new()));
-    let engine = Engine::over(Arc::clone(&sulky) as _, plugins(), |_| Answer::Status(200)).await;
-    let orders = engine.destination("orders", |_| {}).await;
+    let engine = Engine::over(Arc::clone(&sulky) as _, with_bulk(), |_| Answer::Status(200)).await;
+    let mut lanes = Vec::new();
+    for (connector, sends) in [("single", 8), ("knowing", 40)] {
+        let change = |destination: &mut Destination| {
+            destination.connector = connector.to_owned();
+            destination.settings = Settings::default();
+        };
+        lanes.push((engine.destination(connector, change).await, sends));
+    }
     sulky.sulk(true);
     engine.clicks(0..200).await;
     engine.pass(60 * SECOND).await;
-    let sent = engine.wires.to(orders).len();
-    assert!((8..=32).contains(&sent), "{sent}: outcomes that are not stored hold back the next attempts");
-    assert_eq!(engine.count(orders, State::Delivered).await, 0);
+    for &(lane, sends) in &lanes {
+        assert_eq!(engine.wires.to(lane).len(), sends, "outcomes that are not stored hold back the next attempts");
+        assert_eq!(engine.count(lane, State::Delivered).await, 0);
+    }
     sulky.sulk(false);
     engine.pass(10 * SECOND).await;
-    assert_eq!(engine.count(orders, State::Delivered).await, 200);
-    assert_eq!(engine.wires.to(orders).len(), 200, "nothing was sent twice");
+    for (lane, _) in lanes {
+        assert_eq!(engine.count(lane, State::Delivered).await, 200);
+        assert_eq!(engine.wires.to(lane).len(), 200, "nothing was sent twice");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,6 +82,9 @@ fn facts(manifest: &Manifest) -> String {
         let per_day = rate.per_day.map(|per_day| format!(", {per_day} a day")).unwrap_or_default();
         rows.push(("rate", format!("at most {} requests a second{per_day}; `rate` may ask for less", rate.per_second)));
     }
+    if let Some(by) = manifest.recognises {
+        rows.push(("a repetition", format!("is recognised by {by}")));
+    }
     if manifest.provisions {
         rows.push(("makes", "what it needs: `afterclick destinations provision NAME`".to_owned()));
     }
