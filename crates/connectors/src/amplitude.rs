@@ -48,7 +48,6 @@ static MANIFEST: Manifest = Manifest {
     rate: Some(Rate { per_second: 100.0, per_day: None }),
     provisions: false,
     recognises: Some("`insert_id`"),
-    recognises: Some("`insert_id`"),
 };
 
 /// Largest body, in bytes.

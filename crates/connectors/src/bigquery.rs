@@ -57,7 +57,6 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: true,
     recognises: Some("`insertId`, for about a minute"),
-    recognises: Some("`insertId`, for about a minute"),
 };
 
 impl Connector for BigQuery {

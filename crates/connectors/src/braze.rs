@@ -66,7 +66,6 @@ static MANIFEST: Manifest = Manifest {
     rate: Some(Rate { per_second: 1_000.0, per_day: None }),
     provisions: false,
     recognises: None,
-    recognises: None,
 };
 
 /// Largest body, in bytes.

@@ -53,7 +53,6 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: true,
     recognises: Some("the insert token of the batch"),
-    recognises: Some("the insert token of the batch"),
 };
 
 impl Connector for ClickHouse {

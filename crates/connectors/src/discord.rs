@@ -64,7 +64,6 @@ Discord has no idempotency key: if its answer is lost, the message may come twic
     rate: Some(Rate { per_second: 2.0, per_day: None }),
     provisions: false,
     recognises: None,
-    recognises: None,
 };
 
 /// How Discord writes text.

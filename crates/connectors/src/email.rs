@@ -46,7 +46,6 @@ static MANIFEST: Manifest = Manifest {
     rate: Some(Rate { per_second: 10.0, per_day: None }),
     provisions: false,
     recognises: None,
-    recognises: None,
 };
 
 impl Connector for Email {

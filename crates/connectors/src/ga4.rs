@@ -64,7 +64,6 @@ static MANIFEST: Manifest = Manifest {
     rate: Some(Rate { per_second: 100.0, per_day: None }),
     provisions: false,
     recognises: None,
-    recognises: None,
 };
 
 /// How far back an event may lie.

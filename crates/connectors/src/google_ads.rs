@@ -64,7 +64,6 @@ static MANIFEST: Manifest = Manifest {
     rate: Some(Rate { per_second: 5.0, per_day: Some(100_000) }),
     provisions: false,
     recognises: None,
-    recognises: None,
 };
 
 const SCOPE: &str = "https://www.googleapis.com/auth/datamanager";

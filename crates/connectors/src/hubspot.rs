@@ -94,7 +94,6 @@ static MANIFEST: Manifest = Manifest {
     rate: Some(Rate { per_second: 10.0, per_day: None }),
     provisions: true,
     recognises: None,
-    recognises: None,
 };
 
 impl Connector for HubSpot {

@@ -53,7 +53,6 @@ static MANIFEST: Manifest = Manifest {
     rate: Some(Rate { per_second: 10.0, per_day: None }),
     provisions: false,
     recognises: Some("the `id` of the event"),
-    recognises: Some("the `id` of the event"),
 };
 
 /// Largest body, in bytes.

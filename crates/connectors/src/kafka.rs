@@ -58,7 +58,6 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: false,
     recognises: None,
-    recognises: None,
 };
 
 impl Connector for Kafka {

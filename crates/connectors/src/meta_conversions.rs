@@ -62,7 +62,6 @@ static MANIFEST: Manifest = Manifest {
     rate: Some(Rate { per_second: 10.0, per_day: None }),
     provisions: false,
     recognises: Some("`event_id`, for 48 hours"),
-    recognises: Some("`event_id`, for 48 hours"),
 };
 
 /// The version of the Graph API.

@@ -45,7 +45,6 @@ static MANIFEST: Manifest = Manifest {
     rate: Some(Rate { per_second: 20.0, per_day: None }),
     provisions: false,
     recognises: Some("`$insert_id`"),
-    recognises: Some("`$insert_id`"),
 };
 
 /// Largest body, in bytes.

@@ -54,7 +54,6 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: false,
     recognises: Some("`Nats-Msg-Id`, within the duplicate window of the stream"),
-    recognises: Some("`Nats-Msg-Id`, within the duplicate window of the stream"),
 };
 
 impl Connector for Nats {

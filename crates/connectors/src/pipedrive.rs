@@ -115,7 +115,6 @@ static MANIFEST: Manifest = Manifest {
     rate: Some(Rate { per_second: 5.0, per_day: None }),
     provisions: true,
     recognises: None,
-    recognises: None,
 };
 
 impl Connector for Pipedrive {

@@ -55,7 +55,6 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: true,
     recognises: Some("the primary key, `event_id`"),
-    recognises: Some("the primary key, `event_id`"),
 };
 
 impl Connector for Postgres {

@@ -61,7 +61,6 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: true,
     recognises: Some("`event_id`"),
-    recognises: Some("`event_id`"),
 };
 
 impl Connector for Redshift {

@@ -73,7 +73,6 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: false,
     recognises: Some("the name of the file"),
-    recognises: Some("the name of the file"),
 };
 
 impl Connector for S3 {

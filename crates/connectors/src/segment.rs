@@ -128,7 +128,6 @@ the ingest URL, and choose `auth = \"x-write-key\"` with `keyId:secret` as the k
     rate: Some(Rate { per_second: 1_000.0, per_day: None }),
     provisions: false,
     recognises: Some("`messageId`"),
-    recognises: Some("`messageId`"),
 };
 
 impl Connector for Segment {

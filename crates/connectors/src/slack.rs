@@ -68,7 +68,6 @@ set `host_check = false`.",
     rate: Some(Rate { per_second: 1.0, per_day: None }),
     provisions: false,
     recognises: None,
-    recognises: None,
 };
 
 /// How Slack writes text.

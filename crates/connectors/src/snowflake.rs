@@ -64,7 +64,6 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: true,
     recognises: None,
-    recognises: None,
 };
 
 impl Connector for Snowflake {

@@ -65,7 +65,6 @@ A workflow has no idempotency key: if its answer is lost, the card may come twic
     rate: Some(Rate { per_second: 4.0, per_day: None }),
     provisions: false,
     recognises: None,
-    recognises: None,
 };
 
 /// How a card writes text.

@@ -50,7 +50,6 @@ static MANIFEST: Manifest = Manifest {
     rate: None,
     provisions: false,
     recognises: None,
-    recognises: None,
 };
 
 impl Connector for Webhook {

@@ -62,7 +62,6 @@ This connector was held against simulators of the three, not against their servi
     rate: Some(Rate { per_second: 30.0, per_day: None }),
     provisions: false,
     recognises: None,
-    recognises: None,
 };
 
 impl Connector for Zapier {
