@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use super::Identity;
 use super::draft::Records;
 
+/// The code of what is logged when what is known of somebody cannot be read.
+const PERSON_UNREADABLE: &str = "identity_person_unreadable";
 /// How often a subject may turn out to be another one until it is given up.
 const MERGES_MAX: usize = 64;
 /// Most events that a journey is told from; of more, the first.
@@ -75,7 +77,10 @@ impl Identity {
         let mut all = Vec::with_capacity(who.len());
         for one in who.chunks(1) {
             all.push(match self.patiently(deadline, || self.profiles_of(appspace, one)).await {
-                Err(StoreError::Unreadable(_)) => Err(Unreadable),
+                Err(error @ StoreError::Unreadable(_)) => {
+                    tracing::error!(code = PERSON_UNREADABLE, %appspace, %error, "a person is left out of what is sent");
+                    Err(Unreadable)
+                }
                 found => Ok(found?.remove(0)),
             });
         }

@@ -1,13 +1,17 @@
 //! What became known of people by an event whose delivery ends without having arrived: the destination hears of it all the same.
 
+use std::sync::Arc;
+
 use domain::DestinationId;
 use domain::delivery::State;
 use domain::verdict::FailureReason;
 use serde_json::{Value, json};
-use storage::DeadLetterQuery;
+use storage::memory::MemoryStore;
+use storage::{DeadLetterQuery, Memo, Memos as _};
 
 use crate::engine::{Answer, Engine, SECOND, Sent};
 use crate::people::{people, told, with_people};
+use crate::sulky::Sulky;
 
 const UPDATED: &str = "afterclick.subject.updated";
 
@@ -17,7 +21,7 @@ async fn refusing(event_types: &'static [&'static str]) -> Engine {
         let body: Value = serde_json::from_slice(&sent.body).unwrap();
         Answer::Status(if event_types.contains(&body["type"].as_str().unwrap()) { 400 } else { 200 })
     };
-    Engine::over(std::sync::Arc::new(storage::memory::MemoryStore::new()), with_people(), script).await
+    Engine::over(Arc::new(MemoryStore::new()), with_people(), script).await
 }
 
 /// The type of what was sent, and as whom the person was known by it.
@@ -61,6 +65,38 @@ async fn what_rode_on_a_delivery_that_dies_is_told_once_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_concerned_with_a_person_of_many_events_is_found_out_by_a_few() {
+    let store = Arc::new(Sulky::new(MemoryStore::new()));
+    let engine = Engine::over(Arc::clone(&store) as _, with_people(), |_| Answer::Status(200)).await;
+    let mut destination = engine.house.destination("german", &["install.tracked"]);
+    destination.connector = String::from("people");
+    destination.settings = serde_json::from_value(json!({ "reissues": true })).unwrap();
+    destination.when = Some("data.country == 'DE'".to_owned());
+    let german = engine.house.put(destination).await;
+    for (user, country) in [("1", "DE"), ("2", "FR")] {
+        engine.house.say("install.tracked", &json!({ "user_id": user, "country": country })).await;
+        for number in 0..600 {
+            engine.house.say("link.clicked", &json!({ "user_id": user, "number": number })).await;
+        }
+    }
+    // Nobody has a record, and everything has been folded.
+    engine.house.identify(&["user:3"], json!({})).await.unwrap();
+    engine.pass(SECOND).await;
+    for memo in store.recall_all(german, "", None, 99, engine.house.clock.now()).await.unwrap() {
+        let forget = vec![Memo::Forget { key: memo.0 }];
+        store.remember(german, forget, engine.house.clock.now()).await.unwrap();
+    }
+    store.take_events_read();
+    for (user, most, hears) in [("user:1", 32, true), ("user:2", 256, false)] {
+        let before = heard(&engine, german).len();
+        engine.house.identify(&[user], json!({ "name": "Ada" })).await.unwrap();
+        assert!((1..=most).contains(&store.take_events_read()), "{user}");
+        engine.pass(SECOND).await;
+        assert_eq!(heard(&engine, german).len() > before, hears, "{user}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn news_that_die_make_no_others() {
     let engine = refusing(&["install.tracked", UPDATED]).await;
     let crm = people(&engine, "crm", &["install.tracked"], true).await;
@@ -75,7 +111,7 @@ async fn news_that_die_make_no_others() {
 #[tokio::test(start_paused = true)]
 async fn what_rode_on_a_delivery_that_somebody_calls_off_is_told_by_itself() {
     let script = |sent: &Sent| if sent.at < 30 * SECOND { Answer::Status(503) } else { Answer::Status(200) };
-    let store = std::sync::Arc::new(storage::memory::MemoryStore::new());
+    let store = Arc::new(MemoryStore::new());
     let engine = Engine::over(store, with_people(), script).await;
     let crm = people(&engine, "crm", &["install.tracked"], true).await;
     engine.house.say("install.tracked", &json!({ "user_id": "1", "install_id": "i" })).await;
@@ -96,7 +132,7 @@ async fn who_is_erased_takes_along_what_would_have_been_told() {
         let body = String::from_utf8_lossy(&sent.body).into_owned();
         Answer::Status(if body.contains(UPDATED) { 503 } else { 400 })
     };
-    let store = std::sync::Arc::new(storage::memory::MemoryStore::new());
+    let store = Arc::new(MemoryStore::new());
     let engine = Engine::over(store, with_people(), script).await;
     let crm = people(&engine, "crm", &["install.tracked"], true).await;
     engine.house.say("install.tracked", &json!({ "user_id": "1", "install_id": "i" })).await;

@@ -33,6 +33,8 @@ pub(crate) struct Sulky {
     /// How many pieces of erasures it takes before it is busy.
     pieces: AtomicUsize,
     in_hand: Mutex<InHand>,
+    /// How many events of people have been read.
+    events_read: AtomicUsize,
     /// The record of this identifier cannot be read, or reading it ends in a panic.
     spoilt: Mutex<Option<(Identifier, bool)>>,
 }
@@ -69,6 +71,7 @@ impl Sulky {
             until_refusal: AtomicUsize::new(usize::MAX),
             pieces: AtomicUsize::new(usize::MAX),
             in_hand: Mutex::default(),
+            events_read: AtomicUsize::new(0),
             spoilt: Mutex::default(),
         }
     }
@@ -76,6 +79,11 @@ impl Sulky {
     /// From now on the record of this identifier cannot be read; or that of none.
     pub(crate) fn spoil(&self, identifier: Option<&str>) {
         *self.spoilt.lock().unwrap() = identifier.map(|text| (text.parse().unwrap(), false));
+    }
+
+    /// How many events of people have been read since the last time.
+    pub(crate) fn take_events_read(&self) -> usize {
+        self.events_read.swap(0, Ordering::SeqCst)
     }
 
     /// From now on whoever reads the record of this identifier panics.
@@ -305,7 +313,9 @@ impl Subjects for Sulky {
         after: Option<EventId>,
         limit: usize,
     ) -> Result<Vec<Arc<domain::Event>>> {
-        self.store.events_of(appspace, identifiers, after, limit).await
+        let events = self.store.events_of(appspace, identifiers, after, limit).await?;
+        self.events_read.fetch_add(events.len(), Ordering::SeqCst);
+        Ok(events)
     }
     async fn erase(&self, erasure: Erasure) -> Result<Erased> {
         if self.pieces.load(Ordering::SeqCst) == 0 {
