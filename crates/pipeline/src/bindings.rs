@@ -12,9 +12,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 use crate::engine::Engine;
-use crate::memory::{Patience, hashed};
+use crate::memory::Patience;
 
-const PREFIX: &str = "bind:";
 /// Subjects share so many locks.
 const STRIPES: usize = 16;
 
@@ -59,7 +58,7 @@ pub(crate) async fn look_up<'a>(
 
 /// Where the id of a subject lies.
 pub(crate) fn key(subject: &str) -> String {
-    hashed(PREFIX, subject)
+    storage::binding_key(subject)
 }
 
 /// Makes new ids durable.

@@ -38,7 +38,7 @@ pub use event_log::{
     Append, Appended, DEDUPE_WINDOW_DEFAULT, DELIVERIES_PER_EVENT_MAX, EventLog, EventQuery, EventRecord, NewDelivery,
     NewEvent, OnKnown, QUARANTINE_MAX, Quarantined,
 };
-pub use memos::{MEMO_KEY_BYTES_MAX, MEMO_VALUE_BYTES_MAX, MEMOS_PER_CALL_MAX, Memo, Memos};
+pub use memos::{MEMO_KEY_BYTES_MAX, MEMO_VALUE_BYTES_MAX, MEMOS_PER_CALL_MAX, Memo, Memos, binding_key};
 pub use page::{Page, PageRequest};
 pub use replays::{ReplayScan, ReplayStep, Replays};
 pub use signal::WorkSignal;

@@ -1,7 +1,7 @@
 //! Memos: what the delivery engine must remember of a destination beyond its deliveries.
 //!
 //! Small values by key: the ids that a vendor has given to our subjects, what was already sent or claimed, what a sealed
-//! batch holds, what is left of a budget. The store knows nothing of their meaning. It promises that a claim made with
+//! batch holds, what is left of a budget. The store knows nothing of their meaning, but for one kind: [`binding_key`]. It promises that a claim made with
 //! [`Memo::PutIfAbsent`] is won once, and that what it has answered survives any stop.
 
 use std::fmt;
@@ -19,6 +19,15 @@ pub const MEMO_VALUE_BYTES_MAX: usize = 64 * 1024;
 /// Most changes of one [`Memos::remember`], most keys of one [`Memos::recall`], and most memos that one
 /// [`Memos::recall_all`] answers with.
 pub const MEMOS_PER_CALL_MAX: usize = 1_000;
+
+/// With what the keys of bindings begin.
+const BINDING_PREFIX: &str = "bind:";
+
+/// The key under which a destination remembers its record of a subject, without saying whom it is of. A memo that is there
+/// keeps retention from forgetting the subject: else nobody would know whose the record is.
+pub fn binding_key(subject: &str) -> String {
+    format!("{BINDING_PREFIX}{}", hex::encode(ring::digest::digest(&ring::digest::SHA256, subject.as_bytes())))
+}
 
 /// What is remembered of each destination.
 ///

@@ -173,7 +173,7 @@ impl Erased {
     }
 }
 
-/// Most identifiers of a subject that retention looks at; one that has more is kept.
+/// Most identifiers of a subject, and most subjects that turned out to be it, that retention looks at; one that has more is kept.
 const FORGETTABLE_IDENTIFIERS_MAX: usize = 64;
 
 /// The room that is left in an answer.
@@ -236,7 +236,7 @@ pub(crate) fn is_forgettable<'a>(
     records: impl IntoIterator<Item = &'a IdentifierRecord>,
 ) -> bool {
     let own = &subject.identifiers;
-    own.len() <= FORGETTABLE_IDENTIFIERS_MAX
+    own.len().max(subject.absorbed.len()) <= FORGETTABLE_IDENTIFIERS_MAX
         && !own.iter().any(|identifier| identifier.kind().is_person())
         && records
             .into_iter()

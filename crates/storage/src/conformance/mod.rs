@@ -238,6 +238,7 @@ macro_rules! each_conformance_case {
                 an_answer_holds_no_more_than_memory_has_room_for
                 retention_waits_for_the_fold
                 devices_go_with_the_last_of_their_events_and_people_stay
+                a_device_of_which_a_destination_has_a_record_stays
                 an_erased_person_is_gone_and_others_are_not
                 what_is_open_of_an_erased_person_is_called_off
                 who_has_many_events_is_erased_in_pieces

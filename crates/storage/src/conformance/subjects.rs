@@ -11,7 +11,7 @@ use super::kit::{Kit, at, change, fail, first_step, ids, reject, settlement};
 use crate::{
     Appended, DELIVERIES_PER_EVENT_MAX, ERASED_DELIVERIES_PER_CALL_MAX, ERASED_PER_CALL_MAX, Erased, Erasure,
     FACT_BYTES_PER_CALL_MAX, Fold, IdentifierRecord, MEMOS_PER_CALL_MAX, Memo, NewDelivery, NewEvent, Result,
-    SUBJECTS_PER_CALL_MAX, Settled, StoreError, SubjectRecord,
+    SUBJECTS_PER_CALL_MAX, Settled, StoreError, SubjectRecord, binding_key,
 };
 
 /// What stands in the place of an erased body.
@@ -128,7 +128,8 @@ pub(super) async fn a_replay_has_events_read_that_nobody_has_read(mut kit: Kit) 
     kit.append(vec![old.clone(), nobody.clone(), read.clone()]).await;
     fold(&kit, fold_of(&kit, &["user:1"], &[&read])).await;
     let owed = [&old, &nobody, &read].map(|new| new.event.id);
-    let step = crate::ReplayStep { unread: vec![owed[0], owed[2], EventId::mint(at(9), 9)], ..first_step(replay, 10, &owed) };
+    let step =
+        crate::ReplayStep { unread: vec![owed[0], owed[2], EventId::mint(at(9), 9)], ..first_step(replay, 10, &owed) };
     kit.store().advance_replay(step.clone()).await.expect("a step");
     for _ in 0..2 {
         assert_eq!(unfolded(&kit, 9).await, [old.event.id]);
@@ -354,6 +355,40 @@ pub(super) async fn devices_go_with_the_last_of_their_events_and_people_stay(mut
     assert!(kept("user:1").await && kept("click:u").await, "a person stays");
     assert!(kept("referral:r").await, "somebody else is linked to it");
     assert!(subject(&kit, of("user:1")).await.is_some());
+}
+
+pub(super) async fn a_device_of_which_a_destination_has_a_record_stays(mut kit: Kit) {
+    let (a, b) = (kit.destination("a").await, kit.destination("b").await);
+    let mut told = Vec::new();
+    for secs in 0..4 {
+        told.push(tell(&mut kit, secs).await);
+    }
+    let app = kit.app;
+    let of = |text: &str| SubjectId::born(app, &id(text), 0);
+    let old = of("click:old");
+    for (text, new) in ["install:own", "install:absorbing", "install:plain", "install:other"].into_iter().zip(&told) {
+        let mut fold_in = fold_of(&kit, &[text, &text.replace("install", "click")], &[new]);
+        if text == "install:absorbing" {
+            fold_in.subjects[0].absorbed.insert(old);
+        }
+        fold(&kit, fold_in).await;
+    }
+    let bound =
+        |subject: SubjectId| Memo::Put { key: binding_key(&subject.to_string()), value: "77".into(), expires_at: None };
+    // The other store remembers something that is no record.
+    let sent = Memo::Put { key: "sent:1".to_owned(), value: "1".into(), expires_at: None };
+    kit.store().remember(a, vec![bound(of("install:own")), sent], at(4)).await.expect("a memo");
+    kit.store().remember(b, vec![bound(old), bound(of("user:9"))], at(4)).await.expect("memos");
+    assert_eq!(kit.prune(100, 10).await, 4);
+    for _ in 0..2 {
+        for (text, stays) in [("own", true), ("absorbing", true), ("plain", false), ("other", false)] {
+            let of_both = [format!("install:{text}"), format!("click:{text}")];
+            let found = records(&kit, &[&of_both[0], &of_both[1]]).await;
+            assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [stays; 2], "{text}");
+            assert_eq!(subject(&kit, of(&of_both[0])).await.is_some(), stays, "{text}");
+        }
+        kit.reopen().await;
+    }
 }
 
 pub(super) async fn an_erased_person_is_gone_and_others_are_not(mut kit: Kit) {

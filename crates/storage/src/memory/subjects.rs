@@ -10,7 +10,7 @@ use domain::{AppspaceId, Event, EventId, SubjectId};
 use super::events::EventRow;
 use super::{EventNo, MemoryStore, State};
 use crate::subjects::{Piece, Room, check_count, check_erasure, check_fold, is_forgettable};
-use crate::{Erased, Erasure, Fold, IdentifierRecord, OnKnown, Result, SubjectRecord, Subjects};
+use crate::{Erased, Erasure, Fold, IdentifierRecord, OnKnown, Result, SubjectRecord, Subjects, binding_key};
 
 #[async_trait]
 impl Subjects for MemoryStore {
@@ -176,7 +176,7 @@ impl State {
     }
 
     /// Forgets whose fact an event held that retention removes. Devices go with the last of their events: else they would
-    /// be kept for ever, and nobody would ever ask for them.
+    /// be kept for ever, and nobody would ever ask for them. One of which a destination has a record stays.
     pub(super) fn forget_fact(&mut self, no: EventNo, appspace: AppspaceId) {
         let Some(identifier) = self.facts.remove(&no) else { return };
         let Some(record) = self.identifiers.get(&(appspace, identifier)) else { return };
@@ -191,6 +191,10 @@ impl State {
             return;
         }
         let gone: BTreeSet<SubjectId> = subject.absorbed.iter().copied().chain([subject.id]).collect();
+        let keys: BTreeSet<String> = gone.iter().map(|id| binding_key(&id.to_string())).collect();
+        if self.memos.keys().any(|(_, key)| keys.contains(key)) {
+            return;
+        }
         for id in gone {
             self.subjects.remove(&(appspace, id));
         }

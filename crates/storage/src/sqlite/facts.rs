@@ -6,6 +6,7 @@ use domain::SubjectId;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::failure::unreadable_record;
+use super::memos;
 use super::numbers::{EventNo, sql_limit};
 use super::records::{IdentifierNo, Records};
 use super::transaction::Tx;
@@ -69,7 +70,8 @@ pub(super) fn events_of(
 }
 
 /// Forgets whose fact an event held that retention removes. Devices go with the last of their events: else they would be
-/// kept for ever, and nobody would ever ask for them. What cannot be read stays, and keeps nothing else from going.
+/// kept for ever, and nobody would ever ask for them. One of which a destination has a record stays as a person does: whoever turns
+/// out to be behind it gets that record and no second one. What cannot be read stays, and keeps nothing else from going.
 pub(super) fn forget(tx: &Tx<'_>, no: EventNo) -> rusqlite::Result<()> {
     let Some(identifier) = remove(tx.conn, no)? else { return Ok(()) };
     forget_device(tx, identifier).or_else(|error| unreadable_record(&error).map(drop).ok_or(error))
@@ -100,6 +102,11 @@ fn forget_device(tx: &Tx<'_>, identifier: IdentifierNo) -> rusqlite::Result<()> 
         return Ok(());
     }
     let gone: BTreeSet<SubjectId> = subject.absorbed.iter().copied().chain([subject.id]).collect();
+    for id in &gone {
+        if memos::is_bound(tx.conn, *id)? {
+            return Ok(());
+        }
+    }
     for id in gone {
         records.remove_subject(id)?;
     }

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::{DestinationId, Timestamp};
+use domain::{DestinationId, SubjectId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::SqliteStore;
@@ -18,8 +18,10 @@ use super::shared::Shared;
 use super::transaction::{Tx, millis};
 use super::vault::{SealedRow, Unsealable, Vault};
 use crate::memos::{check_changes, check_keys};
-use crate::{MEMOS_PER_CALL_MAX, Memo, Memos, Result};
+use crate::{MEMOS_PER_CALL_MAX, Memo, Memos, Result, binding_key};
 
+/// Asks of all destinations at once, by the index that is made for it.
+pub(super) const IS_BOUND: &str = "SELECT 1 FROM memos WHERE key = ?1 AND key >= 'bind:' AND key < 'bind;'";
 /// Memos removed in one step of upkeep.
 const STEP_ROWS: usize = 1_000;
 
@@ -175,6 +177,11 @@ pub(super) fn forget_all(tx: &Tx<'_>, memos: &[(DestinationId, String)]) -> rusq
         forgotten += usize::from(drawer.forget(tx.conn, key)?);
     }
     Ok(forgotten)
+}
+
+/// Whether any destination remembers a record of a subject.
+pub(super) fn is_bound(conn: &Connection, subject: SubjectId) -> rusqlite::Result<bool> {
+    conn.prepare_cached(IS_BOUND)?.exists([binding_key(&subject.to_string())])
 }
 
 /// Removes some memos that have come to their end; returns whether there may be more.

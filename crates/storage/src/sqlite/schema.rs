@@ -8,11 +8,12 @@ use super::options::OpenError;
 const APPLICATION_ID: i64 = 0x4143_4C4B;
 
 /// All migrations; the schema version is how many of them a database has seen.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_memos.sql"),
     include_str!("migrations/0003_first_tries.sql"),
     include_str!("migrations/0004_subjects.sql"),
+    include_str!("migrations/0005_bindings.sql"),
 ];
 
 /// The schema version that this program writes.

@@ -26,7 +26,8 @@ pub(super) fn options(dir: &Path) -> SqliteOptions {
 }
 
 /// What takes each migration back, the newest first.
-const BACK: [(usize, &str); 3] = [
+const BACK: [(usize, &str); 4] = [
+    (5, "DROP INDEX memos_of_subjects;"),
     (
         4,
         "DROP TABLE unfolded; DROP TABLE facts; DROP TABLE identifier_events; DROP TABLE identifiers; DROP TABLE subjects; \

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::kit::{KEY, OnDisk, Probe, options, take_back};
 use crate::conformance::kit::{Kit, at};
+use crate::sqlite::memos::IS_BOUND;
 use crate::sqlite::transaction::Tx;
 use crate::sqlite::{DATABASE_FILE, OpenError, SqliteOptions, SqliteStore, Vault};
 use crate::{Memo, Memos as _, StoreError};
@@ -153,4 +154,14 @@ fn a_plan_of_each_statement_uses_an_index() {
     assert!(list.contains("(destination_no=? AND key>?)") && !list.contains("SORT"), "{list}");
     let over = plan("SELECT destination_no, key FROM memos WHERE expires_at <= 1 ORDER BY expires_at LIMIT 5");
     assert!(over.contains("memos_by_end") && !over.contains("SORT"), "{over}");
+}
+
+#[test]
+fn whether_a_subject_has_a_record_anywhere_is_one_search() {
+    let dir = TempDir::new().unwrap();
+    drop(SqliteStore::open(options(dir.path())).unwrap());
+    let conn = Connection::open(dir.path().join(DATABASE_FILE)).unwrap();
+    let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {IS_BOUND}")).unwrap();
+    let plan: Vec<String> = plan.query_map(["bind:0"], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+    assert!(plan.iter().all(|step| step.starts_with("SEARCH") && step.contains("memos_of_subjects")), "{plan:?}");
 }
