@@ -39,27 +39,41 @@ const ROW_BYTES_MAX: i64 = 900;
 const SPLIT_ROW_BYTES: i64 = 480;
 /// Most rows whose neighbours are written anew together.
 const TOGETHER_MAX: usize = 32;
+/// Bytes of neighbours after which no further ones are taken along: they are held while they are written.
+const TOGETHER_BYTES_MAX: i64 = 8 * 1024 * 1024;
+
+/// Where the neighbours of a row end on one side, and how much they hold.
+struct End {
+    key: i64,
+    bytes: i64,
+}
 
 impl Shreddable {
     /// Writes the neighbours of these rows anew. The keys rise.
     pub(super) fn shred(&self, conn: &Connection, keys: &[i64]) -> rusqlite::Result<()> {
         for some in keys.chunks(TOGETHER_MAX) {
-            let mut range: Option<(i64, i64)> = None;
+            let (mut range, mut bytes): (Option<(i64, i64)>, i64) = (None, 0);
             for &key in some {
+                if let Some((first, last)) = range.filter(|_| bytes > TOGETHER_BYTES_MAX) {
+                    self.rewrite(conn, first, last)?;
+                    (range, bytes) = (None, 0);
+                }
+                let before = self.before(conn, key)?;
                 let first = match range {
-                    Some((first, last)) if key <= last => first,
-                    Some((first, last)) => {
-                        let next = self.before(conn, key)?;
-                        if next > last {
-                            self.rewrite(conn, first, last)?;
-                            next
-                        } else {
-                            first
-                        }
+                    Some((first, last)) if before.key > last => {
+                        self.rewrite(conn, first, last)?;
+                        bytes = before.bytes;
+                        before.key
                     }
-                    None => self.before(conn, key)?,
+                    Some((first, _)) => first,
+                    None => {
+                        bytes = before.bytes;
+                        before.key
+                    }
                 };
-                range = Some((first, self.after(conn, key)?));
+                let after = self.after(conn, key)?;
+                bytes += after.bytes;
+                range = Some((first, after.key));
             }
             if let Some((first, last)) = range {
                 self.rewrite(conn, first, last)?;
@@ -68,7 +82,7 @@ impl Shreddable {
         Ok(())
     }
 
-    fn before(&self, conn: &Connection, key: i64) -> rusqlite::Result<i64> {
+    fn before(&self, conn: &Connection, key: i64) -> rusqlite::Result<End> {
         let Self { table, key: column, bytes, .. } = self;
         self.end(
             conn,
@@ -77,23 +91,23 @@ impl Shreddable {
         )
     }
 
-    fn after(&self, conn: &Connection, key: i64) -> rusqlite::Result<i64> {
+    fn after(&self, conn: &Connection, key: i64) -> rusqlite::Result<End> {
         let Self { table, key: column, bytes, .. } = self;
         self.end(conn, &format!("SELECT {column}, {bytes} FROM {table} WHERE {column} > ?1 ORDER BY {column}"), key)
     }
 
-    /// The last row of those around.
-    fn end(&self, conn: &Connection, sql: &str, key: i64) -> rusqlite::Result<i64> {
+    /// The last row of those around on one side.
+    fn end(&self, conn: &Connection, sql: &str, key: i64) -> rusqlite::Result<End> {
         let mut walk = conn.prepare_cached(sql)?;
         let mut rows = walk.query([key])?;
-        let (mut end, mut count, mut bytes) = (key, 0, 0);
-        while (count < self.rows || bytes < AROUND_BYTES)
+        let (mut end, mut count, mut on_pages) = (End { key, bytes: 0 }, 0, 0);
+        while (count < self.rows || on_pages < AROUND_BYTES)
             && let Some(row) = rows.next()?
         {
-            end = row.get(0)?;
+            let bytes: i64 = row.get(1)?;
+            end = End { key: row.get(0)?, bytes: end.bytes + bytes };
+            on_pages += if bytes > ROW_BYTES_MAX { SPLIT_ROW_BYTES } else { bytes };
             count += 1;
-            let row_bytes: i64 = row.get(1)?;
-            bytes += if row_bytes > ROW_BYTES_MAX { SPLIT_ROW_BYTES } else { row_bytes };
         }
         Ok(end)
     }
