@@ -8,9 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::event::Event;
+use crate::identity::identifier::whole;
 use crate::identity::{Identifier, Profile};
 
 /// Most fields that one destination names.
@@ -208,7 +209,7 @@ impl Treatment {
                 Some(treated) => *text = treated,
                 None => return false,
             },
-            Value::Number(number) => match self.text(&number.to_string()) {
+            Value::Number(number) => match self.text(&digits(number)) {
                 Some(treated) => *value = Value::from(treated),
                 None => return false,
             },
@@ -235,6 +236,12 @@ impl Treatment {
             }),
         }
     }
+}
+
+/// A number as a text: what somebody is named by has the same hash however it is written.
+fn digits(number: &Number) -> String {
+    let written_as_float = number.as_f64().filter(|_| number.is_f64());
+    written_as_float.and_then(whole).unwrap_or_else(|| number.to_string())
 }
 
 /// The network that an address is in, by its first `bits`; twice as many of version 6.
@@ -338,6 +345,13 @@ mod tests {
         let after = treated(json!({"hash": ["email"]}), json!({"email": " ABC "}));
         // FIPS 180-2, the digest of "abc".
         assert_eq!(after["email"], "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn a_number_has_one_hash_however_it_is_written() {
+        let hash = |id: Value| treated(json!({"hash": ["user_id"]}), json!({"user_id": id}))["user_id"].clone();
+        assert_eq!([hash(json!(42)), hash(json!(42.0))], [hash(json!("42")), hash(json!("42"))]);
+        assert_ne!(hash(json!(42.5)), hash(json!(42)));
     }
 
     #[test]
