@@ -58,7 +58,7 @@ pub(super) fn plan(portal: &Portal, replies: &[Reply]) -> Result<Vec<Action>, St
     Ok(actions)
 }
 
-/// What is there already is as good as done.
+/// What is there already is as good as done. Where a call is refused because something of it is there, the rest may be missing.
 pub(super) fn is_done(reply: &Reply) -> Result<(), String> {
     let body = reply.json().unwrap_or_default();
     let is_there = |error: &Value| {
@@ -66,7 +66,10 @@ pub(super) fn is_done(reply: &Reply) -> Result<(), String> {
         text.contains("already exist") || text.contains("already_exist")
     };
     match reply.status {
-        409 => Ok(()),
+        409 => Err(format!(
+            "HubSpot says that something of this was made meanwhile ({}); run it again, which makes what is still missing",
+            words(&body)
+        )),
         200..=299 => match body["errors"].as_array().into_iter().flatten().find(|error| !is_there(error)) {
             Some(error) => Err(format!("HubSpot says: {}", words(error))),
             None if body.is_object() => Ok(()),

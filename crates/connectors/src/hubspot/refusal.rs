@@ -137,45 +137,19 @@ fn until_quarter(now: Timestamp) -> Duration {
     Duration::from_millis(u64::try_from(left_ms).unwrap_or_default()).min(retry_after::RETRY_AFTER_MAX)
 }
 
-/// Sorts an error, of a whole call or of a single contact; both look alike.
+/// Sorts an error, of a whole call or of a single contact; both look alike. Words count for nothing here, since they repeat what
+/// somebody has written into an event: category, codes and the names of properties do.
 pub(super) fn problem(error: &Value, status: u16, properties: &Properties) -> Problem {
     let text = words(error);
-    let all = error.to_string();
     let category = error["category"].as_str().unwrap_or_default();
     let faults = faults(error);
-    let with = |code: &str| faults.iter().filter(|fault| fault.code == code).collect::<Vec<_>>();
-    let missing = with("PROPERTY_DOESNT_EXIST");
-    if !missing.is_empty() || all.contains("PROPERTY_DOESNT_EXIST") {
-        let names = missing.iter().map(|fault| fault.property.as_str()).filter(|name| !name.is_empty());
-        let names: Vec<_> = names.take(NAMES_MAX).map(|name| format!("`{}`", on_one_line(name, 100))).collect();
-        let which = if names.is_empty() { text } else { names.join(", ") };
-        return Problem::Everybody(Verdict::misconfigured(format!(
-            "contacts lack a property that is written ({which}); run {PROVISION} to make what is missing, or leave it out by \
-             `properties.… = \"\"`, then resume the destination"
-        )));
+    if let Some(verdict) = of_everybody(error, &faults, properties) {
+        return Problem::Everybody(verdict);
     }
-    if all.contains("non-unique") {
-        return Problem::Everybody(Verdict::misconfigured(format!(
-            "property `{}` has no unique values ({text}), so contacts cannot be told by it; run {PROVISION}, which says what to do, then \
-             resume the destination",
-            properties.key
-        )));
-    }
-    let times = with("INVALID_DATE").into_iter().chain(with("INVALID_LONG"));
-    if let Some(fault) = times.into_iter().find(|fault| Properties::is_time(&fault.property)) {
-        let other = if properties.are_days { "datetime" } else { "date" };
-        return Problem::Everybody(Verdict::misconfigured(format!(
-            "property `{}` is of another kind than is written ({text}); set `date_properties = \"{other}\"`, or have {PROVISION} \
-             say what is wrong, then resume the destination",
-            fault.property
-        )));
-    }
-    if status == 409 || matches!(category, "CONFLICT" | "OBJECT_ALREADY_EXISTS") || all.contains("CONTACT_EXISTS") {
+    if status == 409 || matches!(category, "CONFLICT" | "OBJECT_ALREADY_EXISTS") || error["error"] == "CONTACT_EXISTS" {
         return Problem::Conflict(text);
     }
-    if faults.iter().any(|fault| fault.property == STAGE)
-        || error["message"].as_str().is_some_and(|it| it.contains(STAGE))
-    {
+    if faults.iter().any(|fault| fault.property == STAGE) {
         return Problem::Stage;
     }
     if !faults.is_empty() && faults.iter().all(|fault| fault.property == "email") {
@@ -187,6 +161,52 @@ pub(super) fn problem(error: &Value, status: u16, properties: &Properties) -> Pr
         _ => Problem::Refused(text),
     }
 }
+
+/// What would be the same for every contact: a property that is not there, or is not what it must be.
+fn of_everybody(error: &Value, faults: &[Fault], properties: &Properties) -> Option<Verdict> {
+    let text = words(error);
+    let missing: Vec<_> = faults.iter().filter(|fault| fault.code == MISSING).collect();
+    if !missing.is_empty() || [&error["error"], &error["code"], &error["subCategory"]].iter().any(|it| **it == MISSING)
+    {
+        let names = missing.iter().map(|fault| fault.property.as_str()).filter(|name| !name.is_empty());
+        let names: Vec<_> = names.take(NAMES_MAX).map(|name| format!("`{}`", on_one_line(name, 100))).collect();
+        let which = if names.is_empty() { text } else { names.join(", ") };
+        return Some(Verdict::misconfigured(format!(
+            "contacts lack a property that is written ({which}); run {PROVISION} to make what is missing, or leave it out by \
+             `properties.… = \"\"`, then resume the destination"
+        )));
+    }
+    let sentence = error["message"].as_str().unwrap_or_default();
+    let is_not_unique =
+        sentence.strip_prefix(NOT_UNIQUE).is_some_and(|rest| KINDS.contains(&rest.trim_end_matches('.')));
+    if faults.is_empty() && is_not_unique {
+        return Some(Verdict::misconfigured(format!(
+            "property `{}` has no unique values ({text}), so contacts cannot be told by it; run {PROVISION}, which says what to do, then \
+             resume the destination",
+            properties.key
+        )));
+    }
+    // What the settings take from the event may be a date for one contact and none for another.
+    let is_wrong_time = |fault: &&Fault| {
+        let is_date = matches!(fault.code.as_str(), "INVALID_DATE" | "INVALID_LONG");
+        is_date && Properties::is_time(&fault.property) && !properties.overrides(&fault.property)
+    };
+    let fault = faults.iter().find(is_wrong_time)?;
+    let other = if properties.are_days { "datetime" } else { "date" };
+    Some(Verdict::misconfigured(format!(
+        "property `{}` is of another kind than is written ({text}); set `date_properties = \"{other}\"`, or have {PROVISION} \
+         say what is wrong, then resume the destination",
+        fault.property
+    )))
+}
+
+/// The code of a property that is not there.
+const MISSING: &str = "PROPERTY_DOESNT_EXIST";
+/// How the sentence begins that says that contacts cannot be told by a property, and how it ends; it has no code.
+const NOT_UNIQUE: &str = "Unable to perform update/upsert by non-unique ";
+const KINDS: [&str; 3] = ["0-1 property", "CONTACT property", "property"];
+/// What comes before faults that are written as JSON.
+const FAULTS: &str = "Property values were not valid: ";
 
 /// What an error says, for a person.
 pub(super) fn words(error: &Value) -> String {
@@ -215,7 +235,9 @@ struct Fault {
 fn faults(error: &Value) -> Vec<Fault> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let message = error["message"].as_str().unwrap_or_default();
-    let inside: Value = message.find("[{").and_then(|at| serde_json::from_str(&message[at..]).ok()).unwrap_or_default();
+    // Anything else that looks like them may be somebody's name.
+    let inside = message.trim().strip_prefix(FAULTS).and_then(|inside| serde_json::from_str::<Value>(inside).ok());
+    let inside = inside.unwrap_or_default();
     let inside = inside.as_array().into_iter().flatten().map(|fault| Fault {
         code: text(&fault["error"]),
         property: text(&fault["name"]),

@@ -48,6 +48,8 @@ pub(super) struct Standing {
     pub(super) renamed: Option<String>,
     /// What stages the person's contacts are in.
     pub(super) stages: Vec<String>,
+    /// HubSpot does not take the person's stage.
+    pub(super) without_stage: bool,
     pub(super) has_searched: bool,
     /// The address is another contact's: what to tell a person about it, after everything else is written.
     pub(super) complaint: Option<String>,
@@ -257,12 +259,7 @@ impl Standing {
         ))
     }
 
-    pub(super) fn properties(
-        &mut self,
-        portal: &Portal,
-        person: &Person<'_>,
-        without_stage: bool,
-    ) -> Result<Map<String, Value>, Verdict> {
+    pub(super) fn properties(&mut self, portal: &Portal, person: &Person<'_>) -> Result<Map<String, Value>, Verdict> {
         let mut properties = portal.properties.of(person)?;
         let email =
             properties.get("email").and_then(Value::as_str).filter(|email| !email.is_empty()).map(str::to_lowercase);
@@ -296,7 +293,7 @@ impl Standing {
                 properties.insert(STAGE.to_owned(), stage.into());
             }
         }
-        if without_stage {
+        if self.without_stage {
             properties.shift_remove(STAGE);
         }
         properties.insert(portal.properties.key.clone(), self.key.as_str().into());

@@ -32,8 +32,6 @@ struct Talk {
     unread: Vec<Name>,
     found: Vec<Contact>,
     asked: Asked,
-    /// The account does not take the stage.
-    without_stage: bool,
 }
 
 /// The call that was made last.
@@ -176,14 +174,13 @@ impl Talk {
         let mut inputs = Vec::new();
         let mut keys = Vec::new();
         let mut ids: Vec<String> = Vec::new();
-        let without_stage = self.without_stage;
         for standing in self.people.iter_mut().filter(|standing| standing.is_ready() && belongs(standing)) {
             let Some(person) = person(people, &standing.key) else { continue };
             // Somebody has merged the contacts of two people by hand. No call may name a contact twice.
             if standing.id.as_ref().is_some_and(|id| ids.contains(id)) {
                 continue;
             }
-            match standing.properties(portal, person, without_stage) {
+            match standing.properties(portal, person) {
                 Ok(properties) => {
                     standing.takes_out = properties.get("email").is_some_and(|email| email == "");
                     // Should the answer be lost, nobody knows which address is there. One that is taken out is taken out again.

@@ -3,6 +3,7 @@
 mod by_hand;
 mod conflicts;
 mod flows;
+mod hostile;
 mod provisioning;
 mod trial;
 

@@ -146,13 +146,11 @@ impl Talk {
                         }
                         (!is_any && !is_one).then(|| split(&text))
                     }
-                    Problem::Stage if !self.without_stage => {
-                        self.without_stage = true;
-                        None
-                    }
                     Problem::Refused(text) | Problem::Email(text) | Problem::NotFound(text) if !is_one => {
                         Some(split(&text))
                     }
+                    // One who may not go to a stage takes it from nobody else.
+                    Problem::Stage if !is_one => Some(split("HubSpot refuses the stage of the contact")),
                     problem => {
                         for key in &keys {
                             self.fail(portal, people, key, problem.clone());
@@ -268,10 +266,10 @@ impl Talk {
             Problem::Conflict(text) => {
                 self.conflict(portal, people, key, Some(&text));
             }
-            Problem::Stage if !self.without_stage => self.without_stage = true,
-            Problem::Stage => {
-                self.outcome(key, refused("HubSpot refuses the contact for its stage, which was not even sent"));
-            }
+            Problem::Stage => match self.people.iter_mut().find(|standing| standing.key == key) {
+                Some(standing) if !standing.without_stage => standing.without_stage = true,
+                _ => self.outcome(key, refused("HubSpot refuses the contact for its stage, which was not even sent")),
+            },
             Problem::NotFound(text) => {
                 let standing = self.people.iter_mut().find(|standing| standing.key == key);
                 // It was merged or deleted a moment ago: the key finds or makes another one.
