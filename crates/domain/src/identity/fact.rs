@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::graph::Moment;
 use super::identifier::{Identifier, IdentifierKind};
-use super::trace::{Money, Stamped, TRAITS_MAX, Touch, Trace, Worth};
+use super::trace::{Money, Stamped, TRAITS_MAX, Touch, Trace, Worth, is_counted};
 use crate::event::Event;
 use crate::fields::Fields;
+use crate::time::Timestamp;
 
 /// The type of the event that a call to identify is kept as.
 pub const IDENTIFIED: &str = "afterclick.identified";
@@ -17,6 +19,11 @@ pub const IDENTIFIED: &str = "afterclick.identified";
 pub const SUBJECT_UPDATED: &str = "afterclick.subject.updated";
 /// Longest text that is kept of what an event says, in bytes; the rest is cut off.
 pub const TEXT_BYTES_MAX: usize = 1_024;
+/// How far back from its receipt an event's own time is believed when it comes to people (ten years): a clock that was never set
+/// says 1970 or 2000, and what it says would be the first of everything for ever.
+pub const AGE_BELIEVED_MAX: Duration = Duration::from_hours(24 * 365 * 10);
+/// How long before an install or a claim the click can have been that led to it (a year, longer than platforms attribute).
+pub const CLICK_AGE_MAX: Duration = Duration::from_hours(24 * 365);
 /// Below this confidence a match of an install to a click counts as likely, not as certain.
 pub const CONFIDENCE_CERTAIN: f64 = 0.8;
 
@@ -61,8 +68,7 @@ impl Fact {
         if identifiers.is_empty() {
             return None;
         }
-        // A clock that runs ahead must not make a fact the last word for ever.
-        let at = event.occurred_at.min(event.received_at);
+        let at = time(event);
         let moment = Moment { at, tie: event.dedupe_key.fingerprint() };
         let trace = trace(kind, data, &fields, moment);
         Some(Self { identifiers, moment, trace })
@@ -182,6 +188,13 @@ fn identifiers(data: &Value, fields: &Fields<'_>, kind: Happening) -> Vec<Identi
     all.filter_map(|(kind, text)| Identifier::new(kind, text?)).filter(Identifier::names_somebody).collect()
 }
 
+/// When it happened, as far as the sender's clock can be believed. One that runs ahead must not make a fact the last word for ever,
+/// nor one that was never set the first.
+fn time(event: &Event) -> Timestamp {
+    let is_believed = event.received_at.since(event.occurred_at) <= AGE_BELIEVED_MAX;
+    if is_believed { event.occurred_at.min(event.received_at) } else { event.received_at }
+}
+
 /// A text as far as it is kept.
 fn kept(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
@@ -232,7 +245,8 @@ fn touch(kind: Happening, fields: &Fields<'_>, moment: Moment) -> Option<Stamped
         _ => Worth::Certain,
     };
     // A claim tells of a click that was earlier.
-    let at = fields.original_click_at.filter(|click| *click < moment.at).unwrap_or(moment.at);
+    let is_click = |click: &Timestamp| *click < moment.at && moment.at.since(*click) <= CLICK_AGE_MAX;
+    let at = fields.original_click_at.filter(is_click).unwrap_or(moment.at);
     let value = Touch {
         worth,
         campaign: text(&fields.campaign),
@@ -259,17 +273,19 @@ fn traits(
         return BTreeMap::new();
     }
     let known = [("email", &fields.email), ("name", &fields.name), ("phone", &fields.phone)];
-    let known = known
-        .into_iter()
-        .filter_map(|(name, text)| Some((name.to_owned(), Value::from(kept(text.as_deref()?.trim())))));
+    let known = known.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.as_deref()?.trim())));
+    // An empty text is what applications say where they know nothing, and takes nothing away.
+    let known = known.filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, Value::from(kept(text))));
     let given = data.get("traits").and_then(Value::as_object).filter(|_| kind == Happening::Identified);
     let given = given.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone()));
-    let given = given.filter(|(_, value)| value.is_string() || value.is_number() || value.is_boolean());
+    let is_said =
+        |value: &Value| value.as_str().map_or(value.is_number() || value.is_boolean(), |text| !text.trim().is_empty());
+    let given = given.filter(|(_, value)| is_said(value));
     let stamped = |(name, value)| (name, Stamped { at, tie, value });
-    // Of two with the same name the one beside the traits counts, and of too many the last of those that were given go.
+    // Of two with the same name the one beside the traits counts.
     let known: BTreeMap<_, _> = known.collect();
-    let room = TRAITS_MAX.saturating_sub(known.len());
-    given.filter(|(name, _)| !known.contains_key(name)).take(room).chain(known.clone()).map(stamped).collect()
+    let (counted, of_person): (BTreeMap<_, _>, BTreeMap<_, _>) = given.partition(|(name, _)| is_counted(name));
+    counted.into_iter().take(TRAITS_MAX).chain(of_person).chain(known).map(stamped).collect()
 }
 
 #[cfg(test)]
@@ -371,7 +387,7 @@ mod tests {
             (0..TRAITS_MAX).map(|number| (format!("a{number:02}"), json!(number))).collect();
         let data = json!({"user_id": "1", "email": "a@b.c", "name": "é".repeat(TEXT_BYTES_MAX), "traits": traits});
         let trace = read(IDENTIFIED, &data).unwrap().trace;
-        assert_eq!((trace.traits.len(), &trace.traits["email"].value), (TRAITS_MAX, &json!("a@b.c")));
+        assert_eq!((trace.traits.len(), &trace.traits["email"].value), (TRAITS_MAX + 2, &json!("a@b.c")));
         assert_eq!(trace.traits["name"].value, json!("é".repeat(TEXT_BYTES_MAX / 2)));
     }
 
@@ -392,6 +408,33 @@ mod tests {
         let data = json!({"install_id": "i", "campaign": "a", "original_click_at": "2026-03-04T14:00:00.000Z"});
         let touch = read("link.deferred_install", &data).unwrap().trace.first_touch.unwrap();
         assert_eq!(touch.at, "2026-03-04T14:00:00Z".parse().unwrap());
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_says_neither_what_was_first_nor_what_was_last() {
+        let told = |occurred_at: Timestamp, original: &str| {
+            let data = json!({"install_id": "i", "campaign": "a", "original_click_at": original});
+            let event = Event { occurred_at, ..event("install.tracked", &data) };
+            let fact = Fact::of(&event, &data, ReferralCreated::Shown).unwrap();
+            let touch = fact.trace.first_touch.unwrap();
+            (fact.moment.at, fact.trace.installed_at.unwrap(), touch.at)
+        };
+        for odd in ["1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9000-01-01T00:00:00Z"] {
+            let at = odd.parse().unwrap();
+            assert_eq!(told(at, odd), (NOW, NOW, NOW), "{odd}");
+            assert_eq!(told(NOW, odd), (NOW, NOW, NOW), "{odd}");
+        }
+        let (late, click) = (NOW - AGE_BELIEVED_MAX, NOW - CLICK_AGE_MAX);
+        assert_eq!(told(late, "").0, late, "what comes very late is believed");
+        assert_eq!(told(NOW, &click.to_string()), (NOW, NOW, click));
+        assert_eq!(told(NOW, &(click - Duration::from_millis(1)).to_string()).2, NOW);
+    }
+
+    #[test]
+    fn a_blank_trait_says_nothing() {
+        let data = json!({"user_id": "1", "name": " ", "traits": {"name": "", "plan": " ", "score": 0, "on": false}});
+        let traits = read(IDENTIFIED, &data).unwrap().trace.traits;
+        assert_eq!(traits.keys().collect::<Vec<_>>(), ["on", "score"]);
     }
 
     proptest! {

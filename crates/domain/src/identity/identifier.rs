@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use unicode_normalization::UnicodeNormalization as _;
 
 /// Longest value of an identifier, in bytes. What is longer is no identifier of anybody.
 pub const IDENTIFIER_BYTES_MAX: usize = 200;
@@ -112,20 +113,25 @@ pub struct Identifier {
 }
 
 impl Identifier {
-    /// An identifier with blanks at its ends removed, and an address in lower case. `None` for what names nobody: an empty
+    /// An identifier with blanks at its ends removed, and an address in lower case, its accents composed (NFC). `None` for what names nobody: an empty
     /// text, one with control characters in it, or one longer than [`IDENTIFIER_BYTES_MAX`].
     pub fn new(kind: IdentifierKind, value: &str) -> Option<Self> {
         let value = value.trim();
-        let value = if kind == IdentifierKind::Email { value.to_lowercase() } else { value.to_owned() };
+        // Where an address is typed decides whether an accent is a character of its own, and nobody sees the difference.
+        let value = if kind == IdentifierKind::Email { value.to_lowercase().nfc().collect() } else { value.to_owned() };
         let fits = (1..=IDENTIFIER_BYTES_MAX).contains(&value.len()) && !value.contains(char::is_control);
         fits.then(|| Self { kind, value: value.into() })
     }
 
-    /// Whether it can be somebody's: it is no filler like `null` or zeros alone, which would make one person of all whom an
+    /// Whether it can be somebody's: it is no filler like `null`, zeros or invisible characters alone, which would make one person of all whom an
     /// application cannot name, and an address has something on both sides of its sign.
     pub fn names_somebody(&self) -> bool {
+        if self.value.chars().all(is_invisible) {
+            return false;
+        }
         if self.kind == IdentifierKind::Email {
-            return self.value.rsplit_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+            let is_seen = |part: &str| !part.chars().all(is_invisible);
+            return self.value.rsplit_once('@').is_some_and(|(name, host)| is_seen(name) && is_seen(host));
         }
         let is_filler = FILLERS.iter().any(|filler| self.value.eq_ignore_ascii_case(filler));
         !is_filler && !self.value.bytes().all(|byte| matches!(byte, b'0' | b'-'))
@@ -140,6 +146,15 @@ impl Identifier {
     pub fn value(&self) -> &str {
         &self.value
     }
+}
+
+/// Whether nothing shows where this character is: blanks, and what Unicode says is ignorable by default.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl fmt::Display for Identifier {
@@ -216,6 +231,10 @@ mod tests {
     fn an_identifier_has_one_spelling() {
         let email: Identifier = "email: Ada@Example.ORG ".parse().unwrap();
         assert_eq!(email.to_string(), "email:ada@example.org");
+        let composed: Identifier = "email:zo\u{eb}@b\u{fc}cher.example".parse().unwrap();
+        for text in ["email:zoe\u{308}@bu\u{308}cher.example", "email:ZOE\u{308}@B\u{dc}cher.example"] {
+            assert_eq!(text.parse::<Identifier>().unwrap(), composed);
+        }
         assert_eq!("user:a:b".parse::<Identifier>().unwrap().value(), "a:b");
         assert_eq!(format!("{email:?}"), "email:…");
     }
@@ -229,10 +248,13 @@ mod tests {
             "click:00000000-0000-0000-0000-000000000000",
             "email:n/a",
             "email:@b",
+            "user:\u{200b}",
+            "install:\u{feff}\u{2060} \u{200d}",
+            "email:\u{200b}@b",
         ] {
             assert!(!text.parse::<Identifier>().unwrap().names_somebody(), "{text}");
         }
-        for text in ["user:10", "user:nullo", "install:0-a", "email:a@b", "referral:AAA0000000"] {
+        for text in ["user:10", "user:nullo", "install:0-a", "email:a@b", "referral:AAA0000000", "user:a\u{200b}"] {
             assert!(text.parse::<Identifier>().unwrap().names_somebody(), "{text}");
         }
     }

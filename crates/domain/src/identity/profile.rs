@@ -129,7 +129,9 @@ impl Profile {
         let text = |text: Option<&str>| text.map(Value::from);
         let time = |time: Option<Timestamp>| time.map(|time| Value::from(time.to_string()));
         let touch = |touch: Option<(&Touch, Timestamp)>| touch.and_then(|(touch, _)| serde_json::to_value(touch).ok());
-        let traits: BTreeMap<_, _> = self.trace.traits.iter().map(|(name, said)| (name, &said.value)).collect();
+        let traits =
+            self.trace.traits.iter().filter(|(name, said)| *name != "email" || self.is_own_address(&said.value));
+        let traits: BTreeMap<_, _> = traits.map(|(name, said)| (name, &said.value)).collect();
         let members = [
             ("subject", Some(Value::from(self.subject.to_string()))),
             ("user_id", text(self.user_id())),
@@ -155,6 +157,12 @@ impl Profile {
             ("currency", text(self.money().and_then(|money| money.currency.as_deref()))),
         ];
         members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    /// Whether an address that was said is the person's still: it may have been unlinked.
+    fn is_own_address(&self, said: &Value) -> bool {
+        let email = said.as_str().and_then(|text| Identifier::new(IdentifierKind::Email, text));
+        email.is_some_and(|email| self.identifiers.contains(&email))
     }
 
     fn named(&self, kind: IdentifierKind) -> Option<&str> {
@@ -191,6 +199,15 @@ mod tests {
         assert_eq!(profile(&emails, Trace::default()).email(), Some("a@b.c"));
         assert_eq!(profile(&emails, said("email", json!("D@e.f"))).email(), Some("d@e.f"));
         assert_eq!(profile(&emails, said("email", json!("x@y.z"))).email(), Some("a@b.c"));
+    }
+
+    #[test]
+    fn an_address_that_is_no_longer_the_persons_is_no_trait_either() {
+        let email = |identifiers: &[&str]| {
+            profile(identifiers, said("email", json!(" Ada@b.C"))).value()["traits"].get("email").cloned()
+        };
+        assert_eq!(email(&["user:1", "email:ada@b.c"]), Some(json!(" Ada@b.C")));
+        assert_eq!(email(&["user:1", "email:other@b.c"]), None);
     }
 
     #[test]

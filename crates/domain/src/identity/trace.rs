@@ -10,8 +10,15 @@ use serde_json::Value;
 
 use crate::time::Timestamp;
 
-/// Most traits of one subject; of more, those whose names come first in the alphabet are kept.
+/// Most traits of one subject beside those that say who it is; of more, those whose names come first in the alphabet are kept.
 pub const TRAITS_MAX: usize = 64;
+/// Traits that say who somebody is. There is always room for them.
+const OF_PERSON: [&str; 5] = ["email", "name", "first_name", "last_name", "phone"];
+
+/// Whether a trait of this name counts among [`TRAITS_MAX`].
+pub fn is_counted(name: &str) -> bool {
+    !OF_PERSON.contains(&name)
+}
 
 /// A value with the moment it is from. Two of the same moment are told apart by what their events hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -155,9 +162,9 @@ impl Trace {
             last(&mut own, Some(value));
             self.traits.extend(own.map(|own| (name.clone(), own)));
         }
-        while self.traits.len() > TRAITS_MAX {
-            self.traits.pop_last();
-        }
+        let beyond: Vec<String> =
+            self.traits.keys().filter(|name| is_counted(name)).skip(TRAITS_MAX).cloned().collect();
+        beyond.iter().for_each(|name| drop(self.traits.remove(name)));
     }
 
     /// Whether it says anything about what a sales team wants to know, and not only that somebody was seen.
@@ -224,6 +231,23 @@ mod tests {
             touch(Worth::Attributed, 40, "bought"),
         ]);
         assert_eq!((first.as_str(), last.as_str()), ("a", "c"));
+    }
+
+    #[test]
+    fn who_somebody_is_has_room_however_many_traits_there_are() {
+        let said = |names: &[String]| Trace {
+            traits: names
+                .iter()
+                .map(|name| (name.clone(), Stamped { at: Timestamp::from_secs(1), tie: 0, value: Value::from(1) }))
+                .collect(),
+            ..Trace::default()
+        };
+        let many: Vec<String> = (0..TRAITS_MAX + 2).map(|number| format!("a{number:02}")).collect();
+        let mut trace = said(&many);
+        trace.merge(&said(&OF_PERSON.map(str::to_owned)));
+        let kept: Vec<&str> = trace.traits.keys().map(String::as_str).collect();
+        assert_eq!(kept.len(), TRAITS_MAX + OF_PERSON.len());
+        assert!(OF_PERSON.iter().all(|name| kept.contains(name)) && !kept.contains(&"a64"), "{kept:?}");
     }
 
     fn any_trace() -> impl Strategy<Value = Trace> {
