@@ -1,9 +1,11 @@
 //! Privacy: what of a person a destination does not get, or not as it is.
 //!
-//! Fields are named as everywhere here (`email`, `ip`), and each stands for all its spellings. They are looked for
-//! everywhere in a body, however deep, and in what is known of the person.
+//! Fields are named as everywhere here (`email`, `ip`), and each stands for all its spellings, in upper or lower case. They are
+//! looked for everywhere in a body, however deep, and in what is known of the person. Any member of a body can be named, so a name
+//! that is not known here is no mistake; one that looks like a slip of the pen for what is personal is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
@@ -65,6 +67,13 @@ const SPELLINGS: &[(&str, &[&str])] = &[
     ("revenue", &["value"]),
 ];
 
+/// What else is personal and has one spelling.
+const PERSONAL: &[&str] = &["user_agent", "click_id", "gclid", "gbraid", "wbraid", "fbclid", "traits"];
+/// Those of the spellings above that are personal.
+const PERSONAL_SPELLINGS: usize = 10;
+/// Names of so many letters or more are compared with what is personal; shorter ones are alike by chance.
+const SLIP_LETTERS_MIN: usize = 4;
+
 /// The field that a member of a trace holds, where it is called otherwise there.
 const TRACED: &[(&str, &str)] = &[("referrer", "referrer_id"), ("money", "revenue")];
 
@@ -90,8 +99,11 @@ impl Privacy {
             return Err(format!("names `{name}`; a name has 1 to {NAME_BYTES_MAX} bytes"));
         }
         let mut seen = BTreeSet::new();
-        match names().find(|name| !seen.insert(*name)) {
-            Some(name) => Err(format!("says two things of `{name}`; choose one of drop, hash and truncate")),
+        if let Some(name) = names().find(|name| !seen.insert(name.to_ascii_lowercase())) {
+            return Err(format!("says two things of `{name}`; choose one of drop, hash and truncate"));
+        }
+        match names().find_map(|name| Some((name, meant(name)?))) {
+            Some((name, meant)) => Err(format!("names `{name}`, which is no field; did you mean `{meant}`?")),
             None => Ok(()),
         }
     }
@@ -188,16 +200,50 @@ impl Privacy {
     }
 
     fn treatment(&self, name: &str) -> Option<Treatment> {
-        let known = SPELLINGS.iter().filter(|(_, spellings)| spellings.contains(&name)).map(|(known, _)| *known);
-        std::iter::once(name).chain(known).find_map(|name| {
-            if self.drop.contains(name) {
+        let is_spelling = |spelling: &&str| spelling.eq_ignore_ascii_case(name);
+        let known = SPELLINGS.iter().filter(|(_, spellings)| spellings.iter().any(|one| is_spelling(&one)));
+        std::iter::once(name).chain(known.map(|(known, _)| *known)).find_map(|name| {
+            let is_named = |wish: &&String| wish.eq_ignore_ascii_case(name);
+            if self.drop.iter().any(|wish| is_named(&wish)) {
                 Some(Treatment::Drop)
-            } else if self.hash.contains(name) {
+            } else if self.hash.iter().any(|wish| is_named(&wish)) {
                 Some(Treatment::Hash)
             } else {
-                self.truncate.get(name).map(|&length| Treatment::Truncate(length))
+                self.truncate.iter().find(|(wish, _)| is_named(wish)).map(|(_, &length)| Treatment::Truncate(length))
             }
         })
+    }
+}
+
+/// The personal field for which a name is a slip of the pen: two letters changed places, or one is missing or there twice.
+fn meant(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let spellings = |of: &'static [(&str, &[&str])]| of.iter().flat_map(|(known, all)| iter::once(known).chain(*all));
+    let letters = |name: &str| name.replace(['_', '-'], "");
+    let is_known = spellings(SPELLINGS).chain(PERSONAL).any(|known| letters(known) == letters(&name));
+    if is_known || name.len() < SLIP_LETTERS_MIN {
+        return None;
+    }
+    spellings(&SPELLINGS[..PERSONAL_SPELLINGS]).chain(PERSONAL).find(|known| is_slip(&name, known)).copied()
+}
+
+fn is_slip(name: &str, known: &str) -> bool {
+    let (name, known) = (name.as_bytes(), known.as_bytes());
+    let without = |text: &[u8], at: usize| [&text[..at], &text[at + 1..]].concat();
+    let has_swapped = |at: usize| {
+        let mut swapped = name.to_vec();
+        swapped.swap(at - 1, at);
+        swapped == known
+    };
+    // One letter less at the front of a word is another word: `mail`.
+    let is_missing = |at: usize| known[at - 1] != b'_' && known[at] != b'_' && without(known, at) == name;
+    let is_doubled = |at: usize| name[at - 1] == name[at] && without(name, at) == known;
+    if name.len() == known.len() {
+        (1..name.len()).any(has_swapped)
+    } else if name.len() + 1 == known.len() {
+        (1..known.len()).any(is_missing)
+    } else {
+        name.len() == known.len() + 1 && (1..name.len()).any(is_doubled)
     }
 }
 
@@ -360,6 +406,49 @@ mod tests {
         assert!(message.contains("`ip`"), "{message}");
         assert!(privacy(json!({"drop": ["ip"], "hash": ["email"]})).check().is_ok());
         assert!(privacy(json!({"drop": [""]})).check().is_err());
+    }
+
+    #[test]
+    fn names_count_in_upper_and_lower_case_and_a_slip_of_the_pen_is_refused() {
+        let after = treated(
+            json!({"drop": ["Email"], "truncate": {"IP": 8}}),
+            json!({"User_Email": "a", "ip": "192.0.2.7", "x": 1}),
+        );
+        assert_eq!(after, json!({"ip": "192.0.0.0", "x": 1}));
+        assert!(privacy(json!({"drop": ["ip"], "hash": ["IP"]})).check().unwrap_err().contains("two things"));
+        for (slip, meant) in [
+            ("emial", "email"),
+            ("Emal", "email"),
+            ("emaill", "email"),
+            ("phoen", "phone"),
+            ("user_agnet", "user_agent"),
+            ("ip_adress", "ip_address"),
+            ("refferral_code", "referral_code"),
+        ] {
+            let message = privacy(json!({"hash": [slip]})).check().unwrap_err();
+            assert!(
+                message.contains(&format!("`{slip}`")) && message.contains(&format!("did you mean `{meant}`?")),
+                "{message}"
+            );
+        }
+        // These may well be what an application calls something of its own.
+        for own in [
+            "mail",
+            "zip",
+            "id",
+            "names",
+            "emails",
+            "user_ip",
+            "firstname",
+            "usermail",
+            "phones",
+            "note",
+            "nam",
+            "title",
+            "Email",
+        ] {
+            assert_eq!(privacy(json!({"drop": [own]})).check(), Ok(()), "{own}");
+        }
     }
 
     proptest! {
