@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fact::{Happening, ReferralCreated, SUBJECT_UPDATED};
+use super::fact::{Happening, IDENTIFIED, ReferralCreated};
 use super::profile::{LEAD_SOURCE, Profile, Stage};
 use super::trace::Money;
 use crate::event::Event;
@@ -116,7 +116,8 @@ impl Journey {
     /// by `referral.created`.
     pub fn of<'a>(profile: Profile, events: impl IntoIterator<Item = (&'a Event, &'a Value, ReferralCreated)>) -> Self {
         // What we tell of a person is no step of the person's.
-        let events = events.into_iter().filter(|(event, ..)| event.event_type.as_str() != SUBJECT_UPDATED);
+        let is_told = |event: &Event| event.event_type.is_operational() && event.event_type.as_str() != IDENTIFIED;
+        let events = events.into_iter().filter(|(event, ..)| !is_told(event));
         let mut steps: Vec<Step> = events.flat_map(|(event, data, meaning)| steps_of(event, data, meaning)).collect();
         steps.sort_by_key(|step| (step.at, step.kind, step.event));
         // What a claim tells of a click need not be said again beside the click itself.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use domain::delivery::State;
+use domain::identity::StepKind;
 use domain::{DestinationId, SubjectId};
 use pipeline::identity::{ERASE_MAX, EraseError, Receipt};
 use serde_json::json;
@@ -192,6 +193,12 @@ async fn what_says_that_somebody_was_taken_apart_goes_with_whom_it_is_about() {
         events.iter().any(|event| String::from_utf8_lossy(&event.body).contains(&of.to_string()))
     };
     assert!(says(person).await && !says(device).await);
+    let steps = house.identity.journey(house.appspace(), "user:1").await.unwrap().steps;
+    assert_eq!(
+        steps.iter().map(|step| step.kind).collect::<Vec<_>>(),
+        [StepKind::Identified],
+        "it is no step of the person's"
+    );
     erase(house, person).await.unwrap();
     assert!(!says(person).await);
     assert!(house.who("install:i").await.is_some());
