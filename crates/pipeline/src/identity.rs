@@ -27,13 +27,13 @@ use domain::{Event, Reading};
 use storage::Store;
 use tokio::sync::{Mutex, Notify};
 
-pub use self::erase::{ERASE_MAX, EraseError, Receipt, Remote};
+use self::aside::Asides;
 use self::erase::Unfinished;
+pub use self::erase::{ERASE_MAX, EraseError, Receipt, Remote};
 pub use self::identify::{Identified, IdentifyError, IdentifyRequest};
 pub use self::look::FindError;
 pub(crate) use self::look::Unreadable;
 pub use self::unlink::{UnlinkError, Unlinked};
-use self::aside::Asides;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
