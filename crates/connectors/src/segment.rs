@@ -51,7 +51,7 @@ All of `data` becomes `properties`, with `source` (the name of the source and `_
 `Webhook` and its type unless `names` says otherwise.
 
 Somebody with a `user_id` is named by it. Anybody else gets the `anonymous_id`, `install_id` or `click_id` of the event, and \
-where there is none a hash, salted with the write key, of the e-mail address or of IP address, platform and device type. Who has \
+where there is none, or only one like `null` or zeros that many people share, a hash, salted with the write key, of the e-mail address or of IP address, platform and device type. Who has \
 not even an address is a person of their own in each event. The unsalted hash of Tolinku's article \
 (`anonymous_id = \"plain\"`) is off because everybody behind one router is one person in it, and because it gives the address away.
 
@@ -228,7 +228,7 @@ impl Source {
         let ids = self.identity.message_ids(item);
         let context = Context::of(&fields);
         let begin = envelope.mark();
-        if self.identifies && (fields.user_id.is_some() || fields.email.is_some()) {
+        if self.identifies && (who.user_id.is_some() || fields.email.is_some()) {
             envelope.identify(item, &who, &context, &ids.identify, &Traits::of(&fields));
         }
         envelope.track(item, &who, &context, &ids.track, &name, &properties);

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::identity::identifier;
+use crate::identity::{Identifier, IdentifierKind, identifier};
 use crate::time::Timestamp;
 
 type Text<'d> = Option<Cow<'d, str>>;
@@ -172,14 +172,20 @@ impl<'d> Fields<'d> {
     }
 
     /// What an event has that names one person or one device, in this order: `user_id`, `email` in lower case,
-    /// `install_id`, `click_id`. The token of a link is shared by everybody who taps it, so it is never among them.
+    /// `install_id`, `click_id`. The token of a link is shared by everybody who taps it, so it is never among them, and
+    /// neither is what applications write where they know of nobody, like `null`.
     pub fn subject(&self) -> Option<Subject> {
-        let of = |kind, text: &Text<'d>| text.as_deref().map(|text| Subject { kind, value: text.trim().to_owned() });
-        let email = self.email.as_deref().map(|text| text.trim().to_lowercase());
-        of("user", &self.user_id)
-            .or(email.map(|value| Subject { kind: "email", value }))
-            .or_else(|| of("install", &self.install_id))
-            .or_else(|| of("click", &self.click_id))
+        let of = |kind: IdentifierKind, text: &Text<'d>| {
+            let text = text.as_deref()?.trim();
+            let value = if kind == IdentifierKind::Email { text.to_lowercase() } else { text.to_owned() };
+            let names_nobody = |id: Identifier| !id.names_somebody();
+            let is_somebody = !value.is_empty() && !Identifier::new(kind, &value).is_some_and(names_nobody);
+            is_somebody.then_some(Subject { kind: kind.code(), value })
+        };
+        of(IdentifierKind::User, &self.user_id)
+            .or_else(|| of(IdentifierKind::Email, &self.email))
+            .or_else(|| of(IdentifierKind::Install, &self.install_id))
+            .or_else(|| of(IdentifierKind::Click, &self.click_id))
     }
 
     /// What follows from what was said.
@@ -311,6 +317,8 @@ mod tests {
             (json!({"install_id": "i", "click_id": "c"}), Some("install:i")),
             (json!({"click_id": "c"}), Some("click:c")),
             (json!({"token": "summer-promo", "referrer_id": "user_1"}), None),
+            (json!({"user_id": "null", "email": "none", "install_id": "0000-00", "click_id": "c"}), Some("click:c")),
+            (json!({"user_id": " ", "install_id": "undefined"}), None),
         ] {
             assert_eq!(Fields::of(&data).subject().map(|subject| subject.to_string()).as_deref(), expect, "{data}");
         }

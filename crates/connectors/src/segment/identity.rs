@@ -8,7 +8,7 @@ use domain::fields::Fields;
 use ring::digest;
 use serde_json::Value;
 
-use crate::tracking::Pseudonyms;
+use crate::tracking::{self, Pseudonyms};
 
 /// Longest prefix of a message id, in characters: with the event's id and a suffix it stays below Segment's 100.
 const PREFIX_CHARS_MAX: usize = 64;
@@ -23,9 +23,9 @@ pub(super) struct Identity {
 }
 
 /// The person or device of an event; at least one of the two.
-pub(super) struct Who<'d> {
-    pub(super) user_id: Option<Cow<'d, str>>,
-    pub(super) anonymous_id: Option<Cow<'d, str>>,
+pub(super) struct Who {
+    pub(super) user_id: Option<String>,
+    pub(super) anonymous_id: Option<String>,
 }
 
 /// What the messages of one event are called: the same on every try.
@@ -45,13 +45,13 @@ impl Identity {
 
     /// A user id if one is known, and an anonymous id that belongs to this person or device alone. What is only guessed
     /// from an address is never sent next to a user id, because that would make one person of everybody behind it.
-    pub(super) fn of<'d>(&self, item: &Item<'_>, fields: &Fields<'d>) -> Who<'d> {
-        let user_id = fields.user_id.clone();
-        let real = fields.anonymous_id.clone().or(fields.install_id.clone()).or(fields.click_id.clone());
-        let anonymous_id = match (&user_id, real) {
+    /// The same goes for an id like `null`: Segment takes it for a person and tells every tool behind it so.
+    pub(super) fn of(&self, item: &Item<'_>, fields: &Fields<'_>) -> Who {
+        let user_id = tracking::user_id(fields);
+        let anonymous_id = match (&user_id, tracking::real_device(fields)) {
             (_, Some(real)) => Some(real),
             (Some(_), None) => None,
-            (None, None) => Some(self.guessed(item, fields).into()),
+            (None, None) => Some(self.guessed(item, fields)),
         };
         Who { user_id, anonymous_id }
     }

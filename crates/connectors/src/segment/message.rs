@@ -45,7 +45,7 @@ impl Envelope {
     pub(super) fn track(
         &mut self,
         item: &Item<'_>,
-        who: &Who<'_>,
+        who: &Who,
         context: &Context<'_>,
         message_id: &str,
         event: &str,
@@ -58,7 +58,7 @@ impl Envelope {
     pub(super) fn identify(
         &mut self,
         item: &Item<'_>,
-        who: &Who<'_>,
+        who: &Who,
         context: &Context<'_>,
         message_id: &str,
         traits: &Traits<'_>,
@@ -160,7 +160,7 @@ enum Content<'a> {
 impl<'a> Message<'a> {
     fn new(
         item: &Item<'_>,
-        who: &'a Who<'_>,
+        who: &'a Who,
         context: &'a Context<'_>,
         message_id: &'a str,
         content: Content<'a>,

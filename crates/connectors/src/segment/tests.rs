@@ -120,6 +120,24 @@ fn a_user_is_named_and_never_next_to_a_guess() {
 }
 
 #[test]
+fn an_id_that_many_people_share_names_none_of_them() {
+    let zeros = "00000000-0000-0000-0000-000000000000";
+    let own = anonymous_id(&json!({"ip": "203.0.113.42"}), json!({}));
+    for junk in [json!("null"), json!("undefined"), json!(" "), json!("unknown"), json!("-1"), json!(0), json!(zeros)] {
+        let data =
+            json!({"ip": "203.0.113.42", "user_id": junk, "anonymous_id": junk, "install_id": junk, "email": junk});
+        let made = message(&saying("link.clicked", &data), &settings(json!({})));
+        assert_eq!((&made["userId"], &made["anonymousId"]), (&Value::Null, &own), "{junk}");
+        let junk_user = saying("link.clicked", &json!({"user_id": junk}));
+        assert_eq!(message(&junk_user, &settings(json!({"identify": true})))["type"], "track", "{junk}");
+        let real = json!({"user_id": junk, "device_id": junk, "install_id": "i", "click_id": "c"});
+        assert_eq!(anonymous_id(&real, json!({})), "i");
+        let user = message(&saying("test", &json!({"user_id": "u", "install_id": junk})), &settings(json!({})));
+        assert_eq!((&user["userId"], &user["anonymousId"]), (&json!("u"), &Value::Null), "{junk}");
+    }
+}
+
+#[test]
 fn an_identify_call_has_an_id_of_its_own_and_comes_first() {
     let settings = settings(json!({"identify": true}));
     let data = json!({"email": "Ada@Example.org", "name": "Ada", "ip": "203.0.113.42"});

@@ -3,6 +3,7 @@
 use domain::Settings;
 use domain::connector::{Item, SettingsError};
 use domain::fields::Fields;
+use domain::identity::{Identifier, IdentifierKind};
 use ring::hmac;
 
 /// Help of the setting `salt`.
@@ -10,36 +11,20 @@ pub(crate) const SALT_HELP: &str =
     "what the ids of unknown people are made with, if they must stay the same under another key";
 /// How much of a hash names somebody, in hexadecimal digits.
 const HASH_DIGITS: usize = 32;
-/// What people send when they have no id. Vendors refuse these, or make one person of everybody who has them.
-const JUNK: &[&str] = &[
-    "",
-    "00000000-0000-0000-0000-000000000000",
-    "anon",
-    "anonymous",
-    "nil",
-    "none",
-    "null",
-    "n/a",
-    "na",
-    "undefined",
-    "unknown",
-    "<nil>",
-    "0",
-    "-1",
-    "true",
-    "false",
-    "[]",
-    "{}",
-    "nan",
-    "not_set",
-    "(not set)",
-    "lmy47d",
-];
+/// What people send when they have no id, beside what names nobody anywhere. Vendors refuse these, or make one person of
+/// everybody who has them.
+const JUNK: &[&str] = &["", "anon", "na", "<nil>", "[]", "{}", "not_set", "(not set)", "lmy47d"];
 
 /// Whether an id is none.
 fn is_junk(id: &str) -> bool {
-    let id = id.trim().to_lowercase();
-    JUNK.contains(&id.as_str())
+    let names_nobody = |id: Identifier| !id.names_somebody();
+    JUNK.contains(&id.trim().to_lowercase().as_str())
+        || Identifier::new(IdentifierKind::Anonymous, id).is_some_and(names_nobody)
+}
+
+/// Whether an e-mail address can be one person's: `null` is none, and is not hashed as if it were.
+fn is_address(email: &str) -> bool {
+    Identifier::new(IdentifierKind::Email, email).is_some_and(|it| it.names_somebody())
 }
 
 /// Makes ids for people who have none. They are salted, because an address alone is guessed within minutes.
@@ -68,7 +53,7 @@ impl Pseudonyms {
 
     /// An id made of what an event says about the device or person.
     pub(crate) fn guessed(&self, item: &Item<'_>, fields: &Fields<'_>) -> String {
-        if let Some(email) = fields.email.as_deref() {
+        if let Some(email) = fields.email.as_deref().filter(|email| is_address(email)) {
             return self.salted(&["email", email.trim().to_lowercase().as_str()]);
         }
         match fields.ip.as_deref() {
@@ -101,4 +86,20 @@ pub(crate) fn real_device(fields: &Fields<'_>) -> Option<String> {
 /// A user id that is one.
 pub(crate) fn user_id(fields: &Fields<'_>) -> Option<String> {
     fields.user_id.as_deref().filter(|id| !is_junk(id)).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_everybody_without_an_id_sends_is_no_id() {
+        let zeros = "00000000-0000-0000-0000-000000000000";
+        for id in ["", " ", "null", "NULL", "undefined", "unknown", "0", "-1", "n/a", "NaN", "(not set)", "{}", zeros] {
+            assert!(is_junk(id), "{id}");
+        }
+        for id in ["42", "u", "10", "nullius", "00000000-0000-0000-0000-000000000001"] {
+            assert!(!is_junk(id), "{id}");
+        }
+    }
 }
