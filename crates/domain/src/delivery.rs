@@ -55,8 +55,19 @@ impl State {
     }
 }
 
-/// After so many attempts a delivery is not made to wait again, whatever the destination asks for.
+/// After so many attempts a delivery is not made to wait again, whatever the destination asks for. Since waits grow, that is a week
+/// after the first one or later: longer than a destination may fail before it is given up.
 pub const WAITS_MAX: u32 = 1_000;
+/// After so many attempts waits begin to grow; many of them are an exchange of several parts that goes on.
+const WAITS_SHORT: u32 = 100;
+/// A wait grows up to this and no further by itself.
+const WAIT_GROWN_MAX: Duration = Duration::from_mins(15);
+
+/// How long a delivery waits at least after so many attempts.
+fn grown_wait(attempts: u32) -> Duration {
+    let grown = attempts.saturating_sub(WAITS_SHORT);
+    (Duration::from_millis(10) * grown.saturating_mul(grown)).min(WAIT_GROWN_MAX)
+}
 
 /// Which queue of its lane a pending delivery stands in. Fresh ones never wait behind the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -107,7 +118,8 @@ impl Standing {
             Verdict::Delivered => Self { state: State::Delivered, reason: None, ..tried },
             Verdict::Skip { .. } => Self { state: State::Skipped, reason: None, ..tried },
             Verdict::Wait { after, .. } if tried.attempts < WAITS_MAX => {
-                Self { due_at: now + *after, class: tried.class_when_waiting(), ..tried }
+                let wait = grown_wait(tried.attempts).max(*after);
+                Self { due_at: now + wait, class: tried.class_when_waiting(), ..tried }
             }
             Verdict::Wait { .. } => Self { state: State::Dead, reason: Some(FailureReason::Throttled), ..tried },
             Verdict::Pause { .. } => Self { due_at: now, class: tried.class_when_waiting(), ..tried },

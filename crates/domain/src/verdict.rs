@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 pub enum Verdict {
     /// The destination has it.
     Delivered,
-    /// Nobody must act: try again, not before `after` if the destination named a time.
+    /// Nobody must act: try again, not before `after` if the destination named a time for this event.
     Retry { after: Option<Duration>, reason: FailureReason, message: Option<String> },
-    /// The destination asks for less: the whole lane waits for `after`, and no attempt of the schedule is spent.
+    /// The destination asks for less: the whole lane waits for `after`, the event longer if it has waited often, and no attempt of
+    /// the schedule is spent.
     Wait { after: Duration, message: Option<String> },
     /// Somebody must change this event or its mapping: it will never be accepted as it is.
     Reject { reason: FailureReason, message: Option<String> },

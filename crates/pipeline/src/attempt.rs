@@ -63,10 +63,9 @@ pub(crate) struct Judgement {
 }
 
 impl Outcome {
-    /// For how long the vendor asks to be left alone.
+    /// For how long the vendor asks to be left alone. A retry that names a time speaks of its own item only.
     pub(crate) fn wait(&self) -> Option<Duration> {
         let asked = self.judgements.iter().filter_map(|judgement| match judgement.verdict {
-            Verdict::Retry { after, .. } => after,
             Verdict::Wait { after, .. } => Some(after),
             _ => None,
         });

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::connector::{Batch, Call, HttpCall, Item, Progress, Reply, Step, Token};
 use domain::verdict::FailureReason;
-use domain::{Reading, Timestamp, Verdict};
+use domain::{Reading, Timestamp, Verdict, retry_after};
 use storage::{Memo, Owned, StoreError};
 use tokio::time::Instant;
 
@@ -158,6 +158,7 @@ impl Exchange<'_> {
             let (call, message) = match step {
                 Some(Step::Send(call)) => (call, None),
                 Some(Step::SendOnce { key, call }) => (call, Some(key)),
+                Some(Step::Settle(verdicts)) if self.is_digest_refused(&verdicts) => return Round::Over(End::Split),
                 Some(Step::Settle(verdicts)) => return Round::Over(End::Each(verdicts)),
                 Some(Step::Split { alone }) => return Round::Over(self.split_or(End::all(alone))),
                 Some(Step::Reauthorize { message }) => {
@@ -176,7 +177,7 @@ impl Exchange<'_> {
             };
             progress.replies += 1;
             step = contained(|| outlet.advance(&whole, &mut progress, &reply));
-            self.pause = self.pause.max(progress.pause());
+            self.pause = self.pause.max(progress.pause()).max(asked_wait(&reply));
             let entered = match entries {
                 Some(entries) => self.enter(entries, &reply, step.as_ref()).await,
                 None => Ok(()),
@@ -252,9 +253,21 @@ impl Exchange<'_> {
         self.engine.remember(self.live.destination.id, changes, patience).await
     }
 
+    /// Whether a message about many events is refused: which of them is to blame, its halves will show.
+    fn is_digest_refused(&self, verdicts: &[Verdict]) -> bool {
+        let is_refused = |verdict: &Verdict| matches!(verdict, Verdict::Reject { .. });
+        self.digest.is_some() && verdicts.len() > 1 && verdicts.iter().all(is_refused)
+    }
+
     fn split_or(&self, alone: End) -> End {
         if self.items.len() > 1 { End::Split } else { alone }
     }
+}
+
+/// How long a vendor that could not do what it was asked wants to be left alone.
+fn asked_wait(reply: &Reply) -> Option<Duration> {
+    let asked = reply.header("retry-after").filter(|_| !reply.is_success())?;
+    retry_after::parse(asked, reply.received_at)
 }
 
 impl End {

@@ -25,7 +25,7 @@ use crate::seals::{self, SealId, Seals};
 /// A lease with less than this left is given back instead of tried.
 pub(crate) const LEASE_LEFT_MIN: Duration = Duration::from_secs(ATTEMPT_MAX.as_secs() + 10);
 /// Most deliveries of one digest. A vendor that takes one message at a time takes one about so many events.
-const DIGEST_ITEMS_MAX: usize = 1_000;
+const DIGEST_ITEMS_MAX: usize = 10_000;
 /// Batches that have grown beyond this are narrow no more.
 const NARROWED_MAX: usize = 16_384;
 
@@ -69,7 +69,7 @@ struct Laid {
 pub(crate) fn limits(live: &LiveDestination) -> BatchLimits {
     let mut limits = live.connector.manifest().batch;
     if live.destination.volume.digest_ms.is_some() {
-        // What belongs into a digest is claimed at once when its time has come, so nothing waits in hand.
+        // What belongs into a digest is claimed when its time has come, and the lane begins when it has all of it.
         let items = if limits.items_max > 1 { limits.items_max.min(DIGEST_ITEMS_MAX) } else { DIGEST_ITEMS_MAX };
         limits = BatchLimits { items, linger_ms: 0, ..limits };
     } else {

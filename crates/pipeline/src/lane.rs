@@ -186,12 +186,13 @@ impl Lane {
                 }
                 Admission::Reserve { per_day } => return self.reserve(live, per_day, now),
                 Admission::Open { start, ahead } => {
-                    if !self.start(start) {
+                    let may_start = if self.is_gathering_digest(live) { 0 } else { start };
+                    if !self.start(may_start) {
                         let limits = gathering::limits(live);
                         let look_at =
                             if limits.keeps_boundaries { self.see_to_seals(live, &limits, now) } else { None };
                         let claim_at = self.claim(live, start, ahead, now);
-                        let ripe_at = self.desk.ripe_at(&limits, now).filter(|&at| start > 0 && at > now);
+                        let ripe_at = self.desk.ripe_at(&limits, now).filter(|&at| may_start > 0 && at > now);
                         return [claim_at, ripe_at, look_at].into_iter().flatten().min();
                     }
                 }

@@ -126,6 +126,13 @@ impl Lane {
         None
     }
 
+    /// Whether the next claim brings more of a digest for which there is room.
+    pub(super) fn is_gathering_digest(&self, live: &LiveDestination) -> bool {
+        let (ready, bytes) = self.desk.in_hand();
+        let has_room = || ready < gathering::limits(live).items && bytes < IN_HAND_BYTES_MAX;
+        live.destination.volume.digest_ms.is_some() && self.claims.is_deep && has_room()
+    }
+
     /// A claim has come to an end.
     pub(super) fn on_claimed(&mut self, asked: usize, claimed: Result<Claimed, StoreError>, lease_until: Instant) {
         let Claimed { work, next_due } = match claimed {

@@ -68,6 +68,44 @@ async fn a_wait_holds_the_lane_and_spends_nothing_of_the_schedule() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_item_that_is_to_wait_holds_up_nobody_else() {
+    let script = |sent: &Sent| match sent.tokens().contains(&"t3".to_owned()) {
+        true => Answer::Says(json!({ "verdicts": { "t3": "later" } })),
+        false => Answer::Status(200),
+    };
+    let (engine, lane) = bulk(script, |_| {}).await;
+    engine.clicks(0..10).await;
+    engine.pass(SECOND).await;
+    assert_eq!((closed_because(&engine, lane), engine.count(lane, State::Delivered).await), (None, 9));
+    engine.clicks(10..30).await;
+    engine.pass(SECOND).await;
+    assert_eq!(engine.count(lane, State::Delivered).await, 29);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_names_a_time_holds_the_lane() {
+    let script = |sent: &Sent| match sent.at < SECOND {
+        true => Answer::Headed(503, "retry-after", "300".to_owned()),
+        false => Answer::Status(200),
+    };
+    let (engine, lane) = bulk(script, |_| {}).await;
+    engine.clicks(0..10).await;
+    engine.pass(SECOND).await;
+    assert_eq!(closed_because(&engine, lane), Some(ClosedBecause::RetryAfter { until: after_start(300 * SECOND) }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_made_to_wait_all_the_time_outlives_the_schedule_of_failures() {
+    let (engine, lane) = bulk(|_| Answer::Refuses(200, json!({ "verdicts": { "t0": "wait" } })), |_| {}).await;
+    engine.clicks(0..1).await;
+    engine.pass(76 * 3_600 * SECOND).await;
+    let sent = engine.wires.to(lane).len();
+    assert_eq!((engine.count(lane, State::Pending).await, sent < 1_000), (1, true), "{sent} calls");
+    engine.pass(200 * 3_600 * SECOND).await;
+    assert_eq!((engine.count(lane, State::Dead).await, engine.wires.to(lane).len()), (1, 1_000));
+}
+
+#[tokio::test(start_paused = true)]
 async fn headers_that_say_that_the_budget_is_used_up_hold_the_lane() {
     let script = |sent: &Sent| Answer::Says(if sent.at < SECOND { json!({ "pause_ms": 20_000 }) } else { json!({}) });
     let (engine, lane) = bulk(script, |destination| destination.concurrency = 1).await;

@@ -3,7 +3,7 @@
 //! A call lists the tokens of its items. A reply is read like this: `{"split": true}` refuses the batch whole,
 //! `{"reauthorize": "…"}` refuses the token, `{"pause": "…"}` asks for a pause, `{"more": true}` for another call,
 //! `{"first": true}` for one about the first item alone,
-//! `{"verdicts": {"t3": "reject"}}` judges items by name (`retry`, `reject`, `skip`, `wait`); whatever is not named is
+//! `{"verdicts": {"t3": "reject"}}` judges items by name (`retry`, `later`, `reject`, `skip`, `wait`); whatever is not named is
 //! delivered if the status is a success and retried if it is not. `429` waits.
 
 use std::time::Duration;
@@ -32,6 +32,9 @@ pub(crate) static HEFTY: Bulk = Bulk(&Manifest {
 });
 /// The same for people.
 pub(crate) static CHATTY: Bulk = Bulk(&Manifest { name: "chatty", category: Category::Chat, ..MANIFEST });
+/// The same for one message at a time.
+pub(crate) static TERSE: Bulk =
+    Bulk(&Manifest { name: "terse", category: Category::Chat, batch: BatchLimits::ONE, ..MANIFEST });
 /// One at a time, two calls a second, two hundred a day.
 pub(crate) static THRIFTY: Bulk = Bulk(&Manifest {
     name: "thrifty",
@@ -68,7 +71,7 @@ const MANIFEST: Manifest = Manifest {
 /// The real connectors and these.
 pub(crate) fn with_bulk() -> Plugins {
     let mut all: Vec<&'static dyn Connector> = connectors::ALL.to_vec();
-    all.extend([&BULK as &dyn Connector, &SEALED, &HEFTY, &CHATTY, &THRIFTY, &SINGLE, &KNOWING]);
+    all.extend([&BULK as &dyn Connector, &SEALED, &HEFTY, &CHATTY, &TERSE, &THRIFTY, &SINGLE, &KNOWING]);
     Plugins { connectors: all.leak(), ..plugins() }
 }
 
@@ -151,6 +154,9 @@ impl Outlet for Shop {
         };
         let verdict = |token: &str| match said["verdicts"][token].as_str() {
             Some("retry") => Verdict::retry(FailureReason::ServerError),
+            Some("later") => {
+                Verdict::Retry { after: Some(Duration::from_mins(10)), reason: FailureReason::Throttled, message: None }
+            }
             Some("reject") => Verdict::reject(FailureReason::Refused, format!("{token} will never do")),
             Some("skip") => Verdict::skip("nothing in it"),
             Some("wait") => Verdict::Wait { after: Duration::from_secs(1), message: None },

@@ -143,3 +143,27 @@ async fn a_digest_of_more_than_the_vendor_takes_is_several() {
     let sizes: Vec<usize> = tokens(&engine, lane).iter().map(Vec::len).collect();
     assert_eq!((sizes, engine.wires.times_ms(lane)), (vec![100, 30], vec![52_000, 52_000]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_digest_of_many_claims_is_one_message() {
+    let terse = |destination: &mut domain::Destination| {
+        chatty(destination);
+        destination.connector = String::from("terse");
+    };
+    let (engine, lane) = bulk(|_| Answer::Status(200), terse).await;
+    engine.clicks(0..2_500).await;
+    engine.pass(120 * SECOND).await;
+    assert_eq!(tokens(&engine, lane).iter().map(Vec::len).collect::<Vec<_>>(), [2_500]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_digest_that_is_refused_is_sent_in_halves_until_the_one_to_blame_is_alone() {
+    let script = |sent: &Sent| {
+        let all: serde_json::Map<_, _> = sent.tokens().into_iter().map(|token| (token, "reject".into())).collect();
+        if all.contains_key("t7") { Answer::Says(serde_json::json!({ "verdicts": all })) } else { Answer::Status(200) }
+    };
+    let (engine, lane) = bulk(script, chatty).await;
+    engine.clicks(0..20).await;
+    engine.pass(300 * SECOND).await;
+    assert_eq!((engine.count(lane, State::Delivered).await, engine.count(lane, State::Dead).await), (19, 1));
+}
