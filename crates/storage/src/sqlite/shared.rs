@@ -47,6 +47,9 @@ pub(super) struct Shared {
     /// The next commit fails as if the disk had.
     #[cfg(test)]
     pub(super) breaks_next_commit: AtomicBool,
+    /// A fold makes its next step only when a call comes in.
+    #[cfg(test)]
+    pub(super) folds_beside_calls_only: AtomicBool,
 }
 
 /// What [`Shared`] is made of.
@@ -83,6 +86,8 @@ impl Shared {
             failure: watch::Sender::new(None),
             #[cfg(test)]
             breaks_next_commit: AtomicBool::new(false),
+            #[cfg(test)]
+            folds_beside_calls_only: AtomicBool::new(false),
         }
     }
 

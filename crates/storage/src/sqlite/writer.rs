@@ -83,7 +83,7 @@ impl Writer {
         let shared: Arc<Shared> = self.state.shared.clone();
         loop {
             self.begin_fold_if_due();
-            match shared.queue.next(self.folds_now()) {
+            match shared.queue.next(self.folds_alone()) {
                 // A short WAL makes a short start.
                 Round::End => return Ok(checkpoint::truncate(&self.conn).map(drop)?),
                 Round::Calls(group) => self.commit_group(group)?,
@@ -218,6 +218,15 @@ impl Writer {
 
     fn folds_now(&self) -> bool {
         self.state.fold.is_some() && self.fold_rests_until.is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// Whether a fold goes on though no call comes in.
+    fn folds_alone(&self) -> bool {
+        #[cfg(test)]
+        if self.state.shared.folds_beside_calls_only.load(std::sync::atomic::Ordering::Relaxed) {
+            return false;
+        }
+        self.folds_now()
     }
 
     /// The step comes before the calls: it copies from memory what is pending, and their work must see its rows.
