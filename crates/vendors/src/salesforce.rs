@@ -18,7 +18,7 @@ mod setup;
 mod soap;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -46,6 +46,15 @@ pub struct Salesforce {
     /// Calls in a day, and how many of them are used.
     pub api_limit: u64,
     pub api_used: u64,
+    /// Which organisation it is.
+    pub org_id: String,
+    /// Every so many calls the answer is a 200 with nothing in it, whatever was done.
+    pub hollow_every: Option<u64>,
+    /// Records that the user sees and may not write.
+    pub private: BTreeSet<String>,
+    /// Who cannot be given a record any more; besides them there is nobody but the user.
+    pub inactive_owners: Vec<String>,
+    pub record_types: Vec<String>,
     /// The user may convert leads.
     pub can_convert: bool,
     /// What is done with a new lead or contact whose address somebody has already.
@@ -60,6 +69,7 @@ pub struct Salesforce {
     conversions: Vec<String>,
     sessions: Vec<(String, Duration)>,
     issued: usize,
+    answered: u64,
     day: Duration,
     last_id: u64,
 }
@@ -86,7 +96,6 @@ pub(crate) struct Row {
 
 /// Who the token acts as.
 pub const USER_ID: &str = "0055g00000AaBbCAAV";
-const ORG_ID: &str = "00D5g00000AaBbCEAV";
 
 impl Salesforce {
     /// A new organisation with the calls of a Developer edition and no field of anybody's own.
@@ -99,6 +108,11 @@ impl Salesforce {
             session: Duration::from_hours(2),
             api_limit: 15_000,
             api_used: 0,
+            org_id: "00D5g00000AaBbCEAV".to_owned(),
+            hollow_every: None,
+            private: BTreeSet::new(),
+            inactive_owners: Vec::new(),
+            record_types: Vec::new(),
             can_convert: true,
             duplicate_rule: None,
             validation: None,
@@ -109,6 +123,7 @@ impl Salesforce {
             conversions: Vec::new(),
             sessions: Vec::new(),
             issued: 0,
+            answered: 0,
             day: Duration::ZERO,
             last_id: 0,
         }
@@ -264,6 +279,9 @@ impl Vendor for Salesforce {
         }
         let answer =
             self.take_call(request.at).and_then(|()| self.route(request, book)).unwrap_or_else(Refusal::answer);
+        self.answered += 1;
+        let is_hollow = self.hollow_every.is_some_and(|every| self.answered.is_multiple_of(every));
+        let answer = if is_hollow { Answer::empty(200) } else { answer };
         answer.with("sforce-limit-info", format!("api-usage={}/{}", self.api_used, self.api_limit))
     }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{ORG_ID, Salesforce, USER_ID};
+use super::{Salesforce, USER_ID};
 use crate::answer::Answer;
 use crate::jwt;
 use crate::look::text;
@@ -33,14 +33,14 @@ pub(super) fn issue(org: &mut Salesforce, request: &Request) -> Answer {
         return Answer::json(400, &json!({"error": error, "error_description": description}));
     }
     org.issued += 1;
-    let token = format!("{}!AQEAQ.simulated_{}", &ORG_ID[..15], org.issued);
+    let token = format!("{}!AQEAQ.simulated_{}", &org.org_id[..15], org.issued);
     org.sessions.push((token.clone(), request.at + org.session));
     let here = format!("http://{}", request.header("host").unwrap_or("localhost"));
     let instance = org.instance_url.clone().unwrap_or(here);
     Answer::json(
         200,
         &json!({
-            "access_token": token, "instance_url": instance, "id": format!("https://login.salesforce.com/id/{ORG_ID}/{USER_ID}"),
+            "access_token": token, "instance_url": instance, "id": format!("https://login.salesforce.com/id/{}/{USER_ID}", org.org_id),
             "token_type": "Bearer", "issued_at": "1772634728441", "signature": "c2ltdWxhdGVk", "scope": "api",
         }),
     )
@@ -63,5 +63,5 @@ fn of_jwt(org: &Salesforce, assertion: &str) -> Result<(), (&'static str, &'stat
 }
 
 pub(super) fn user_info(org: &Salesforce) -> Answer {
-    Answer::json(200, &json!({"user_id": USER_ID, "organization_id": ORG_ID, "preferred_username": org.username}))
+    Answer::json(200, &json!({"user_id": USER_ID, "organization_id": org.org_id, "preferred_username": org.username}))
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{CONVERTED_STATUS, Kind, STATUSES};
 use super::words::{self, Refusal};
-use super::{DuplicateRule, Row, Salesforce, setup, with_id};
+use super::{DuplicateRule, Row, Salesforce, USER_ID, setup, with_id};
 use crate::answer::Answer;
 use crate::book::{Book, Entry};
 use crate::look::{list, text};
@@ -315,6 +315,7 @@ impl Salesforce {
         match self.rows.get(id) {
             Some(row) if row.object != object => Err(Refusal::new(400, "MALFORMED_ID", "the id is of another object")),
             Some(row) if row.is_deleted => Err(Refusal::new(404, "ENTITY_IS_DELETED", "entity is deleted")),
+            Some(_) if self.private.contains(id) => Err(words::no_access()),
             Some(row) if row.fields.get("IsConverted") == Some(&json!(true)) => {
                 Err(Refusal::new(400, "CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead"))
             }
@@ -342,6 +343,7 @@ impl Salesforce {
                     );
                 }
                 Kind::Picklist => self.check_choice(name, text(value))?,
+                Kind::Reference => self.check_reference(object, name, text(value))?,
                 _ => {}
             }
             if field.is_unique {
@@ -359,6 +361,23 @@ impl Salesforce {
             }
         }
         Ok(())
+    }
+
+    fn check_reference(&self, object: &str, name: &str, value: &str) -> Result<(), Refusal> {
+        let unknown = |message: &str| Refusal::new(400, "INVALID_CROSS_REFERENCE_KEY", message);
+        match name {
+            "OwnerId" if self.inactive_owners.iter().any(|owner| owner == value) => {
+                let message = format!("operation performed with inactive user [{value}] as owner of {object}");
+                Err(Refusal::new(400, "INACTIVE_OWNER_OR_USER", message))
+            }
+            // It does not say what is invalid.
+            "OwnerId" if value != USER_ID => Err(unknown("invalid cross reference id")),
+            "RecordTypeId" if !self.record_types.iter().any(|known| known == value) => {
+                let message = format!("Record Type ID: this ID value isn't valid for the user: {value}");
+                Err(unknown(&message).at(name))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_choice(&self, name: &str, value: &str) -> Result<(), Refusal> {

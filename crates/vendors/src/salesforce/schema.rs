@@ -57,6 +57,7 @@ pub(super) fn standard() -> BTreeMap<String, BTreeMap<String, FieldDef>> {
         ("LeadSource", Kind::Picklist),
         ("Description", Kind::Text(32_000)),
         ("OwnerId", Kind::Reference),
+        ("RecordTypeId", Kind::Reference),
     ];
     let lead = [
         ("Company", Kind::Text(255)),

@@ -47,6 +47,9 @@ fn merge(org: &mut Salesforce, request: &str, book: &mut Book) -> Result<String,
         if row.is_deleted {
             return Err(Refusal::new(400, "ENTITY_IS_DELETED", "entity is deleted"));
         }
+        if org.private.contains(id) {
+            return Err(words::no_access());
+        }
         if row.fields.get("IsConverted") == Some(&true.into()) {
             return Err(Refusal::new(400, "CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead"));
         }

@@ -134,6 +134,36 @@ fn each_record_of_a_collection_is_judged_for_itself() {
 }
 
 #[test]
+fn a_record_may_be_somebody_elses_and_an_owner_nobody() {
+    let mut trial = Trial::of(Salesforce { inactive_owners: vec!["005left".to_owned()], ..salesforce() });
+    trial.upsert(&json!([lead("a", &json!({ "OwnerId": USER_ID })), lead("b", &json!({}))]));
+    let id = text(&trial.org.records("Lead")[0]["Id"]).to_owned();
+    trial.org.private.insert(id);
+    let records = json!([
+        lead("a", &json!({})),
+        lead("b", &json!({ "OwnerId": "005nobody" })),
+        lead("c", &json!({ "OwnerId": "005left" })),
+        lead("d", &json!({ "RecordTypeId": "012nothing" })),
+    ]);
+    let expect = [
+        "INSUFFICIENT_ACCESS_OR_READONLY",
+        "INVALID_CROSS_REFERENCE_KEY",
+        "INACTIVE_OWNER_OR_USER",
+        "INVALID_CROSS_REFERENCE_KEY",
+    ];
+    assert_eq!(trial.upsert(&records), expect);
+}
+
+#[test]
+fn an_answer_may_be_empty_though_what_was_asked_is_done() {
+    let mut trial = Trial::of(Salesforce { hollow_every: Some(2), ..salesforce() });
+    let body = |key: &str| json!({ "records": [lead(key, &json!({}))] });
+    let answers = ["a", "b"].map(|key| trial.ask("PATCH", UPSERT, &body(key)));
+    assert_eq!(answers.each_ref().map(|answer| (answer.status, answer.said().is_empty())), [(200, false), (200, true)]);
+    assert_eq!(trial.org.records("Lead").len(), 2);
+}
+
+#[test]
 fn a_key_is_one_record_however_often_it_comes_and_once_in_a_call() {
     let mut trial = Trial::of(salesforce());
     assert_eq!(trial.upsert(&json!([lead("a", &json!({ "Phone": "1" }))])), [""]);

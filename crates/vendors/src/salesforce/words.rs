@@ -54,6 +54,10 @@ pub(super) fn expired() -> Refusal {
     Refusal::new(401, "INVALID_SESSION_ID", "Session expired or invalid")
 }
 
+pub(super) fn no_access() -> Refusal {
+    Refusal::new(400, "INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id")
+}
+
 pub(super) fn not_found() -> Refusal {
     Refusal::new(404, "NOT_FOUND", "The requested resource does not exist")
 }
