@@ -28,6 +28,17 @@ pub(crate) fn wait(reply: &Reply, otherwise: Duration) -> Verdict {
     Verdict::Wait { after: asked_wait(reply).unwrap_or(otherwise).max(WAIT_MIN), message: said(reply) }
 }
 
+/// Somebody sends us elsewhere, and nobody goes there by himself: `setting` must lead to the place itself.
+pub(crate) fn redirected(reply: &Reply, setting: &str) -> Verdict {
+    let place = reply.header("location").map(|place| on_one_line(place, SAID_CHARS_MAX));
+    let to = place.map(|place| format!(", a redirect to `{place}`")).unwrap_or_else(|| ", a redirect".to_owned());
+    Verdict::misconfigured(format!(
+        "what answers under `{setting}` answers {}{to}; redirects are not followed, so set `{setting}` to where it leads if that is \
+         the right place, then resume the destination",
+        reply.status
+    ))
+}
+
 /// What the reply says, for a person: the message of a JSON error or else the beginning of the body, on one line. `None`
 /// if it says nothing, or says it in HTML, which is some proxy's page and no word of the vendor's.
 pub(crate) fn said(reply: &Reply) -> Option<String> {

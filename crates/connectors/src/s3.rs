@@ -101,7 +101,9 @@ impl Outlet for Store {
         }
         match verdict::of(reply, &self.bucket) {
             Judgement::TooLarge(message) => self.too_large(batch, progress, message),
-            Judgement::All(verdict) => self.settle(batch, progress, &verdict),
+            // Whoever looks into files on their way may have something against one event in it.
+            Judgement::Unknown(alone) if progress.stage == 0 => Step::Split { alone },
+            Judgement::All(verdict) | Judgement::Unknown(verdict) => self.settle(batch, progress, &verdict),
         }
     }
 }

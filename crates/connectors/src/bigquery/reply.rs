@@ -110,13 +110,39 @@ pub(super) fn judge(table: &Table, batch: &Batch<'_>, reply: &Reply) -> Step {
         ))),
         (404, _) => Step::Settle(batch.items.iter().map(|item| not_found(table, item.attempt, &text)).collect()),
         (413, _) => Step::Split { alone: Verdict::reject(FailureReason::TooLarge, text) },
-        (400, _) => Step::Split { alone: Verdict::reject(FailureReason::Refused, text) },
+        (300..=399, _) => all(common::redirected(reply, "url")),
+        // What is wrong with a row is said of that row, under a 200. This is about the request, and so seldom about what is in it.
+        (400, _) if is_about_the_place(&text) => all(Verdict::misconfigured(format!(
+            "BigQuery takes no rows for `{}` ({text}); set `project`, `dataset` and `table` right, then resume the destination",
+            table.full_name()
+        ))),
+        (400, reason) if reason == "parseError" || is_about_a_value(&text) => {
+            Step::Split { alone: Verdict::reject(FailureReason::Refused, text) }
+        }
+        (408, _) => all(common::retry(reply)),
+        (400..=499, _) => Step::Split { alone: again(FailureReason::ClientError, &text) },
         _ => all(Verdict::Retry {
             after: common::asked_wait(reply),
             reason: FailureReason::of_status(reply.status),
             message: Some(text),
         }),
     }
+}
+
+/// Whether a text says that no row can ever go where the settings lead.
+fn is_about_the_place(text: &str) -> bool {
+    ["Invalid project", "Invalid dataset", "Invalid table", "Cannot add rows to"].iter().any(|it| text.starts_with(it))
+}
+
+fn is_about_a_value(text: &str) -> bool {
+    text.starts_with("Invalid value at") || text.starts_with("Invalid JSON payload")
+}
+
+/// The column that a table wants and that we do not fill, if it is that.
+fn unfilled<'m>(table: &Table, message: &'m str) -> Option<&'m str> {
+    let (_, field) = message.split_once("Missing required field: ")?;
+    let column = field.trim_end_matches('.').rsplit('.').next()?;
+    (!column.is_empty() && !table.layout.has(column)).then_some(column)
 }
 
 /// One verdict per item: rows that are not listed are stored.
@@ -143,6 +169,13 @@ fn of_row(table: &Table, error: &Detail) -> Verdict {
     let Detail { reason, location, message } = error;
     let at = if location.is_empty() { String::new() } else { format!("`{location}`: ") };
     let text = on_one_line(&format!("{at}{message}"), TEXT_CHARS_MAX);
+    if let Some(column) = unfilled(table, message) {
+        return Verdict::misconfigured(format!(
+            "table `{}` wants something in column `{column}`, which nothing fills; fill it by `columns.{column}`, or make it \
+             nullable, then resume the destination",
+            table.full_name()
+        ));
+    }
     match reason.as_str() {
         // Nothing is wrong with this row; another one stopped it.
         "stopped" => again(FailureReason::ServerError, "another row of the batch stopped this one"),

@@ -27,6 +27,13 @@ pub(super) fn refused(refusal: &RecordRefusal) -> Verdict {
         "TOPIC_AUTHORIZATION_FAILED" | "CLUSTER_AUTHORIZATION_FAILED" => Verdict::unauthorized(format!(
             "the user may not write there; give it the right to write to the topic{said}"
         )),
+        "NO_TLS" => Verdict::misconfigured(
+            "the broker offers no encryption at this port; name the port for encrypted connections under `brokers`, or set \
+             `tls` to `false` for a cluster on your own network",
+        ),
+        "TLS_REQUIRED" => Verdict::misconfigured(
+            "the broker wants an encrypted connection at this port; set `tls` to `true`, or name another port under `brokers`",
+        ),
         "UNKNOWN_TOPIC_OR_PARTITION" => {
             Verdict::misconfigured(format!("the cluster has no such topic; make it, or mend the setting `topic`{said}"))
         }

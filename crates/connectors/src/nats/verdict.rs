@@ -57,6 +57,16 @@ pub(super) fn refused(refusal: &RecordRefusal) -> Verdict {
             reason: PauseReason::Quota,
             message: format!("the account has no room left in JetStream; raise its limits, then resume{said}"),
         },
+        // Whatever the stream cannot store has this code; the limit on one subject is no matter of the others.
+        "10077" if words.contains("maximum messages exceeded") || words.contains("maximum bytes exceeded") => {
+            Verdict::Pause {
+                reason: PauseReason::Quota,
+                message: format!(
+                    "the stream is full and discards what is new; raise its limits, remove messages, or let it discard the \
+                     oldest, then resume{said}"
+                ),
+            }
+        }
         "MAX_PAYLOAD" | "10054" | "10097" => Verdict::reject(FailureReason::TooLarge, words),
         _ => bus::retry(FailureReason::ServerError, &words),
     }

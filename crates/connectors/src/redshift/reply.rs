@@ -97,7 +97,12 @@ pub(super) fn of_question(table: &Table, reply: &Reply) -> Told {
 /// The API's own refusals.
 fn of_refusal(reply: &Reply) -> Told {
     let text = said(reply);
-    Told::All(match kind(reply).as_str() {
+    let kind = kind(reply);
+    // The statement itself, which the rows are written into.
+    if kind == "ValidationException" && text.to_lowercase().contains("'sql'") {
+        return Told::OneOfThem(Verdict::reject(FailureReason::Refused, text));
+    }
+    Told::All(match kind.as_str() {
         "ThrottlingException" | "ActiveStatementsExceededException" | "ActiveSessionsExceededException" => {
             common::wait(reply, RATE_WAIT)
         }
@@ -126,18 +131,27 @@ fn of_refusal(reply: &Reply) -> Told {
         _ if reply.is_success() => Verdict::misconfigured(
             "what answers under `url` is not Redshift's Data API; set it right or leave it out, then resume the destination",
         ),
-        _ => Verdict::Retry {
-            after: common::asked_wait(reply),
-            reason: FailureReason::of_status(reply.status),
-            message: Some(text),
-        },
+        _ if matches!(reply.status, 300..=399) => common::redirected(reply, "url"),
+        _ => {
+            let again = Verdict::Retry {
+                after: common::asked_wait(reply),
+                reason: FailureReason::of_status(reply.status),
+                message: Some(text),
+            };
+            // Of a server in trouble, all; of what nobody has thought of, nobody knows.
+            return if matches!(reply.status, 400..=407 | 409..=499) {
+                Told::OneOfThem(again)
+            } else {
+                Told::All(again)
+            };
+        }
     })
 }
 
 /// What the database says about a statement that it did not carry out.
 fn of_failure(table: &Table, text: &str) -> Told {
     let name = format!("{}.{}", table.schema, table.name);
-    let lower = text.to_lowercase();
+    let lower = without_quoted(text).to_lowercase();
     let says = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
     if says(&["does not exist"]) && says(&["column"]) {
         return Told::Hindered(Verdict::misconfigured(format!(
@@ -156,6 +170,12 @@ fn of_failure(table: &Table, text: &str) -> Told {
              and `USAGE` on its schema, then resume the destination"
         )));
     }
+    if let Some(column) = unfilled(table, text) {
+        return Told::Hindered(Verdict::misconfigured(format!(
+            "table `{name}` wants something in column `{column}`, which nothing fills ({text}); fill it by `columns.{column}`, or \
+             give it a default, then resume the destination"
+        )));
+    }
     if says(&["value too long", "invalid", "out of range", "overflow", "cannot insert a null", "not null", "bad json"])
     {
         return Told::OneOfThem(Verdict::reject(FailureReason::Refused, text));
@@ -165,10 +185,58 @@ fn of_failure(table: &Table, text: &str) -> Told {
             "the insert into `{name}` is not accepted ({text}); mend the table or the settings, then resume the destination"
         )));
     }
-    // Somebody was in the way, the disk was full, the statement was cancelled: until its name runs out it stays failed.
-    Told::Unlucky(Verdict::Retry {
+    let again = Verdict::Retry {
         after: Some(Duration::from_secs(TOKEN_SECS.unsigned_abs())),
         reason: FailureReason::ServerError,
         message: Some(text.to_owned()),
-    })
+    };
+    // Somebody was in the way, the disk was full, the statement was cancelled: until its name runs out it stays failed.
+    if says(UNLUCKY) { Told::Unlucky(again) } else { Told::OneOfThem(again) }
+}
+
+/// What a statement fails of whatever its rows are.
+const UNLUCKY: &[&str] = &[
+    "serializable",
+    "deadlock",
+    "lock",
+    "cancel",
+    "abort",
+    "timeout",
+    "timed out",
+    "disk full",
+    "space",
+    "memory",
+    "connection",
+    "terminat",
+    "restart",
+    "shut",
+    "unavailable",
+    "resource",
+    "internal error",
+    "maintenance",
+    "read-only",
+    "read only",
+];
+
+/// A text without what stands in it in quotes, which may be what an event says.
+fn without_quoted(text: &str) -> String {
+    let (mut quote, mut rest, mut is_in_word) = (None, String::with_capacity(text.len()), false);
+    for c in text.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            // That of `doesn't` opens nothing.
+            None if c == '"' || c == '\'' && !is_in_word => quote = Some(c),
+            None => rest.push(c),
+        }
+        is_in_word = c.is_alphanumeric();
+    }
+    rest
+}
+
+/// The column that a table wants and that we do not fill, if it is that.
+fn unfilled<'t>(table: &Table, text: &'t str) -> Option<&'t str> {
+    let (_, rest) = text.split_once("Cannot insert a NULL value into column ")?;
+    let column = rest.split_whitespace().next()?.trim_matches(['"', '.', ',']);
+    (!column.is_empty() && !table.layout.has(column)).then_some(column)
 }

@@ -68,7 +68,22 @@ fn a_statement_is_what_its_description_says() {
         let twice = after(&[failed(error), failed(error)])[0].clone();
         assert!(twice.starts_with(expect), "{error}: {twice}");
     }
-    for error in ["ERROR: Value too long for character type", "ERROR: Numeric data overflow (result precision)"] {
+    let (unfilled, finished) =
+        (failed("ERROR: Cannot insert a NULL value into column tenant"), json!({"Status": "FINISHED"}));
+    assert_eq!(after(&[unfilled.clone(), finished]), ["delivered"; 2]);
+    let twice = after(&[unfilled.clone(), unfilled])[0].clone();
+    let expect =
+        "pause misconfigured: table `public.deep_link_events` wants something in column `tenant`, which nothing fills";
+    assert!(twice.starts_with(expect), "{twice}");
+    for error in ["ERROR: Nobody has thought of this", "ERROR: Odd value 'permission denied: column does not exist'"] {
+        let expect = format!("split, alone: retry server_error after 600000 ms: {error}");
+        assert_eq!(after(&[failed(error)]), [expect], "an event cannot say what a failure is taken for");
+    }
+    for error in [
+        "ERROR: Cannot insert a NULL value into column campaign",
+        "ERROR: Value too long for character type",
+        "ERROR: Numeric data overflow (result precision)",
+    ] {
         assert_eq!(after(&[failed(error)]), [format!("split, alone: reject refused: {error}")]);
     }
 }

@@ -6,7 +6,7 @@ use domain::Verdict;
 use domain::connector::{Bucket, Reply};
 use domain::verdict::{FailureReason, PauseReason};
 
-use crate::common::{asked_wait, in_brackets, on_one_line, wait};
+use crate::common::{asked_wait, in_brackets, on_one_line, redirected, wait};
 
 /// How long to stay away from a store that asks for less and does not say for how long.
 const SLOW_DOWN: Duration = Duration::from_secs(5);
@@ -18,6 +18,8 @@ pub(super) enum Judgement {
     All(Verdict),
     /// The file is too large, in words.
     TooLarge(String),
+    /// The store does not take this file, for a reason that nobody has thought of.
+    Unknown(Verdict),
 }
 
 /// Whether the file is in the bucket. A store has nothing more to say about that; who says more stands in between.
@@ -30,10 +32,11 @@ pub(super) fn of(reply: &Reply, bucket: &Bucket) -> Judgement {
     let Bucket { name, region, access_key, .. } = bucket;
     let said = in_brackets(said(reply));
     let verdict = match (reply.status, reply.code.as_deref().unwrap_or_default()) {
-        (200..=299, _) => {
-            let message = format!("what answers with {} under `endpoint` does not seem to be a store", reply.status);
-            retry(reply, Some(message))
-        }
+        (200..=299, _) => Verdict::misconfigured(format!(
+            "what answers with {} under `endpoint` does not seem to be a store; set it to the URL of one, then resume the \
+             destination",
+            reply.status
+        )),
         (_, "SlowDown" | "TooManyRequests" | "RequestLimitExceeded") | (429, _) => wait(reply, SLOW_DOWN),
         (413, _) | (_, "EntityTooLarge") => {
             return Judgement::TooLarge(format!("the store takes no file of this size{said}"));
@@ -49,6 +52,7 @@ pub(super) fn of(reply: &Reply, bucket: &Bucket) -> Judgement {
         ),
         // The same for every file, but it goes away by itself once somebody has set the clock.
         (_, "RequestTimeTooSkewed") => retry(reply, Some("the clock of this server is wrong; set it".to_owned())),
+        (300..=399, "") if reply.header("x-amz-bucket-region").is_none() => redirected(reply, "endpoint"),
         (301 | 307 | 308, _)
         | (_, "AuthorizationHeaderMalformed" | "IncorrectEndpoint" | "IllegalLocationConstraintException") => {
             let is_in = reply.header("x-amz-bucket-region").map(|it| format!(" but in `{it}`")).unwrap_or_default();
@@ -67,6 +71,9 @@ pub(super) fn of(reply: &Reply, bucket: &Bucket) -> Judgement {
         (404, _) => Verdict::misconfigured(format!(
             "there is nothing that takes objects at this address; check `endpoint` and `bucket`{said}"
         )),
+        // A request that came too slowly, or into somebody's way.
+        (408 | 409 | 425, _) | (_, "RequestTimeout") => retry(reply, self::said(reply)),
+        (400..=499, _) => return Judgement::Unknown(retry(reply, self::said(reply))),
         _ => retry(reply, self::said(reply)),
     };
     Judgement::All(verdict)

@@ -6,7 +6,7 @@ use domain::Verdict;
 use domain::connector::Reply;
 use domain::verdict::{FailureReason, PauseReason};
 
-use crate::common::{asked_wait, in_brackets, is_page, page, retry, said, wait};
+use crate::common::{asked_wait, in_brackets, is_page, page, redirected, retry, said, wait};
 
 /// Longest wait that a reply can ask for.
 const WAIT_MAX: Duration = Duration::from_mins(5);
@@ -35,6 +35,7 @@ pub(super) fn judge(reply: &Reply, whom: &str) -> Judgement {
             reason: PauseReason::Quota,
             message: format!("{whom} wants to be paid{said}; look at the plan of the workspace, then resume"),
         },
+        300..=399 => redirected(reply, "host"),
         404 | 405 => Verdict::misconfigured(format!(
             "{whom} knows no such source or address{said}; switch the source on there or correct `host`, then resume"
         )),

@@ -107,8 +107,16 @@ pub(super) fn judge(table: &Table, batch: &Batch<'_>, reply: &Reply) -> Step {
              default role `INSERT`, then resume the destination"
         ))),
         413 => Step::Split { alone: Verdict::reject(FailureReason::TooLarge, text) },
-        400 | 422 => Step::Split { alone: Verdict::reject(FailureReason::Refused, text) },
         429 => all(common::wait(reply, RATE_WAIT)),
+        300..=399 => all(common::redirected(reply, "ingest_host")),
+        // Rows that do not fit are no matter of the answer, so nobody knows what this is about.
+        400..=407 | 409..=499 => Step::Split {
+            alone: Verdict::Retry {
+                after: common::asked_wait(reply),
+                reason: FailureReason::ClientError,
+                message: Some(text),
+            },
+        },
         status => all(Verdict::Retry {
             after: common::asked_wait(reply),
             reason: FailureReason::of_status(status),
