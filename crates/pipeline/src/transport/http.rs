@@ -29,6 +29,10 @@ use super::tls::Tls;
 use super::wire::{Outgoing, SendError, Wire};
 use crate::clock::Clock;
 
+/// What to do about a server that speaks no TLS.
+const PLAIN_ADVICE: &str =
+    "name the port for `https://` in the URL, or begin it with `http://` for a server on your own network";
+
 /// How long a connection is kept for the next request, if the other side does not name a shorter time.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 /// How much earlier than the other side says a connection is given up, so that no request meets its closing.
@@ -168,7 +172,8 @@ impl HttpTransport {
         let tcp = TokioIo::new(self.guard.dial(&addresses, connect_until).await?);
         let stream = if target.tls {
             let name = target.server_name.clone();
-            let stream = self.tls.shake_hands(name, TokioIo::new(tcp), deadline).await?;
+            let stream = self.tls.shake_hands(name, TokioIo::new(tcp), deadline).await;
+            let stream = stream.map_err(|error| error.advised(PLAIN_ADVICE))?;
             MaybeHttpsStream::Https(TokioIo::new(stream))
         } else {
             MaybeHttpsStream::Http(tcp)

@@ -23,13 +23,13 @@ use tokio::time::{Instant, timeout_at};
 
 use self::connection::{Connection, replicas_ms};
 use self::leaders::{Placed, announced, by_leader, refusal, topics};
-use self::messages::{Cluster, Metadata, Produce, TOO_LARGE};
-use super::Guard;
+use self::messages::{Cluster, Metadata, Produce, SaslHandshake, is_of_all};
 use super::kept::Kept;
 use super::records::errand::{self, Errand};
 use super::records::servers::{awake_by, first_to_answer};
 use super::records::{Duplex, End};
-use super::tls::Tls;
+use super::tls::{ENDED, Tls};
+use super::{Guard, TransportError};
 use crate::clock::Clock;
 
 /// The port of Kafka.
@@ -108,10 +108,30 @@ impl KafkaTransport {
         let peer = self.guard.check_peer(&server.host, server.port, &PORTS, tls.is_some())?;
         let tcp = self.guard.connect(&peer, until).await?;
         let stream: Box<dyn Duplex> = match tls {
-            Some(tls) => Box::new(tls.shake_hands(peer.server_name, tcp, until).await?),
+            Some(tls) => match tls.shake_hands(peer.server_name, tcp, until).await {
+                Ok(stream) => Box::new(stream),
+                Err(error) => return Err(self.not_encrypted(server, error, until).await),
+            },
             None => Box::new(tcp),
         };
         Connection::open(stream, place.login.as_ref(), self.clock.random()).await
+    }
+
+    /// Why there is no encryption. A broker that does not speak TLS hangs up, as one may that does; but in plain words it answers.
+    async fn not_encrypted(&self, server: &Server, error: TransportError, until: Instant) -> End {
+        let is_plain = error.is_misconfigured || error.message == ENDED && self.is_plain(server, until).await;
+        if is_plain { End::turned_away("NO_TLS", "the broker offers no encryption") } else { error.into() }
+    }
+
+    /// Whether a broker speaks in the open. It is told nothing and asked nothing that is about us.
+    async fn is_plain(&self, server: &Server, until: Instant) -> bool {
+        let asked = async {
+            let peer = self.guard.check_peer(&server.host, server.port, &PORTS, false)?;
+            let stream: Box<dyn Duplex> = Box::new(self.guard.connect(&peer, until).await?);
+            // Answered also by one that wants a login first, and with an error by one that wants none.
+            Connection::open(stream, None, 0).await?.ask(&SaslHandshake("PLAIN")).await
+        };
+        matches!(timeout_at(awake_by(until), asked).await, Ok(Ok(_)))
     }
 
     /// A connection to a leader: one that was kept, if somebody is still at its other end.
@@ -146,8 +166,8 @@ impl KafkaTransport {
         }
     }
 
-    /// Produces records to the broker that leads their partitions. A batch that is too large is cut in halves, until it
-    /// fits or is a single record.
+    /// Produces records to the broker that leads their partitions. A batch that is refused for what is in it is cut in halves,
+    /// until it is taken or is a single record: a broker refuses all of it for one of them.
     async fn produce(&self, errand: &Errand<'_>, connection: &mut Connection, placed: Vec<Placed>) -> Result<(), End> {
         let mut waiting = vec![placed];
         while let Some(placed) = waiting.pop() {
@@ -160,7 +180,7 @@ impl KafkaTransport {
                 // Each only once, however often the broker names it.
                 let partition = (result.topic, result.partition);
                 let Some(placed) = partitions.remove(&partition) else { continue };
-                if TOO_LARGE.contains(&result.error) && placed.len() > 1 {
+                if result.error != 0 && !is_of_all(result.error) && placed.len() > 1 {
                     let (first, second) = placed.split_at(placed.len() / 2);
                     waiting.extend([second.to_vec(), first.to_vec()]);
                     continue;

@@ -13,6 +13,7 @@ mod line;
 mod lines;
 mod opening;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,13 +31,14 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use rustls_pki_types::CertificateDer;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::envelope::Envelope;
 use self::line::{Stream, Watch};
 use super::kept::Kept;
 use super::tls::Tls;
-use super::{Guard, TransportError};
+use super::{Guard, Peer, TransportError};
 use crate::clock::Clock;
 
 /// The code of a reply about a server that does not offer `STARTTLS` where it is required.
@@ -50,6 +52,11 @@ pub const NO_UTF8: &str = "no-utf8";
 const MAIL_PORTS: [u16; 4] = [25, 465, 587, 2_525];
 /// Longest wait for the first answer over a kept connection: a server that has gone does not say so.
 const AWAKE_MAX: Duration = Duration::from_secs(5);
+/// Longest silence of a server that should greet, before it is tried whether it waits for a handshake.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// What to do about a server that greets where a handshake should be.
+const NOT_IMPLICIT_ADVICE: &str =
+    "set `tls` to `starttls`, or `port` to the one for encryption from the start, 465 as a rule";
 /// Most messages over one connection; many servers count too.
 const MESSAGES_MAX: u32 = 50;
 /// In this order: both tell the server the same thing.
@@ -166,15 +173,42 @@ impl MailTransport {
         let (name, watch) = (envelope.hello(), Arc::new(Watch::default()));
         let stream = match server.tls {
             MailTls::None => Stream::over(tcp, &watch),
-            MailTls::Implicit => Stream::over(tls.shake_hands(peer.server_name, tcp, deadline).await?, &watch),
+            MailTls::Implicit => {
+                let stream = tls.shake_hands(peer.server_name, tcp, deadline).await;
+                Stream::over(stream.map_err(|error| error.advised(NOT_IMPLICIT_ADVICE))?, &watch)
+            }
             MailTls::StartTls => {
-                opening::ask_for_tls(&mut tcp, &name).await.map_err(|end| self.opened(end))?;
+                self.ask_for_tls(&mut tcp, &name, &peer, tls, deadline).await?;
                 Stream::greeted(tls.shake_hands(peer.server_name, tcp, deadline).await?, &watch)
             }
         };
         let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &ClientId::Domain(name)).await;
         let connection = connected.map_err(|error| self.end("CONNECT", &error))?;
         Ok(Line { connection, watch, messages: 0 })
+    }
+
+    /// Comes to the point where the handshake begins.
+    async fn ask_for_tls(
+        &self,
+        tcp: &mut TcpStream,
+        name: &str,
+        peer: &Peer,
+        tls: &Tls,
+        deadline: Instant,
+    ) -> Result<(), End> {
+        let mut asked = pin!(opening::ask_for_tls(tcp, name));
+        let asked = match timeout(SILENCE_MAX, &mut asked).await {
+            Ok(asked) => asked,
+            Err(_) if self.is_encrypted_at_once(peer, tls, deadline).await => return Err(End::implicit()),
+            Err(_) => asked.await,
+        };
+        asked.map_err(|end| self.opened(end))
+    }
+
+    /// Whether a server that says nothing waits for us to begin a handshake.
+    async fn is_encrypted_at_once(&self, peer: &Peer, tls: &Tls, deadline: Instant) -> bool {
+        let Ok(tcp) = self.guard.connect(peer, deadline).await else { return false };
+        tls.is_spoken(peer.server_name.clone(), tcp, deadline).await
     }
 
     async fn log_in(&self, connection: &mut AsyncSmtpConnection, call: &MailCall) -> Result<(), End> {
@@ -256,6 +290,15 @@ impl MailTransport {
             body: Bytes::from(text.into()),
             received_at: self.clock.now(),
         }
+    }
+}
+
+impl End {
+    /// The server speaks nothing but TLS.
+    fn implicit() -> Self {
+        let message = "the mail server expects encryption from the start at this port";
+        let advice = "set `tls` to `implicit`, or `port` to the one for STARTTLS, 587 as a rule";
+        Self::Failed(TransportError::misconfigured(FailureReason::Tls, message).advised(advice))
     }
 }
 

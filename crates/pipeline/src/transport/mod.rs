@@ -96,12 +96,28 @@ pub struct TransportError {
     pub is_ours: bool,
     /// Enough had been sent for the other side to act on it, and nobody knows whether it did.
     pub may_have_arrived: bool,
+    /// What answers is not what the settings say, whatever is sent: somebody must mend them, and the message says how.
+    pub is_misconfigured: bool,
 }
 
 impl TransportError {
     /// An error with a message for a person.
     pub fn new(reason: FailureReason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, message: message.into(), is_ours: false, may_have_arrived: false }
+        Self { reason, message: message.into(), is_ours: false, may_have_arrived: false, is_misconfigured: false }
+    }
+
+    /// An error that lasts until somebody has mended the settings.
+    pub fn misconfigured(reason: FailureReason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { is_misconfigured: true, ..Self::new(reason, message) }
+    }
+
+    /// The same with what is to be done about it, if it is about the settings.
+    #[must_use]
+    pub(crate) fn advised(self, advice: &str) -> Self {
+        if !self.is_misconfigured {
+            return self;
+        }
+        Self { message: format!("{}; {advice}, then resume the destination", self.message).into(), ..self }
     }
 }
 

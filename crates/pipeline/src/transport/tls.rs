@@ -1,5 +1,6 @@
 //! TLS for every transport: one set of authorities, one crypto provider, one way to say what went wrong.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,14 +71,48 @@ impl Tls {
         let deadline = deadline.min(Instant::now() + HANDSHAKE_MAX);
         match timeout_at(deadline, self.0.connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) if is_plain(&error) => {
+                Err(TransportError::misconfigured(FailureReason::Tls, "what answers at this port does not speak TLS"))
+            }
             Ok(Err(error)) => Err(TransportError::new(FailureReason::Tls, in_words(&error))),
             Err(_) => Err(TransportError::new(FailureReason::Tls, "the TLS handshake took too long")),
         }
     }
+
+    /// Whether somebody answers a handshake as who speaks TLS does, with a certificate of whatever name.
+    pub(super) async fn is_spoken<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        name: ServerName<'static>,
+        stream: S,
+        deadline: Instant,
+    ) -> bool {
+        let deadline = deadline.min(Instant::now() + HANDSHAKE_MAX);
+        match timeout_at(deadline, self.0.connect(name, stream)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+                matches!(error, Some(rustls::Error::InvalidCertificate(_)))
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// What is said of somebody who hangs up, as many do who do not understand what a handshake is.
+pub(super) const ENDED: &str =
+    "the other side ended the TLS handshake; perhaps its port is not for encrypted connections";
+
+/// Whether the other side answered with something that is no TLS, which one that speaks it never does.
+fn is_plain(error: &std::io::Error) -> bool {
+    let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(error, Some(rustls::Error::InvalidMessage(_)))
 }
 
 fn in_words(error: &std::io::Error) -> &'static str {
     use rustls::Error::InvalidCertificate;
+    if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) {
+        return ENDED;
+    }
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

@@ -175,20 +175,39 @@ async fn a_broker_that_lies_about_lengths_is_only_broken() {
     }
 }
 
-#[tokio::test]
-async fn one_record_that_is_too_large_does_not_take_its_neighbours_with_it() {
-    let address = broker(|request, port| {
+/// A destination of a broker that answers with this code for every batch that holds the poison.
+fn strict(code: u8) -> Destination {
+    let address = broker(move |request, port| {
         if request[..2] == [0, 3] {
             return metadata("127.0.0.1", port.into());
         }
-        produced(if request.windows(6).any(|part| part == b"poison") { 10 } else { 0 })
+        produced(if request.windows(6).any(|part| part == b"poison") { code } else { 0 })
     });
-    let destination = Destination::new("kafka", settings(&address, json!({})));
-    let events: Vec<_> = (0..20).map(|number| click(number, if number == 7 { "poison" } else { "user" })).collect();
-    for (number, verdict) in destination.verdicts(&events).await.into_iter().enumerate() {
-        let is_rejected = matches!(verdict, Verdict::Reject { reason: FailureReason::TooLarge, .. });
-        assert_eq!((is_rejected, verdict == Verdict::Delivered), (number == 7, number != 7), "{number}: {verdict:?}");
+    Destination::new("kafka", settings(&address, json!({})))
+}
+
+#[tokio::test]
+async fn one_record_that_is_refused_does_not_take_its_neighbours_with_it() {
+    const INVALID_RECORD: u8 = 87;
+    for (code, is_for_good) in [(10, true), (INVALID_RECORD, true), (32, true), (44, true), (2, false), (120, false)] {
+        let events: Vec<_> = (0..20).map(|number| click(number, if number == 7 { "poison" } else { "user" })).collect();
+        for (number, verdict) in strict(code).verdicts(&events).await.into_iter().enumerate() {
+            let is_refused = match verdict {
+                Verdict::Reject { .. } => is_for_good,
+                Verdict::Retry { .. } => !is_for_good,
+                _ => false,
+            };
+            assert_eq!((is_refused, verdict == Verdict::Delivered), (number == 7, number != 7), "{code}: {verdict:?}");
+        }
     }
+}
+
+#[tokio::test]
+async fn a_broker_that_is_short_of_replicas_is_not_asked_for_every_record() {
+    const NOT_ENOUGH_REPLICAS: u8 = 19;
+    let events: Vec<_> = (0..20).map(|number| click(number, if number == 7 { "poison" } else { "user" })).collect();
+    let verdicts = strict(NOT_ENOUGH_REPLICAS).verdicts(&events).await;
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Retry { .. })), "{verdicts:?}");
 }
 
 /// A broker that answers so many requests, about a cluster whose only leader is at this port and for records, and then

@@ -17,6 +17,8 @@ use crate::transport::records::servers::HEARD_LATELY;
 
 /// Largest reply, in bytes: that about the partitions of some topics is the largest.
 const REPLY_BYTES_MAX: i32 = 4 * 1024 * 1024;
+/// How somebody begins who was spoken to in the open and expected a handshake: no reply is as long as that.
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 /// How we call ourselves in the broker's log.
 const CLIENT_ID: &str = "afterclick";
 /// How long a broker waits for the other replicas.
@@ -53,7 +55,7 @@ impl Connection {
         let length = i32::try_from(writer.0.len() - 4).unwrap_or(i32::MAX);
         writer.0[..4].copy_from_slice(&length.to_be_bytes());
 
-        let reply = self.talk(&writer.0).await.map_err(|error| broken(&error))?;
+        let reply = self.talk(&writer.0).await?;
         self.heard_at = Instant::now();
         let mut reader = Reader(reply);
         let done = match reader.i32() {
@@ -69,10 +71,22 @@ impl Connection {
         self.heard_at.elapsed() < HEARD_LATELY || self.ask(&Metadata(&[])).await.is_ok()
     }
 
-    async fn talk(&mut self, request: &[u8]) -> io::Result<Bytes> {
+    async fn talk(&mut self, request: &[u8]) -> Result<Bytes, End> {
+        let length = self.say(request).await.map_err(|error| broken(&error))?;
+        if length.to_be_bytes()[..2] == TLS_ALERT {
+            return Err(End::turned_away("TLS_REQUIRED", "the broker wants an encrypted connection"));
+        }
+        self.hear(length).await.map_err(|error| broken(&error))
+    }
+
+    /// Makes a request and reads how long its reply is.
+    async fn say(&mut self, request: &[u8]) -> io::Result<i32> {
         self.stream.write_all(request).await?;
         self.stream.flush().await?;
-        let length = self.stream.read_i32().await?;
+        self.stream.read_i32().await
+    }
+
+    async fn hear(&mut self, length: i32) -> io::Result<Bytes> {
         if !(4..=REPLY_BYTES_MAX).contains(&length) {
             return Err(io::ErrorKind::InvalidData.into());
         }

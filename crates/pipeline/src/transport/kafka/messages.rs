@@ -205,8 +205,13 @@ pub(super) fn error_name(code: i16) -> String {
     known.map_or_else(|| format!("ERROR_{code}"), |(_, name)| (*name).to_owned())
 }
 
-/// The codes of a batch, or of its only record, that is too large.
-pub(super) const TOO_LARGE: [i16; 2] = [10, 18];
+/// Whether a code is about the broker, the topic or who we are, and so about every record of a batch alike. Any other one, also
+/// one that we have never heard of, may be about one record: a broker answers for a whole batch and does not say for which.
+pub(super) fn is_of_all(code: i16) -> bool {
+    const OF_ALL: [i16; 28] =
+        [3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 19, 20, 21, 29, 31, 33, 34, 35, 41, 43, 45, 46, 47, 56, 58, 74, 89];
+    OF_ALL.contains(&code)
+}
 
 #[cfg(test)]
 mod tests {
@@ -228,6 +233,16 @@ mod tests {
             let _ = Produce::read(&mut reader());
             let _ = SaslHandshake::read(&mut reader());
             let _ = SaslAuthenticate::read(&mut reader());
+        }
+    }
+
+    #[test]
+    fn what_nobody_has_thought_of_may_be_about_one_record() {
+        for code in [-1, 2, 10, 18, 32, 42, 44, 76, 87, 9_999] {
+            assert!(!is_of_all(code), "{}", error_name(code));
+        }
+        for code in [3, 5, 6, 7, 19, 20, 29, 31, 56, 89] {
+            assert!(is_of_all(code), "{}", error_name(code));
         }
     }
 

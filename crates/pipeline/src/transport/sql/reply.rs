@@ -48,22 +48,28 @@ pub(super) fn of_refusal(error: &Error, now: Timestamp) -> Result<Reply, Transpo
     }
 }
 
+const NO_TLS_ADVICE: &str =
+    "set `host` and `port` right, give the database a certificate, or set `tls` to `false` for one on your own network";
+
 /// A connection that was made and did not come to a login.
 pub(super) fn of_login(error: &Error, now: Timestamp) -> Result<Reply, TransportError> {
     if let Some(refusal) = error.as_db_error() {
         return Ok(of_db_error(refusal, now));
     }
     if let Some(error) = error.source().and_then(|source| source.downcast_ref::<TransportError>()) {
-        return Err(error.clone());
+        return Err(error.clone().advised(NO_TLS_ADVICE));
     }
     // The library keeps the kinds of its errors to itself; what it says is all there is.
     let text = error.to_string();
     Err(if text.contains("TLS") {
-        TransportError::new(FailureReason::Tls, "the database offers no encryption")
+        TransportError::misconfigured(FailureReason::Tls, "the database offers no encryption").advised(NO_TLS_ADVICE)
     } else if text.contains("authentic") {
-        TransportError::new(FailureReason::Broken, "the database asks for a kind of login that is not known here")
+        let message = "the database asks for a kind of login that is not known here";
+        let advice = "have it ask `user` for a password, by `scram-sha-256` as a rule";
+        TransportError::misconfigured(FailureReason::Broken, message).advised(advice)
     } else if text.contains("pars") {
-        TransportError::new(FailureReason::Broken, "what answers does not speak the protocol of PostgreSQL")
+        let message = "what answers does not speak the protocol of PostgreSQL";
+        TransportError::misconfigured(FailureReason::Broken, message).advised("set `host` and `port` to a database")
     } else {
         TransportError::new(FailureReason::Broken, "the connection to the database broke during the login")
     })
@@ -76,6 +82,8 @@ fn of_db_error(refusal: &DbError, now: Timestamp) -> Reply {
         ("table", refusal.table()),
         ("column", refusal.column()),
         ("constraint", refusal.constraint()),
+        ("routine", refusal.routine()),
+        ("where", refusal.where_()),
     ];
     let body: Map<_, _> =
         said.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::from(text?)))).collect();
