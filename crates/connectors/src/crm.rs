@@ -3,15 +3,17 @@
 //! A record is a function of the person's profile and not of the event that caused the delivery. So several events of one
 //! person in a batch are one record, events that come late or twice change nothing, and whatever is written last is right.
 
+mod given;
 mod mark;
 mod record;
 #[cfg(test)]
 pub(crate) mod trial;
 
 use domain::connector::{Batch, Field, FieldKind, Item, Step};
-use domain::identity::{Profile, Stage};
+use domain::identity::{Identifier, IdentifierKind, Profile, Stage};
 use domain::{Settings, SubjectId, Verdict};
 
+pub(crate) use self::given::{Given, Part};
 pub(crate) use self::mark::{fingerprint, mark};
 pub(crate) use self::record::Record;
 
@@ -71,6 +73,9 @@ impl Matching {
             return None;
         }
         match self.by {
+            _ if is_only_code(profile) => Some(
+                "a code was made for somebody to hand out, and nobody is known who has signed up by it; there is no record yet",
+            ),
             _ if profile.stage() == Stage::Visitor => Some(
                 "so far this person has followed a link and done no more; there is no record before an install or a referral",
             ),
@@ -86,6 +91,12 @@ impl Matching {
             _ => None,
         }
     }
+}
+
+/// Whether nobody has done anything yet but have a code made.
+fn is_only_code(profile: &Profile) -> bool {
+    let is_code = |one: &Identifier| one.kind() == IdentifierKind::Referral;
+    profile.stage() == Stage::Visitor && profile.trace.clicked_at.is_none() && profile.identifiers.iter().all(is_code)
 }
 
 fn is_only_claimed(profile: &Profile) -> bool {

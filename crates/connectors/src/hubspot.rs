@@ -1,6 +1,7 @@
 //! `HubSpot`: one contact per person, upserted in batches by a unique property of our own, so that a repetition changes nothing.
 
 mod answer;
+mod bound;
 mod properties;
 mod provision;
 mod refusal;
@@ -109,10 +110,12 @@ impl Connector for HubSpot {
             let message = "is there although `match` is not `stub`, so that nobody gets it; leave one out";
             return Err(SettingsError::new("stub_name", message));
         }
+        let token = tracking::key(settings, "access_token")?;
         Ok(Box::new(Portal {
+            place: crm::fingerprint(&format!("{host} {token}")),
             contacts: format!("{host}/crm/objects/{version}/contacts"),
             schema: format!("{host}/crm/properties/{version}/contacts"),
-            authorization: format!("Bearer {}", tracking::key(settings, "access_token")?),
+            authorization: format!("Bearer {token}"),
             matching: Matching::of(settings),
             properties: Properties::read(settings)?,
             moves_stage: settings.0.get("lifecycle").and_then(Value::as_bool).unwrap_or(false),
@@ -140,6 +143,8 @@ struct Portal {
     /// Base URLs without a slash at the end.
     contacts: String,
     schema: String,
+    /// Stands for the account where ids of contacts are kept: those of another one say nothing about this one.
+    place: String,
     authorization: String,
     matching: Matching,
     properties: Properties,

@@ -14,7 +14,8 @@ use serde_json::{Number, Value};
 
 use crate::event::Event;
 use crate::identity::identifier::whole;
-use crate::identity::{Identifier, Profile};
+use crate::identity::trace::HELD_BACK;
+use crate::identity::{Identifier, Profile, Trace};
 
 /// Most fields that one destination names.
 pub const PRIVACY_FIELDS_MAX: usize = 64;
@@ -135,12 +136,14 @@ impl Privacy {
             self.trace(&mut trace);
             serde_json::from_value(trace).ok()
         });
+        let is_read = trace.is_some();
+        let held_back = HELD_BACK.into_iter().filter(|name| !is_read || self.treatment(name).is_some());
         Profile {
             subject: profile.subject,
             absorbed: profile.absorbed.clone(),
             lost: profile.lost.clone(),
             identifiers: identifiers.collect(),
-            trace: trace.unwrap_or_default(),
+            trace: Trace { withheld: held_back.collect(), ..trace.unwrap_or_default() },
         }
     }
 
@@ -384,6 +387,17 @@ mod tests {
                 assert_eq!(after["completed_at"], open["completed_at"]);
             }
         }
+    }
+
+    #[test]
+    fn what_is_held_back_of_a_person_is_not_taken_for_what_is_not_there() {
+        let person = person(&json!({"referred_user_id": "u", "utm_campaign": "spring"}));
+        let withheld = |wish: Value| privacy(wish).profile(&person).trace.withheld.into_iter().collect::<Vec<_>>();
+        assert_eq!(withheld(json!({"drop": ["phone"]})), [""; 0]);
+        assert_eq!(withheld(json!({"drop": ["utm_campaign"]})), [""; 0], "the campaign itself is seen");
+        let wish = json!({"drop": ["campaign", "value"], "hash": ["email"], "truncate": {"name": 1}});
+        assert_eq!(withheld(wish), ["campaign", "email", "first_name"]);
+        assert_eq!(withheld(json!({"drop": ["Channel", "revenue"]})), ["channel", "revenue"]);
     }
 
     #[test]

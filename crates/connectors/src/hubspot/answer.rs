@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::properties::{Properties, STAGE};
+use super::properties::{EMAIL, Properties, STAGE, parts};
 use super::refusal::{Problem, problem};
+use crate::crm::Given;
 
 /// A contact that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +19,17 @@ pub(super) struct Contact {
     /// The ids of contacts that went into it.
     pub(super) merged: Vec<String>,
     pub(super) stage: Option<String>,
+    /// What has a value of those that we fill, as far as it was asked for.
+    pub(super) filled: Given,
     /// What the call that wrote it was given, if it was written.
     pub(super) trace: Option<String>,
+}
+
+impl Contact {
+    /// Whether it is the one of this id, or that one went into it.
+    pub(super) fn is(&self, id: &str) -> bool {
+        self.id == id || self.merged.iter().any(|merged| merged == id)
+    }
 }
 
 /// What one contact of a call met with.
@@ -44,12 +54,17 @@ pub(super) fn contact(result: &Value, properties: &Properties) -> Option<Contact
         let all = value.as_str().unwrap_or_default().split(';').map(|one| one.trim().to_lowercase());
         all.filter(|one| !one.is_empty()).collect()
     };
+    let mut filled = Given::default();
+    for (name, part) in parts() {
+        filled.set(part, text(&values[name]).is_some());
+    }
     Some(Contact {
         id: name(&result["id"]).filter(|id| is_id(id))?,
         key: text(&values[&properties.key]),
-        emails: [several(&values["email"]), several(&values[MORE_EMAILS])].concat(),
+        emails: [several(&values[EMAIL]), several(&values[MORE_EMAILS])].concat(),
         merged: several(&values[MERGED]),
         stage: text(&values[STAGE]),
+        filled,
         trace: text(&result["objectWriteTraceId"]),
     })
 }

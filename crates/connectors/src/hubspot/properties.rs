@@ -8,13 +8,14 @@ use serde_json::{Map, Value};
 
 use super::KEY_PROPERTY_DEFAULT;
 use crate::common::on_one_line;
-use crate::crm::{Person, Record};
+use crate::crm::{Given, Part, Person, Record};
 use crate::tracking;
 
 /// Longest text that a property holds, in characters.
 const TEXT_CHARS_MAX: usize = 65_536;
 /// The stage of a contact, which `HubSpot` has in every account.
 pub(super) const STAGE: &str = "lifecyclestage";
+pub(super) const EMAIL: &str = "email";
 
 /// A property that we fill.
 pub(super) struct Property {
@@ -22,6 +23,8 @@ pub(super) struct Property {
     /// For the people who read it.
     pub(super) label: &'static str,
     pub(super) of: Of,
+    /// What it is emptied with; the others are never emptied, or by rules of their own.
+    part: Option<Part>,
 }
 
 /// Where its value comes from, and so what kind it is.
@@ -31,43 +34,66 @@ pub(super) enum Of {
     Number(fn(&Record<'_>) -> Option<f64>),
 }
 
+impl Property {
+    const fn kept(name: &'static str, label: &'static str, of: Of) -> Self {
+        Self { name, label, of, part: None }
+    }
+
+    const fn new(name: &'static str, label: &'static str, part: Part, of: Of) -> Self {
+        Self { name, label, of, part: Some(part) }
+    }
+}
+
 /// Those that `HubSpot` has in every account.
 const STANDARD: &[Property] = &[
-    Property { name: "email", label: "Email", of: Of::Text(|record| record.email) },
-    Property { name: "firstname", label: "First name", of: Of::Text(|record| record.first_name) },
-    Property { name: "lastname", label: "Last name", of: Of::Text(|record| record.last_name) },
-    Property { name: "phone", label: "Phone number", of: Of::Text(|record| record.phone) },
+    Property::kept(EMAIL, "Email", Of::Text(|record| record.email)),
+    Property::new("firstname", "First name", Part::FirstName, Of::Text(|record| record.first_name)),
+    Property::kept("lastname", "Last name", Of::Text(|record| record.last_name)),
+    Property::kept("phone", "Phone number", Of::Text(|record| record.phone)),
 ];
 
 /// Those that provisioning makes.
 pub(super) const OURS: &[Property] = &[
-    Property { name: "deep_link_lead_source", label: "Lead source", of: Of::Text(|record| Some(record.lead_source)) },
-    Property { name: "first_touch_campaign", label: "First touch campaign", of: Of::Text(|record| record.campaign) },
-    Property { name: "first_touch_channel", label: "First touch channel", of: Of::Text(|record| record.channel) },
-    Property { name: "first_touch_platform", label: "First touch platform", of: Of::Text(|record| record.platform) },
-    Property {
-        name: "last_deep_link_campaign",
-        label: "Last deep link campaign",
-        of: Of::Text(|record| record.last_campaign),
-    },
-    Property {
-        name: "last_deep_link_channel",
-        label: "Last deep link channel",
-        of: Of::Text(|record| record.last_channel),
-    },
-    Property { name: "deep_link_token", label: "Link token", of: Of::Text(|record| record.token) },
-    Property { name: "deep_link_prefix", label: "Link prefix", of: Of::Text(|record| record.prefix) },
-    Property { name: "install_date", label: "Install date", of: Of::Time(|record| record.installed_at) },
-    Property { name: "referral_source", label: "Referral source", of: Of::Text(|record| record.referral_source) },
-    Property { name: "referral_date", label: "Referral date", of: Of::Time(|record| record.referred_at) },
-    Property { name: "conversion_date", label: "Conversion date", of: Of::Time(|record| record.converted_at) },
-    Property { name: "deep_link_conversion_value", label: "Conversion value", of: Of::Number(|record| record.value) },
-    Property {
-        name: "deep_link_conversion_currency",
-        label: "Conversion currency",
-        of: Of::Text(|record| record.currency),
-    },
+    Property::kept("deep_link_lead_source", "Lead source", Of::Text(|record| Some(record.lead_source))),
+    Property::new("first_touch_campaign", "First touch campaign", Part::Campaign, Of::Text(|record| record.campaign)),
+    Property::new("first_touch_channel", "First touch channel", Part::Channel, Of::Text(|record| record.channel)),
+    Property::new("first_touch_platform", "First touch platform", Part::Platform, Of::Text(|record| record.platform)),
+    Property::new(
+        "last_deep_link_campaign",
+        "Last deep link campaign",
+        Part::LastCampaign,
+        Of::Text(|record| record.last_campaign),
+    ),
+    Property::new(
+        "last_deep_link_channel",
+        "Last deep link channel",
+        Part::LastChannel,
+        Of::Text(|record| record.last_channel),
+    ),
+    Property::new("deep_link_token", "Link token", Part::Token, Of::Text(|record| record.token)),
+    Property::new("deep_link_prefix", "Link prefix", Part::Prefix, Of::Text(|record| record.prefix)),
+    Property::new("install_date", "Install date", Part::InstalledAt, Of::Time(|record| record.installed_at)),
+    Property::new(
+        "referral_source",
+        "Referral source",
+        Part::ReferralSource,
+        Of::Text(|record| record.referral_source),
+    ),
+    Property::new("referral_date", "Referral date", Part::ReferredAt, Of::Time(|record| record.referred_at)),
+    Property::new("conversion_date", "Conversion date", Part::ConvertedAt, Of::Time(|record| record.converted_at)),
+    Property::new("deep_link_conversion_value", "Conversion value", Part::Value, Of::Number(|record| record.value)),
+    Property::new(
+        "deep_link_conversion_currency",
+        "Conversion currency",
+        Part::Currency,
+        Of::Text(|record| record.currency),
+    ),
 ];
+
+/// Those that are emptied where they are known to be nothing, and with what.
+pub(super) fn parts() -> impl Iterator<Item = (&'static str, Part)> {
+    STANDARD.iter().chain(OURS).filter_map(|property| Some((property.name, property.part?)))
+}
 
 /// What the settings make of them.
 pub(super) struct Properties {
@@ -112,8 +138,8 @@ impl Properties {
     }
 
     /// What is known of a person. What is not known is not sent, because that would clear what is there; what is known to be
-    /// nothing is sent empty, because that clears what is there.
-    pub(super) fn of(&self, person: &Person<'_>) -> Result<Map<String, Value>, Verdict> {
+    /// nothing is sent empty, because that clears what is there, if we have given it. An address is, whoever gave it.
+    pub(super) fn of(&self, person: &Person<'_>, given: &Given) -> Result<Map<String, Value>, Verdict> {
         let record = Record::of(person.profile);
         let ours = STANDARD.iter().chain(OURS).filter_map(|property| {
             let text = self.text(&property.of, &record).filter(|text| !text.is_empty())?;
@@ -126,19 +152,12 @@ impl Properties {
         let written = properties.into_iter().map(|(name, value)| (name, as_text(&value)));
         let written = written.filter(|(_, text)| !text.is_empty());
         let mut properties: Map<String, Value> = written.map(|(name, text)| (name, Value::String(text))).collect();
-        for name in self.cleared(&record) {
+        let nothing = parts().filter(|(_, part)| given.has(*part) && record.is_nothing(*part)).map(|(name, _)| name);
+        let no_email = (record.email == Some("")).then_some(EMAIL);
+        for name in nothing.chain(no_email).filter(|name| self.is_filled(name) && !self.overrides(name)) {
             properties.entry(name).or_insert_with(|| Value::String(String::new()));
         }
         Ok(properties)
-    }
-
-    /// Ours that are known to be nothing, as far as the settings leave them to us.
-    fn cleared(&self, record: &Record<'_>) -> impl Iterator<Item = &'static str> {
-        let is_nothing = |property: &&Property| matches!(property.of, Of::Text(of) if of(record) == Some(""));
-        let is_lost = |property: &&Property| record.has_lost && self.text(&property.of, record).is_none();
-        let nothing = STANDARD.iter().chain(OURS).filter(is_nothing).map(|property| property.name);
-        let names: Vec<&str> = nothing.chain(OURS.iter().filter(is_lost).map(|property| property.name)).collect();
-        names.into_iter().filter(|name| self.is_filled(name) && !self.overrides(name))
     }
 
     /// Whether one of ours is filled.

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::Portal;
 use super::answer::Contact;
-use super::properties::STAGE;
+use super::bound::{Bound, GONE, Mark, Written};
+use super::properties::{EMAIL, STAGE, parts};
 use super::stage::{self, is_forward};
 use super::talk::trace;
 use crate::common::on_one_line;
@@ -16,18 +17,14 @@ use crate::crm::{Person, mark};
 
 /// Most characters of what a person is told about a contact.
 const TEXT_CHARS_MAX: usize = 600;
-/// A remote id that says that there may be a contact: a call that makes one was under way.
-pub(super) const MAYBE: &str = "?";
-/// A remote id that says that there is no contact any more.
-pub(super) const GONE: &str = "";
 
 /// Where the contact of one person stands.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub(super) struct Standing {
     pub(super) key: String,
-    /// Other keys that turned out to be this person's, and the ids of their contacts; without one there may be none.
-    pub(super) absorbed: Vec<(String, Option<String>)>,
+    /// Other keys that turned out to be this person's, and what is bound of them.
+    pub(super) absorbed: Vec<(String, Bound)>,
     /// There has never been a contact.
     pub(super) is_new: bool,
     pub(super) wants: Wants,
@@ -36,12 +33,12 @@ pub(super) struct Standing {
     /// The contact to be written, if not the one under the key: a key can be lost, by whoever merges contacts by hand, clears
     /// it, or has it kept in another property.
     pub(super) id: Option<String>,
-    /// The address that the bound contact has got from us already.
-    pub(super) written: Option<Mark>,
-    /// Whether that address is taken out by what is being written.
-    pub(super) takes_out: bool,
-    /// The address that the contact has once it is written.
-    pub(super) to_write: Option<Mark>,
+    /// What was bound, if its place is another account: the key tells whether there is a contact in this one.
+    pub(super) elsewhere: Option<Bound>,
+    /// What the contact has got from us already.
+    pub(super) written: Written,
+    /// What it will have once it is written.
+    pub(super) to_write: Written,
     /// Contacts to be merged into that one, with the keys that they are known by.
     pub(super) to_merge: Vec<(String, Option<String>)>,
     /// The key that the contact to be written has had so far.
@@ -57,32 +54,6 @@ pub(super) struct Standing {
     /// tried again.
     pub(super) may_be_free_soon: bool,
     pub(super) outcome: Option<Outcome>,
-}
-
-/// What stands for an address where addresses are not kept.
-pub(super) type Mark = String;
-
-/// What is bound of a subject.
-pub(super) enum Bound {
-    /// There may be a contact.
-    Maybe,
-    /// There is this one, with this address of ours.
-    Contact(String, Option<Mark>),
-}
-
-impl Bound {
-    pub(super) fn of(progress: &Progress, key: &str) -> Option<Self> {
-        let text = progress.bound(key).filter(|text| *text != GONE)?;
-        let (id, mark) = text.split_once(' ').map_or((text, None), |(id, mark)| (id, Some(mark)));
-        Some(if id == MAYBE { Self::Maybe } else { Self::Contact(id.to_owned(), mark.map(str::to_owned)) })
-    }
-
-    pub(super) fn id(self) -> Option<String> {
-        match self {
-            Self::Maybe => None,
-            Self::Contact(id, _) => Some(id),
-        }
-    }
 }
 
 /// What must be looked up before the contact can be written.
@@ -117,9 +88,9 @@ impl Standing {
     /// What to look for: ids, and keys where there is none.
     pub(super) fn look_up(&mut self, wants: Wants) -> Vec<Name> {
         self.wants = wants;
-        let own = std::iter::once((&self.key, &self.id));
-        let names = own.chain(self.absorbed.iter().map(|(key, id)| (key, id)));
-        names.map(|(key, id)| id.clone().map_or_else(|| Name::Key(key.clone()), Name::Id)).collect()
+        let own = std::iter::once((&self.key, self.id.as_ref()));
+        let names = own.chain(self.absorbed.iter().map(|(key, bound)| (key, bound.id())));
+        names.map(|(key, id)| id.cloned().map_or_else(|| Name::Key(key.clone()), Name::Id)).collect()
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -142,7 +113,7 @@ impl Standing {
     pub(super) fn take_stock(&mut self, found: &[Contact], progress: &mut Progress) {
         self.wants = if self.wants == Wants::KeysThenEmail { Wants::Email } else { Wants::Nothing };
         let of = |key: &str, id: Option<&String>| {
-            let by_id = found.iter().find(|it| id.is_some_and(|id| it.id == *id || it.merged.contains(id)));
+            let by_id = found.iter().find(|it| id.is_some_and(|id| it.is(id)));
             by_id.or_else(|| found.iter().find(|it| it.key.as_deref().is_some_and(|it| it.eq_ignore_ascii_case(key))))
         };
         self.own = of(&self.key, self.id.as_ref()).cloned();
@@ -152,27 +123,34 @@ impl Standing {
             // It was merged into another one by hand.
             id.clone_from(&own.id);
         }
-        for (old_key, id) in std::mem::take(&mut self.absorbed) {
-            match of(&old_key, id.as_ref()) {
+        if let (Some(bound), Some(own)) = (self.elsewhere.take(), &self.own) {
+            self.id = Some(own.id.clone());
+            self.written = bound.written(own);
+        }
+        for (old_key, bound) in std::mem::take(&mut self.absorbed) {
+            match of(&old_key, bound.id()) {
                 // Somebody has merged them already.
                 Some(old) if self.is_known(&old.id) => progress.bind(old_key, GONE),
                 Some(old) => {
                     self.stages.extend(old.stage.clone());
+                    let written = bound.written(old);
                     match &mut self.own {
                         Some(own) => {
+                            // Of the two contacts' values those of the first one stay.
+                            self.written.given = self.written.given.or(&written.given.without(&own.filled));
                             own.emails.extend(old.emails.iter().cloned());
                             self.id = Some(own.id.clone());
                             self.to_merge.push((old.id.clone(), Some(old_key)));
                         }
                         // Nothing is under the key yet: one of the others becomes the person's contact.
                         own => {
-                            (self.id, self.written, self.renamed) = (Some(old.id.clone()), None, Some(old_key));
+                            (self.id, self.written, self.renamed) = (Some(old.id.clone()), written, Some(old_key));
                             *own = Some(old.clone());
                         }
                     }
                 }
                 // One that may yet come to be is looked for again next time.
-                None if id.is_none() => {}
+                None if matches!(bound, Bound::Maybe(_)) => {}
                 None => progress.bind(old_key, GONE),
             }
         }
@@ -219,27 +197,41 @@ impl Standing {
             // What we have made of somebody unknown goes into the contact that was there.
             self.to_merge.push((own.id.clone(), None));
         }
+        // Whatever it says already is not ours, and stays.
+        self.written.given = self.written.given.without(&rival.filled);
         self.id = Some(rival.id.clone());
         self.own = Some(rival.clone());
     }
 
     /// Whether an address must be taken out again that we have written.
     pub(super) fn clears_email(&self, portal: &Portal, person: &Person<'_>) -> bool {
-        self.written.is_some() && portal.properties.of(person).is_ok_and(|properties| is_cleared(&properties))
+        let properties = || portal.properties.of(person, &self.written.given);
+        self.written.email.is_some() && properties().is_ok_and(|properties| is_cleared(&properties))
+    }
+
+    /// It is about to be written. Should the answer be lost, whatever was sent may be there; which address is, nobody knows then,
+    /// but that one is still to be taken out.
+    pub(super) fn brace(&self, portal: &Portal, progress: &mut Progress) {
+        let given = self.written.given.or(&self.to_write.given);
+        let email =
+            self.written.email.clone().filter(|email| self.to_write.email.as_ref().is_none_or(|it| it == email));
+        portal.bind(&self.key, self.id.as_deref(), &Written { given, email }, progress);
     }
 
     /// It is known which contact is the person's.
-    pub(super) fn bind(&self, id: &str, progress: &mut Progress) {
-        let mark = self.to_write.as_ref().or(self.written.as_ref());
-        let bound = mark.map_or_else(|| id.to_owned(), |mark| format!("{id} {mark}"));
-        if progress.bound(&self.key) != Some(&bound) {
-            progress.bind(self.key.clone(), bound);
-        }
+    pub(super) fn bind(&self, portal: &Portal, id: &str, progress: &mut Progress) {
+        portal.bind(&self.key, Some(id), &self.written, progress);
+    }
+
+    /// It was written.
+    pub(super) fn settle(&mut self, portal: &Portal, id: &str, progress: &mut Progress) {
+        self.written = std::mem::take(&mut self.to_write);
+        self.bind(portal, id, progress);
     }
 
     /// The contact is not there any more: it is found or made by the key. Returns whether one was named by its id.
     pub(super) fn lose(&mut self) -> bool {
-        (self.own, self.written) = (None, None);
+        (self.own, self.written) = (None, Written::default());
         self.id.take().is_some()
     }
 
@@ -260,21 +252,19 @@ impl Standing {
     }
 
     pub(super) fn properties(&mut self, portal: &Portal, person: &Person<'_>) -> Result<Map<String, Value>, Verdict> {
-        let mut properties = portal.properties.of(person)?;
-        let email =
-            properties.get("email").and_then(Value::as_str).filter(|email| !email.is_empty()).map(str::to_lowercase);
-        self.to_write = email.as_deref().filter(|_| self.complaint.is_none()).map(mark);
+        let mut properties = portal.properties.of(person, &self.written.given)?;
+        let email = properties.get(EMAIL).and_then(Value::as_str).filter(|email| !email.is_empty());
+        let email = email.map(str::to_lowercase);
+        let first = self.own.as_ref().and_then(|own| own.emails.first()).map(|email| mark(email));
         // An address that is the person's no more is taken out if it is the one that we wrote, and not if it is the sales team's.
-        if is_cleared(&properties)
-            && self.own.as_ref().and_then(|own| own.emails.first()).map(|it| mark(it)) != self.written
-        {
-            self.written = None;
-        }
+        let takes_out = is_cleared(&properties) && first.is_some() && first == self.written.email;
+        let is_lost = is_cleared(&properties);
+        let new: Option<Mark> = email.as_deref().filter(|_| self.complaint.is_none()).map(mark);
         let is_there = |email: &String| self.own.as_ref().is_some_and(|own| own.emails.contains(email));
         // An address that the contact has is not written again: it would take the place of the one that the sales team put first.
-        let has_email = email.as_ref().is_some_and(is_there) || (self.id.is_some() && self.to_write == self.written);
-        if has_email || self.complaint.is_some() {
-            properties.shift_remove("email");
+        let has_email = email.as_ref().is_some_and(is_there) || (self.id.is_some() && new == self.written.email);
+        if !takes_out && (is_lost || has_email || self.complaint.is_some()) {
+            properties.shift_remove(EMAIL);
         }
         let is_nameless =
             ["email", "firstname", "lastname"].iter().all(|name| properties.get(*name).is_none_or(|text| text == ""));
@@ -296,6 +286,15 @@ impl Standing {
         if self.without_stage {
             properties.shift_remove(STAGE);
         }
+        self.to_write = Written { given: self.written.given.clone(), email: new };
+        if !is_lost && self.to_write.email.is_none() {
+            self.to_write.email.clone_from(&self.written.email);
+        }
+        for (name, part) in parts() {
+            if let Some(value) = properties.get(name) {
+                self.to_write.given.set(part, value != "");
+            }
+        }
         properties.insert(portal.properties.key.clone(), self.key.as_str().into());
         Ok(properties)
     }
@@ -314,7 +313,7 @@ impl Standing {
 }
 
 fn is_cleared(properties: &Map<String, Value>) -> bool {
-    properties.get("email").is_some_and(|email| email == "")
+    properties.get(EMAIL).is_some_and(|email| email == "")
 }
 
 /// It is tried again, and nobody must act.

@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answer::{Contact, MERGED, MORE_EMAILS};
-use super::properties::STAGE;
+use super::bound::{Bound, Written};
+use super::properties::{EMAIL, STAGE, parts};
 use super::refusal;
-use super::standing::{Bound, MAYBE, Name, Outcome, Standing, Wants};
+use super::standing::{Name, Outcome, Standing, Wants};
 use super::{CONTACTS_MAX, Portal};
-use crate::crm::{People, Person};
+use crate::crm::{Given, People, Person};
 
 /// Most calls of one exchange. What is left over then goes on with the next one.
 const CALLS_MAX: u32 = 8;
@@ -54,7 +55,7 @@ enum Asked {
 pub(super) fn begin(portal: &Portal, batch: &Batch<'_>, progress: &mut Progress) -> Step {
     let people = People::of(batch, portal.matching, |profile| {
         let mut subjects = std::iter::once(&profile.subject).chain(&profile.absorbed);
-        subjects.any(|subject| Bound::of(progress, &subject.to_string()).is_some())
+        subjects.any(|subject| Bound::of(portal, progress, &subject.to_string()).is_some())
     });
     let mut talk = Talk::default();
     for person in &people.people {
@@ -91,21 +92,21 @@ const NOTE: &str = "talk";
 impl Talk {
     fn add(&mut self, portal: &Portal, person: &Person<'_>, progress: &mut Progress) {
         let key = person.key();
-        let bound = Bound::of(progress, &key);
+        let bound = Bound::of(portal, progress, &key);
         let absorbed = person.profile.absorbed.iter().map(ToString::to_string);
-        let absorbed = absorbed.filter_map(|old| Bound::of(progress, &old).map(|bound| (old, bound.id())));
+        let absorbed = absorbed.filter_map(|old| Bound::of(portal, progress, &old).map(|bound| (old, bound)));
         let mut standing = Standing { absorbed: absorbed.collect(), is_new: bound.is_none(), ..Standing::default() };
-        if standing.is_new {
-            progress.bind(key.clone(), MAYBE);
-        }
         // A placeholder must not be put over the name that somebody has given meanwhile.
-        let may_need_name = portal.stub_name.is_some() && matches!(bound, Some(Bound::Maybe));
-        standing.key = key;
-        if let Some(Bound::Contact(id, written)) = bound {
-            (standing.id, standing.written) = (Some(id), written);
+        let may_need_name = portal.stub_name.is_some() && matches!(bound, Some(Bound::Maybe(_)));
+        match bound {
+            None => portal.bind(&key, None, &Written::default(), progress),
+            Some(Bound::Maybe(given)) => standing.written.given = given,
+            Some(Bound::Contact(id, written)) => (standing.id, standing.written) = (Some(id), written),
+            elsewhere => standing.elsewhere = elsewhere,
         }
-        let clears_email = standing.clears_email(portal, person);
-        if portal.moves_stage || may_need_name || clears_email || !standing.absorbed.is_empty() {
+        standing.key = key;
+        let must_look = may_need_name || standing.elsewhere.is_some() || standing.clears_email(portal, person);
+        if portal.moves_stage || must_look || !standing.absorbed.is_empty() {
             self.unread.extend(standing.look_up(Wants::Keys));
         }
         self.people.push(standing);
@@ -134,6 +135,7 @@ impl Talk {
             && let Some(standing) = self.people.iter_mut().find(|standing| standing.wants_merge())
             && let (Some(primary), (merged, old_key)) = (standing.id.clone(), standing.to_merge.remove(0))
         {
+            standing.brace(portal, progress);
             let body = json!({"objectIdToMerge": merged, "primaryObjectId": primary});
             let asked = Asked::Merge { key: standing.key.clone(), old_key };
             return self.send(portal, progress, asked, "merge", &body);
@@ -182,14 +184,7 @@ impl Talk {
             }
             match standing.properties(portal, person) {
                 Ok(properties) => {
-                    standing.takes_out = properties.get("email").is_some_and(|email| email == "");
-                    // Should the answer be lost, nobody knows which address is there. One that is taken out is taken out again.
-                    if properties.get("email").is_some_and(|email| email != "")
-                        && standing.written.take().is_some()
-                        && let Some(id) = &standing.id
-                    {
-                        progress.bind(&standing.key, id);
-                    }
+                    standing.brace(portal, progress);
                     ids.extend(standing.id.clone());
                     keys.push(standing.key.clone());
                     inputs.push(standing.input(portal, person, &properties));
@@ -240,16 +235,18 @@ fn person<'p, 'b>(people: &'p People<'b>, key: &str) -> Option<&'p Person<'b>> {
 
 /// The address that is written into a contact.
 fn email(portal: &Portal, people: &People<'_>, key: &str) -> Option<String> {
-    let properties = portal.properties.of(person(people, key)?).ok()?;
-    properties.get("email").and_then(Value::as_str).filter(|email| !email.is_empty()).map(str::to_owned)
+    let properties = portal.properties.of(person(people, key)?, &Given::default()).ok()?;
+    properties.get(EMAIL).and_then(Value::as_str).filter(|email| !email.is_empty()).map(str::to_owned)
 }
 
 /// Looks contacts up by a property with unique values, or by their ids.
 fn read(portal: &Portal, by: Option<&str>, names: &[String]) -> Value {
+    let known = [portal.properties.key.as_str(), EMAIL, MORE_EMAILS, MERGED, STAGE].into_iter();
+    let filled = parts().map(|(name, _)| name).filter(|name| portal.properties.is_filled(name));
     let mut body = json!({
         "idProperty": by,
         "inputs": names.iter().map(|name| json!({ "id": name })).collect::<Vec<_>>(),
-        "properties": [portal.properties.key, "email", MORE_EMAILS, MERGED, STAGE],
+        "properties": known.chain(filled).collect::<Vec<_>>(),
         "propertiesWithHistory": [],
     });
     if let Some(body) = body.as_object_mut().filter(|_| by.is_none()) {

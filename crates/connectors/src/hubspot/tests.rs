@@ -1,7 +1,9 @@
 //! Whole exchanges with the simulator, as the engine has them, and which settings lead nowhere.
 
+mod accounts;
 mod by_hand;
 mod conflicts;
+mod emptied;
 mod flows;
 mod hostile;
 mod provisioning;

@@ -227,6 +227,7 @@ fn trace(kind: Happening, data: &Value, fields: &Fields<'_>, moment: Moment) -> 
             Stamped { at, tie, value: Money { amount, currency } }
         }),
         traits: traits(kind, data, fields, moment),
+        ..Trace::default()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each member of a [`Trace`] is the least, the greatest or the union of what was told. So [`Trace::merge`] is associative,
 //! commutative and idempotent, and a fact that comes late, twice or out of order ends in the same trace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -129,7 +129,31 @@ pub struct Trace {
     /// Of each trait what was said last: `name`, `phone`, and whatever a call to identify gives.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub traits: BTreeMap<String, Stamped<Value>>,
+    /// Of what a destination may see: what is held back from it or cut, of [`HELD_BACK`]. That such a thing is missing here does not mean
+    /// that there is none.
+    #[serde(skip)]
+    pub withheld: BTreeSet<&'static str>,
 }
+
+/// Fields of which a destination that keeps people must know whether they are missing or only held back.
+pub const HELD_BACK: [&str; 16] = [
+    "first_touch",
+    "last_touch",
+    "campaign",
+    "channel",
+    "platform",
+    "token",
+    "prefix",
+    "installed_at",
+    "referred_at",
+    "converted_at",
+    "referrer_id",
+    "referral_code",
+    "revenue",
+    "currency",
+    "email",
+    "first_name",
+];
 
 impl Trace {
     /// What both say together.

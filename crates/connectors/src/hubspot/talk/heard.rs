@@ -9,8 +9,9 @@ use crate::common::{is_page, page};
 use crate::crm::People;
 use crate::hubspot::Portal;
 use crate::hubspot::answer::{self, Contact, Failure};
+use crate::hubspot::bound::GONE;
 use crate::hubspot::refusal::{self, Problem, Refusal};
-use crate::hubspot::standing::{GONE, Outcome, Standing, Wants, again, refused};
+use crate::hubspot::standing::{Outcome, Standing, Wants, again, refused};
 
 impl Talk {
     /// Takes in a reply. A step ends the exchange.
@@ -41,7 +42,7 @@ impl Talk {
         };
         if let Asked::Merge { key, old_key } = self.asked.clone() {
             let Some(contact) = answer::contact(&body, &portal.properties) else { return Some(self.strange(people)) };
-            self.merged(&key, old_key, contact, progress);
+            self.merged(portal, &key, old_key, contact, progress);
             return None;
         }
         let Some(contacts) = answer::contacts(&body, &portal.properties) else { return Some(self.strange(people)) };
@@ -90,12 +91,19 @@ impl Talk {
         }
     }
 
-    fn merged(&mut self, key: &str, old_key: Option<String>, contact: Contact, progress: &mut Progress) {
+    fn merged(
+        &mut self,
+        portal: &Portal,
+        key: &str,
+        old_key: Option<String>,
+        contact: Contact,
+        progress: &mut Progress,
+    ) {
         if let Some(old_key) = old_key {
             progress.bind(old_key, GONE);
         }
         if let Some(standing) = self.people.iter_mut().find(|standing| standing.key == key) {
-            standing.bind(&contact.id, progress);
+            standing.bind(portal, &contact.id, progress);
             if let Some(own) = &mut standing.own {
                 own.id.clone_from(&contact.id);
             }
@@ -190,7 +198,7 @@ impl Talk {
         for contact in contacts {
             let is_it = |key: &&String| self.names(people, key, contact);
             if let Some(at) = open.iter().position(is_it) {
-                self.done(open.remove(at), &contact.id, progress);
+                self.done(portal, open.remove(at), &contact.id, progress);
             }
         }
         let mut unnamed = Vec::new();
@@ -244,12 +252,9 @@ impl Talk {
             || self.people.iter().any(|standing| standing.key == key && standing.id.as_deref() == Some(name))
     }
 
-    fn done(&mut self, key: &str, id: &str, progress: &mut Progress) {
+    fn done(&mut self, portal: &Portal, key: &str, id: &str, progress: &mut Progress) {
         let Some(standing) = self.people.iter_mut().find(|standing| standing.key == key) else { return };
-        if std::mem::take(&mut standing.takes_out) {
-            standing.written = None;
-        }
-        standing.bind(id, progress);
+        standing.settle(portal, id, progress);
         if let Some(old_key) = standing.renamed.take() {
             progress.bind(old_key, GONE);
         }

@@ -48,7 +48,7 @@ fn an_id_that_is_none_is_not_remembered() {
         let result = json!({"id": id, "properties": {"afterclick_person_key": ada.subject.to_string()}});
         trial.answers.insert(0, (Answer::json(200, &json!({"results": [result]})), false));
         assert_eq!(trial.deliver_one(&ada), "reject refused: HubSpot does not say what became of the contact");
-        assert_eq!(trial.bound[&ada.subject.to_string()], "?", "{id}");
+        assert_eq!(trial.id_of(&ada), "?", "{id}");
     }
 }
 
@@ -58,7 +58,7 @@ fn an_answer_that_is_lost_costs_no_second_contact() {
     let ada = person(&["user:1", "email:ada@example.org"]);
     trial.answers.insert(0, (Answer::empty(503), true));
     assert!(trial.deliver_one(&ada).starts_with("retry server_error"));
-    assert_eq!(trial.bound[&ada.subject.to_string()], "?", "there may be a contact");
+    assert_eq!(trial.id_of(&ada), "?", "there may be a contact");
     assert_eq!(trial.deliver_one(&ada), "delivered");
     trial.only_contact();
 }
@@ -169,7 +169,7 @@ fn subjects_that_turn_out_to_be_one_person_are_one_contact_again() {
         assert_eq!(trial.only_contact()["afterclick_person_key"], ada.subject.to_string());
         assert_eq!(trial.bound[&phone.subject.to_string()], "");
         let id = trial.account.contacts()[0].id.to_string();
-        assert_eq!(trial.bound[&ada.subject.to_string()], id, "the id that survives");
+        assert_eq!(trial.id_of(&ada), id, "the id that survives");
         assert_eq!(trial.deliver_one(&all), "delivered");
         assert_eq!(trial.calls, ["batch/update"]);
     }
@@ -257,7 +257,7 @@ fn a_look_up_that_fails_is_not_taken_for_nothing_being_there() {
     let body = json!({"status": "COMPLETE", "results": [], "errors": [{"category": "INTERNAL_ERROR", "message": "internal error"}]});
     trial.answers.insert(0, (Answer::json(207, &body), false));
     assert_eq!(trial.deliver_one(&absorbing(&ada, &[&phone])), "retry server_error: internal error");
-    assert_eq!(trial.bound[&phone.subject.to_string()], "102");
+    assert_eq!(trial.id_of(&phone), "102");
 }
 
 #[test]
