@@ -19,7 +19,7 @@ use pipeline::reconcile::{DestinationSpec, SourceSpec};
 
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use server::{Flags, LogFormat, LogLevel, Server};
-pub(crate) use show::Line;
+pub(crate) use show::{Line, Origin};
 pub(crate) use value::Environment;
 
 use value::{Kind, Value};
@@ -30,11 +30,23 @@ const TOP_KEYS: &[&str] = &["server", "source", "destination"];
 /// Everything a file, the environment and flags say.
 #[derive(Debug, Default)]
 pub(crate) struct Config {
+    /// How the file is called in messages.
+    pub(crate) file: String,
     pub(crate) server: Server,
     pub(crate) sources: Vec<SourceSpec>,
     pub(crate) destinations: Vec<DestinationSpec>,
     /// Every effective value with its origin, for `config show`.
     pub(crate) shown: Vec<Line>,
+}
+
+impl Config {
+    /// The line of the file that says what a key is.
+    pub(crate) fn line_of(&self, key: &str) -> Option<usize> {
+        match self.shown.iter().find(|line| line.key == key)?.origin {
+            Origin::File(_, line) => Some(line),
+            _ => None,
+        }
+    }
 }
 
 /// Where a configuration comes from, apart from the file.
@@ -83,7 +95,11 @@ pub(crate) fn read(text: &str, name: &str, layers: &Layers<'_>) -> Result<Config
     for line in &mut shown {
         line.origin = line.origin.clone().in_file(name);
     }
-    if problems.is_empty() { Ok(Config { server, sources, destinations, shown }) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(Config { file: name.to_owned(), server, sources, destinations, shown })
+    } else {
+        Err(problems)
+    }
 }
 
 #[cfg(test)]

@@ -86,7 +86,8 @@ impl Server {
             tracing::warn!(
                 kind,
                 name,
-                "came from the file and is no longer in it; `afterclick apply --prune` removes it"
+                "came from the file and is no longer in it; `afterclick apply {} --prune` removes it",
+                config.file
             );
         }
         let listen = config.server.listen;

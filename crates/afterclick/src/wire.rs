@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
-use pipeline::reconcile::{self, Action, Desired, Plan};
+use pipeline::reconcile::{self, Action, Desired, Plan, ReconcileError};
 use pipeline::transport::{Guard, Transports};
-use pipeline::{Clock, Pipeline, PipelineOptions, Plugins, Registry};
+use pipeline::{Clock, Pipeline, PipelineOptions, Plugins, Registry, RegistryError};
 use storage::Store;
 use storage::memory::MemoryStore;
 use storage::sqlite::{self, SqliteOptions, SqliteStore, Vault};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Problem, Problems};
 use crate::master_key::MasterKey;
 
 pub(crate) use storage::sqlite::FailureWatch;
@@ -82,11 +82,46 @@ pub(crate) fn orphans(pipeline: &Pipeline, config: &Config) -> Result<Vec<(&'sta
     Ok(gone.map(|step| (step.object.kind(), step.name.to_string())).collect())
 }
 
-/// Checks a configuration as applying it to an empty server would.
+/// Checks a configuration as applying it to an empty server would. Each object by itself first, so that all that is wrong
+/// is told at once.
 pub(crate) async fn check(config: &Config) -> Result<()> {
     let registry = Registry::load(Arc::new(MemoryStore::new()), Arc::new(Clock::system()), plugins()).await?;
-    reconcile::plan(&registry, &guard(&config.server), desired(config))?;
+    let guard = guard(&config.server);
+    let sources = config.sources.iter().map(|one| Desired { sources: vec![one.clone()], ..Desired::default() });
+    let destinations =
+        config.destinations.iter().map(|one| Desired { destinations: vec![one.clone()], ..Desired::default() });
+    let mut problems = Problems::of(config.file.clone());
+    for alone in sources.chain(destinations) {
+        if let Err(error) = reconcile::plan(&registry, &guard, alone) {
+            problems.push(Problem::new(line_of(config, &error), error.to_string()));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    reconcile::plan(&registry, &guard, desired(config))?;
     Ok(())
+}
+
+/// Where in the file stands what is refused: at the key itself, else at the name of its section.
+fn line_of(config: &Config, error: &ReconcileError) -> Option<usize> {
+    let (ReconcileError::NameTaken { noun, name }
+    | ReconcileError::Repeated { noun, name }
+    | ReconcileError::Refused { noun, name, .. }) = error;
+    let ReconcileError::Refused { error: refused, .. } = error else {
+        return config.line_of(&format!("{noun}.{name}.name"));
+    };
+    let key = match refused {
+        RegistryError::Settings(wrong) => {
+            format!("settings.{}", wrong.field.split('.').next().unwrap_or_default())
+        }
+        RegistryError::SecretCount | RegistryError::Secret(_) => "secrets".to_owned(),
+        RegistryError::Filter(_) => "when".to_owned(),
+        RegistryError::Concurrency => "concurrency".to_owned(),
+        RegistryError::Rate => "rate".to_owned(),
+        _ => "name".to_owned(),
+    };
+    config.line_of(&format!("{noun}.{name}.{key}")).or_else(|| config.line_of(&format!("{noun}.{name}.name")))
 }
 
 fn desired(config: &Config) -> Desired {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use domain::hint::nearest;
 use serde_json::json;
 
 use super::output::{self, Table, say};
@@ -65,8 +66,29 @@ fn check(overrides: &Overrides, file: &std::path::Path) -> Outcome {
     block_on(async {
         wire::check(&config).await?;
         say(&format!("{}: {}, no problem found", file.display(), contents(&config)));
+        for doubt in doubts(&config) {
+            eprintln!("note: {doubt}");
+        }
         Ok(())
     })
+}
+
+/// What is allowed and was hardly meant: types that nobody is known to send, and that look like one which is sent.
+fn doubts(config: &Config) -> Vec<String> {
+    let known = || domain::catalogue::ALL.iter().map(|kind| kind.event_type);
+    let mut doubts = Vec::new();
+    for destination in &config.destinations {
+        for wanted in destination.events.patterns().iter().map(ToString::to_string) {
+            let is_known = wanted.contains('*') || known().any(|event_type| event_type == wanted);
+            if let Some(near) = nearest(&wanted, known()).filter(|_| !is_known) {
+                let name = &destination.name;
+                doubts.push(format!(
+                    "destination `{name}` wants `{wanted}`, which is in no catalogue; did you mean `{near}`?"
+                ));
+            }
+        }
+    }
+    doubts
 }
 
 /// What a configuration describes, in numbers.

@@ -45,7 +45,9 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.list.iter().enumerate() {
+        let mut sorted: Vec<_> = self.list.iter().collect();
+        sorted.sort_by_key(|problem| problem.line);
+        for (index, problem) in sorted.into_iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }

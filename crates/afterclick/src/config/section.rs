@@ -110,10 +110,43 @@ impl<'s> Section<'s> {
         match serde_json::from_value(value.to_json()) {
             Ok(read) => Some(read),
             Err(error) => {
-                self.fail(Some(key), format!("`{}`: {error}", dotted(&self.path, key)));
+                self.fail(Some(key), format!("`{}`{}", dotted(&self.path, key), plainly(&error.to_string())));
                 None
             }
         }
+    }
+}
+
+/// What does not fit a type, in words for whoever wrote it; continues the name of the key.
+fn plainly(error: &str) -> String {
+    if let Some((found, expected)) =
+        error.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let brackets = if expected == "a sequence" { "; put it into brackets, `[…]`" } else { "" };
+        return format!(" must be {}, not {}{brackets}", noun(expected), noun(found));
+    }
+    if let Some((found, _)) = error.strip_prefix("invalid value: ").and_then(|rest| rest.split_once(", expected ")) {
+        return format!(" is {}, which it cannot be", found.split_once(' ').map_or(found, |(_, value)| value));
+    }
+    if let Some((found, expected)) =
+        error.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", expected "))
+    {
+        return format!(" cannot be {found}; use {expected}");
+    }
+    format!(": {error}")
+}
+
+/// A type as a person calls it.
+fn noun(of_serde: &str) -> &str {
+    let word = of_serde.strip_prefix("a ").unwrap_or(of_serde).split(' ').next();
+    match word.unwrap_or_default() {
+        "string" => "a text",
+        "integer" | "floating" | "f64" => "a number",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "boolean" => "`true` or `false`",
+        "sequence" => "a list",
+        "map" => "a table",
+        _ => of_serde,
     }
 }
 

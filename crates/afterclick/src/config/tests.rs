@@ -69,8 +69,11 @@ fn batch_and_volume_are_read_checked_and_shown() {
 
     for (lines, expected) in [
         ("batch.items = 50", "f.toml:12: `destination.backend.batch` cannot have `items`"),
-        ("batch.wait = 2", "f.toml:12: `destination.backend.batch.wait`: invalid type"),
+        ("batch.wait = 2", "f.toml:12: `destination.backend.batch.wait` must be a text, not a number"),
         ("batch.wait = \"2 s\"", "f.toml:12: `destination.backend.batch.wait`: `2 s` is not a wait"),
+        ("concurrency = \"eight\"", "f.toml:12: `destination.backend.concurrency` must be a whole number, not a text"),
+        ("concurrency = -1", "f.toml:12: `destination.backend.concurrency` is `-1`, which it cannot be"),
+        ("breaker = \"no\"", "f.toml:12: `destination.backend.breaker` must be `true` or `false`, not a text"),
         ("batch.itmes = 1", "f.toml:12: unknown key `destination.backend.batch.itmes`; did you mean `items`?"),
         ("batch = 50", "f.toml:12: `destination.backend.batch` must be a table, not a number"),
         ("volume.sample = 0", "f.toml:12: `destination.backend.volume` has a `sample`"),
@@ -97,7 +100,10 @@ fn privacy_is_read_checked_and_shown() {
 
     for (lines, expected) in [
         ("privacy.dorp = []", "f.toml:12: unknown key `destination.backend.privacy.dorp`; did you mean `drop`?"),
-        ("privacy.drop = \"ip\"", "f.toml:12: `destination.backend.privacy.drop`: invalid type"),
+        (
+            "privacy.drop = \"ip\"",
+            "f.toml:12: `destination.backend.privacy.drop` must be a list, not a text; put it into brackets",
+        ),
         ("privacy.truncate = { ip = 300 }", "f.toml:12: `destination.backend.privacy.truncate`"),
         (
             "privacy = { drop = [\"ip\"], hash = [\"ip\"] }",

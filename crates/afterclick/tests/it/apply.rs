@@ -56,7 +56,7 @@ fn what_left_the_file_stays_and_is_told_at_the_next_start() {
     setup.write("afterclick.toml", &one_destination(URL));
     let server = setup.start().with_key(&key);
     assert_eq!(server.get("/v1/destinations/extra")["name"], "extra");
-    server.stop().ended(0).says("apply --prune").says("extra");
+    server.stop().ended(0).says("afterclick.toml --prune`").says("extra");
 }
 
 #[test]

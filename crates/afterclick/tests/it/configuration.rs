@@ -1,6 +1,8 @@
 //! What a wrong configuration is told, and what a right one shows.
 
-use crate::support::{Setup, one_destination, program, run};
+use domain::signature::Scheme;
+
+use crate::support::{Setup, destination, one_destination, program, run};
 
 const URL: &str = "https://backend.example.com/hooks";
 
@@ -71,4 +73,24 @@ fn check_says_yes_or_why_not() {
         .prints("1 source, 1 destination, no problem found");
     let setup = Setup::with(&one_destination("http://10.0.0.1/"));
     run(&mut program(), &["config", "check", &setup.config()]).ended(1).says("backend");
+    let unusual = one_destination(URL).replace("[\"*\", \"test\"]", "[\"link.clickd\"]");
+    run(&mut program(), &["config", "check", &Setup::with(&unusual).config()])
+        .ended(0)
+        .says("destination `backend` wants `link.clickd`, which is in no catalogue; did you mean `link.clicked`?");
+}
+
+#[test]
+fn all_that_a_connector_refuses_is_told_at_once_with_its_line() {
+    let first = one_destination("http://backend.example.com/");
+    let second = destination("second", "https://second.example.com/", Scheme::BodyHex);
+    let third = second.replace("second", "third").replace("events", "concurrency = 1000\nevents");
+    let second = second.replace("events", "when = \"data.x ==\"\nevents");
+    let setup = Setup::with(&[first, second, third].concat());
+    let text = std::fs::read_to_string(setup.config()).unwrap();
+    let line = |of: &str| text.lines().position(|line| line.contains(of)).unwrap() + 1;
+    run(&mut program(), &["config", "check", &setup.config()])
+        .ended(1)
+        .says(&format!("afterclick.toml:{}: destination `backend`: setting `url`", line("http://backend")))
+        .says(&format!("afterclick.toml:{}: destination `second`: the filter does not compile", line("data.x ==")))
+        .says(&format!("afterclick.toml:{}: destination `third`: concurrency must be", line("1000")));
 }
