@@ -21,6 +21,17 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The header that names the appspace an admin key acts in.
 const APPSPACE_HEADER: HeaderName = HeaderName::from_static("afterclick-appspace");
 
+/// Codes of what is not there, and the command that lists what is.
+const LISTED: [(&str, &str); 7] = [
+    ("appspace_not_found", "appspaces"),
+    ("delivery_not_found", "deliveries"),
+    ("destination_not_found", "destinations"),
+    ("event_not_found", "events"),
+    ("key_not_found", "keys"),
+    ("replay_not_found", "replays"),
+    ("source_not_found", "sources"),
+];
+
 /// A server to call, with the key to call it with.
 pub(crate) struct Client {
     http: HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -170,7 +181,10 @@ impl fmt::Display for CallError {
                 "no server answers at {base} ({reason}); start one with `afterclick serve`, or name another with `--server`"
             ),
             Self::Refused { status: StatusCode::UNAUTHORIZED, code, .. } if code == "key_missing" => {
-                f.write_str("this needs a key; give one with `--key` or in AFTERCLICK_ADMIN_KEY")
+                f.write_str(
+                    "this needs a key; give one with `--key` or in AFTERCLICK_ADMIN_KEY, for example the one that the server \
+                     printed at its first start",
+                )
             }
             Self::Refused { status: StatusCode::UNAUTHORIZED, code, .. } if code == "key_invalid" => f.write_str(
                 "the server does not know this key, or it was revoked or has expired; give a live one with `--key` or in \
@@ -178,6 +192,9 @@ impl fmt::Display for CallError {
             ),
             Self::Refused { status, code, detail } => {
                 f.write_str(detail)?;
+                if let Some((_, noun)) = LISTED.iter().find(|(unknown, _)| unknown == code) {
+                    write!(f, "; `afterclick {noun} list` shows what there is")?;
+                }
                 match code.as_str() {
                     "" => write!(f, " ({})", status.as_u16()),
                     code => write!(f, " ({code})"),

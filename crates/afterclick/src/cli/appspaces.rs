@@ -25,7 +25,10 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Make an appspace: its own sources, destinations, events and keys, and no sight of any other
-    Create { name: String },
+    Create {
+        /// What it will be called
+        name: String,
+    },
     /// List appspaces
     List {
         #[command(flatten)]

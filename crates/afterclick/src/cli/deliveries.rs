@@ -6,6 +6,7 @@ use serde_json::json;
 use super::connection::Connection;
 use super::listing::{How, Listing, query};
 use super::output::{self, Table, cell, say};
+use super::prose::wrapped;
 use super::{Outcome, block_on};
 use crate::client::Client;
 
@@ -57,17 +58,27 @@ enum Verb {
     },
     /// Show one delivery with every attempt
     Show {
+        /// As `afterclick deliveries list` shows it
         id: String,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Try a pending delivery now, or start a dead one again
-    Retry { id: String },
+    Retry {
+        /// As `afterclick deliveries list` shows it
+        id: String,
+    },
     /// Call a delivery off
-    Cancel { id: String },
+    Cancel {
+        /// As `afterclick deliveries list` shows it
+        id: String,
+    },
     /// Send a delivered event to its destination once more
-    Resend { id: String },
+    Resend {
+        /// As `afterclick deliveries list` shows it
+        id: String,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
@@ -111,6 +122,13 @@ async fn show(client: &Client, id: &str, json: bool) -> Outcome {
         table.row(paths.map(|path| cell(attempt, path)));
     }
     table.print("not tried yet");
+    let last_error = cell(&delivery, "last_attempt.error");
+    if output::is_cut(&last_error) {
+        say("");
+        for line in wrapped(&output::printable(&last_error)) {
+            say(&line);
+        }
+    }
     Ok(())
 }
 

@@ -81,6 +81,7 @@ enum Verb {
                       afterclick destinations create cdp --connector segment --set write_key=… \\\n    \
                       --set properties.team=growth")]
     Create {
+        /// What logs, API and command line will call it
         name: String,
         /// The connector
         #[arg(long, default_value = "webhook")]
@@ -102,30 +103,44 @@ enum Verb {
         unset: Vec<String>,
     },
     /// Send it a test event and wait for the answer
-    Test { name: String },
+    Test {
+        /// Name or id
+        name: String,
+    },
     /// Show what would be sent for an event, without sending it; secrets are masked
     Preview(preview::Arguments),
     /// Make what it needs at its vendor, such as tables and columns; shows the plan first, never drops anything
     Provision(provision::Arguments),
     /// Its last deliveries
     Deliveries {
+        /// Name or id
         name: String,
         #[command(flatten)]
         how: How,
     },
     /// Hold its deliveries until it is resumed; nothing is lost
-    Pause { name: String },
+    Pause {
+        /// Name or id
+        name: String,
+    },
     /// Send what was held, and go on
-    Resume { name: String },
+    Resume {
+        /// Name or id
+        name: String,
+    },
     /// Give it a new signing secret; shown once
     RotateSecret {
+        /// Name or id
         name: String,
         /// For how long the old secret signs beside the new one, for example `24h`
         #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_wait)]
         overlap: Duration,
     },
     /// Delete it; what it is still owed is cancelled, the log stays
-    Delete { name: String },
+    Delete {
+        /// Name or id
+        name: String,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
@@ -197,12 +212,24 @@ async fn test(client: &Client, name: &str) -> Outcome {
         if state == "delivered" {
             return Ok(());
         }
-        let paths =
-            ["held_by", "last_attempt.reason", "last_attempt.status", "last_attempt.error", "last_attempt.reply"];
+        if state == "held" {
+            return Err(Failure::Failed(anyhow::anyhow!("{}", held(client, name, &cell(&now, "held_by")).await)));
+        }
+        let paths = ["last_attempt.reason", "last_attempt.status", "last_attempt.error", "last_attempt.reply"];
         let told: Vec<_> = paths.map(|path| cell(&now, path)).into_iter().filter(|text| !text.is_empty()).collect();
         let told = if told.is_empty() { not_tried_yet(client, name).await } else { told.join(", ") };
         return Err(Failure::Failed(anyhow::anyhow!("{told}")));
     }
+}
+
+/// Why a test is held, and what sends it.
+async fn held(client: &Client, name: &str, by: &str) -> String {
+    let destination = client.get(&path(name), &[]).await.unwrap_or_default();
+    if destination["paused"].is_null() {
+        return format!("it is held ({by}); `afterclick destinations show {name}` says more");
+    }
+    let message = output::printable(&cell(&destination, "paused.message"));
+    format!("{name} is paused ({by}), {message}; `afterclick destinations resume {name}` sends what is held")
 }
 
 /// Why nothing has happened to a test: the destination may gather for longer than anybody waits here.

@@ -51,13 +51,15 @@ enum Verb {
     },
     /// Show one event with its body
     Show {
+        /// As `afterclick events list` shows it
         id: String,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Say for each destination why it did or did not get an event
+    /// Say for each destination why it did or did not get an event, and whom the event is about
     Explain {
+        /// As `afterclick events list` shows it
         id: String,
         /// Print JSON instead of a table
         #[arg(long)]

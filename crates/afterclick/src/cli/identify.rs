@@ -11,11 +11,9 @@ use super::{Failure, Outcome, block_on};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  afterclick identify --user 42 --install i-7\n  \
                         afterclick identify --user 42 --email ada@example.org --name 'Ada Lovelace' --trait plan=pro\n\n\
-                        It can be said again and again. Two people who are both known are never made one; what is wrong is\n\
+                        It can be said again and again. Two people who are both known are never made one; what is wrong is \
                         taken apart with `afterclick subjects unlink`.")]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    connection: Connection,
     #[command(flatten)]
     who: Who,
     /// What the person is called
@@ -30,6 +28,9 @@ pub(crate) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    // The last, because its heading stands over whatever follows.
+    #[command(flatten)]
+    connection: Connection,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {

@@ -30,6 +30,7 @@ enum Verb {
                             A KEY is whatever `afterclick subjects` takes. Times are UTC."
     )]
     Show {
+        /// Whom: `user:42`, `ada@example.org`, `sub_…`; see `afterclick subjects --help`
         #[arg(value_name = "KEY")]
         subject: String,
         /// Most steps, from the first on

@@ -33,10 +33,12 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Make a key; it is shown once
-    #[command(after_help = "Scopes:\n  publish    publish events, nothing else: for an application\n  \
+    #[command(
+        after_help = "Scopes:\n  publish    publish events and say who somebody is, nothing else: for an application\n  \
                             read       read everything of one appspace but secrets\n  \
                             appspace   everything inside one appspace\n  admin      everything\n\n\
-                            Example:\n  afterclick keys create --scope publish --label 'iOS backend'")]
+                            Example:\n  afterclick keys create --scope publish --label 'iOS backend'"
+    )]
     Create {
         /// What it may do
         #[arg(long, value_parser = ["publish", "read", "appspace", "admin"])]
@@ -51,7 +53,10 @@ enum Verb {
         how: How,
     },
     /// Revoke a key, at once and for good
-    Revoke { id: String },
+    Revoke {
+        /// As `afterclick keys list` shows it
+        id: String,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {

@@ -47,6 +47,11 @@ impl Table {
     }
 }
 
+/// Whether a text is cut where it stands in a table.
+pub(crate) fn is_cut(text: &str) -> bool {
+    text.chars().count() > CELL_CHARS_MAX
+}
+
 /// Prints JSON to stdout, readable.
 pub(crate) fn print_json(value: &Value) {
     say(&serde_json::to_string_pretty(value).unwrap_or_default());

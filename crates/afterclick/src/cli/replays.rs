@@ -67,13 +67,17 @@ enum Verb {
     },
     /// Show how far a replay has come
     Show {
+        /// As `afterclick replays list` shows it
         id: String,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Call a replay off; what it made and did not deliver yet is cancelled
-    Cancel { id: String },
+    Cancel {
+        /// As `afterclick replays list` shows it
+        id: String,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {

@@ -56,6 +56,7 @@ enum Verb {
     /// Make a source; its secret is shown once
     #[command(after_help = "Example:\n  afterclick sources create tolinku --kind tolinku")]
     Create {
+        /// What it will be called; it receives `POST /webhooks/<NAME>`
         name: String,
         /// How its bodies read: `tolinku` or `generic`
         #[arg(long, default_value = "tolinku")]
@@ -69,6 +70,7 @@ enum Verb {
     },
     /// Give it one more secret; shown once
     RotateSecret {
+        /// Name or id
         name: String,
         /// For how long the old secrets are still accepted, for example `24h`
         #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_wait)]
@@ -76,12 +78,16 @@ enum Verb {
     },
     /// Bodies that were signed and could not be read
     Quarantine {
+        /// Name or id
         name: String,
         #[command(flatten)]
         how: How,
     },
     /// Delete it; its events stay
-    Delete { name: String },
+    Delete {
+        /// Name or id
+        name: String,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
@@ -95,7 +101,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 if let Some(secret) = secret {
                     body["secrets"] = json!([secret]);
                 }
-                output::print_members(&client.post("/v1/sources", &body).await?);
+                let created = client.post("/v1/sources", &body).await?;
+                output::print_members(&created);
+                if !created["secret"].is_null() {
+                    eprintln!("this is the only time the secret is shown; give it to the sender now");
+                }
                 Ok(())
             }
             Verb::RotateSecret { name, overlap } => {

@@ -14,7 +14,7 @@ use crate::client::{CallError, Client, segment};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A KEY is the id of a subject (`sub_…`), an identifier with its kind (`user:42`, `email:ada@example.org`,\n\
+    after_help = "A KEY is the id of a subject (`sub_…`), an identifier with its kind (`user:42`, `email:ada@example.org`, \
                         `install:i-7`, and so for click, anonymous and referral), or the bare identifier."
 )]
 pub(crate) struct Arguments {
@@ -28,6 +28,7 @@ pub(crate) struct Arguments {
 enum Verb {
     /// Say who it is, what is known, and what a sales team sees
     Show {
+        /// Whom: `user:42`, `ada@example.org`, `sub_…`
         #[arg(value_name = "KEY")]
         subject: String,
         /// Print JSON
@@ -37,6 +38,7 @@ enum Verb {
     /// Take identifiers away from a subject that are not its own
     #[command(after_help = "Example:\n  afterclick subjects unlink user:42 --install i-7")]
     Unlink {
+        /// Whom: `user:42`, `ada@example.org`, `sub_…`
         #[arg(value_name = "KEY")]
         subject: String,
         #[command(flatten)]
@@ -47,16 +49,17 @@ enum Verb {
     },
     /// Forget a person for good, and print a receipt
     #[command(
-        after_help = "It removes records, bodies of events and replies of vendors here. What vendors hold stays with them; the\n\
+        after_help = "It removes records, bodies of events and replies of vendors here. What vendors hold stays with them; the \
                             receipt names it."
     )]
     Erase {
+        /// Whom: `user:42`, `ada@example.org`, `sub_…`
         #[arg(value_name = "KEY")]
         subject: String,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
-        /// Print JSON; does not ask
+        /// Print JSON; nobody is asked, so it needs `--yes`
         #[arg(long)]
         json: bool,
     },

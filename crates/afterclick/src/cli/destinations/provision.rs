@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
-    /// Print JSON; does not ask
+    /// Print JSON; nobody is asked, so it needs `--yes` or `--dry-run`
     #[arg(long)]
     json: bool,
 }

@@ -9,8 +9,10 @@ use domain::connector::FieldKind;
 use domain::verdict::FailureReason;
 use domain::{Secret, Timestamp};
 use pipeline::reconcile::DestinationSpec;
+use serde_json::Value;
 
 use super::Finding;
+use crate::cli::output::{cell, printable};
 use crate::cli::time::now;
 use crate::client::{CallError, Client};
 use crate::config::{self, Config};
@@ -213,6 +215,7 @@ async fn reachable(client: &Client, holder: Option<&str>) -> Vec<Finding> {
         Ok(_) => {
             let mut findings = vec![Finding::Good(format!("server: {} is ready", client.base()))];
             findings.push(key(client).await);
+            findings.extend(lanes(client).await);
             findings
         }
         Err(CallError::Refused { detail, .. }) => {
@@ -244,6 +247,32 @@ async fn key(client: &Client) -> Finding {
     }
 }
 
+/// Destinations that get nothing at present. Without a key that may look, there is nothing to tell.
+async fn lanes(client: &Client) -> Vec<Finding> {
+    let listed = client.get("/v1/destinations", &[("limit", "200".to_owned())]).await.unwrap_or_default();
+    listed["data"].as_array().into_iter().flatten().filter_map(closed_lane).collect()
+}
+
+fn closed_lane(destination: &Value) -> Option<Finding> {
+    let (name, reason) = (cell(destination, "name"), cell(destination, "paused.reason"));
+    let remedy = format!("`afterclick destinations resume {name}` goes on; until then its deliveries are held");
+    match (reason.as_str(), cell(destination, "paused.message")) {
+        ("", _) if cell(destination, "lane.breaker.state") == "open" => Some(Finding::bad(
+            format!(
+                "destination {name}: its breaker is open, since attempt after attempt failed ({})",
+                cell(destination, "lane.last_attempt.reason")
+            ),
+            format!("it is tried again by itself; `afterclick destinations deliveries {name}` shows what went wrong"),
+        )),
+        ("", _) => None,
+        ("manual", _) => Some(Finding::Skipped(format!("destination {name}: paused by a person; {remedy}"))),
+        (_, message) => {
+            let what = format!("destination {name}: paused ({reason}), {}", printable(&message));
+            Some(Finding::bad(what, format!("when that is mended, {remedy}")))
+        }
+    }
+}
+
 /// The process that holds the data directory, if one does.
 fn lock_holder(dir: &Path) -> Option<String> {
     let mut file = OpenOptions::new().read(true).open(dir.join(wire::LOCK_FILE)).ok()?;
@@ -266,6 +295,22 @@ mod tests {
             assert!(!what.contains(bad), "{what}");
         }
         assert_eq!(weak("source x", &Secret::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")), None);
+    }
+
+    #[test]
+    fn a_destination_that_gets_nothing_at_present_is_found() {
+        let paused =
+            |reason: &str| serde_json::json!({ "name": "x", "paused": { "reason": reason, "message": "no table" } });
+        let Some(Finding::Bad { what, remedy }) = closed_lane(&paused("misconfigured")) else {
+            panic!("it is a fault")
+        };
+        assert_eq!(what, "destination x: paused (misconfigured), no table");
+        assert!(remedy.contains("`afterclick destinations resume x`"), "{remedy}");
+        assert!(matches!(closed_lane(&paused("manual")), Some(Finding::Skipped(_))), "somebody wanted it");
+        let lane =
+            |state: &str| serde_json::json!({ "name": "x", "paused": null, "lane": { "breaker": { "state": state } } });
+        assert!(matches!(closed_lane(&lane("open")), Some(Finding::Bad { .. })));
+        assert_eq!(closed_lane(&lane("closed")), None);
     }
 
     #[test]
