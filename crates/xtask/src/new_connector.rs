@@ -73,8 +73,9 @@ impl Names {
 
     /// The template with this name in the place of its own.
     fn filled(&self, template: &str) -> String {
-        // The title first: it holds the type's name.
-        let text = template.replace("Acme Inc.", &self.title).replace("Acme", &self.type_name);
+        // Between the titles, which hold the type's name; the new title may hold it too.
+        let parts = template.split("Acme Inc.").map(|part| part.replace("Acme", &self.type_name));
+        let text = parts.collect::<Vec<_>>().join(&self.title);
         text.replace("\"acme\"", &format!("\"{}\"", self.name))
     }
 
@@ -128,6 +129,8 @@ mod tests {
         assert!(fixture.contains("Better Ads refused the key"), "{fixture}");
         assert!(!source.to_lowercase().contains("acme") && !fixture.to_lowercase().contains("acme"));
         serde_json::from_str::<serde_json::Value>(&fixture).unwrap();
+        let source = Names::of("acme-ads").unwrap().filled(TEMPLATE);
+        assert!(source.contains("title: \"Acme Ads\"") && source.contains("struct AcmeAds;"), "{source}");
     }
 
     #[test]

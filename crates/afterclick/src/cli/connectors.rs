@@ -33,6 +33,7 @@ enum Verb {
     },
     /// Show one: its settings, what reaches it, and in what portions
     Show {
+        /// As `afterclick connectors` lists it
         name: String,
         /// Print JSON
         #[arg(long)]
@@ -107,7 +108,9 @@ fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
     ];
     if let Some(rate) = manifest.rate {
         let per_day = rate.per_day.map(|per_day| format!(", {per_day} a day")).unwrap_or_default();
-        facts.push(("rate", format!("{} requests a second{per_day}", rate.per_second)));
+        let number = rate.per_second.to_string();
+        let ending = if number == "1" { "" } else { "s" };
+        facts.push(("rate", format!("{number} request{ending} a second{per_day}")));
     }
     if manifest.provisions {
         facts.push(("makes", "what it needs, by `afterclick destinations provision NAME`".to_owned()));

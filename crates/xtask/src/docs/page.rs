@@ -76,11 +76,19 @@ fn example(manifest: &Manifest, default: &Settings) -> String {
     toml + "```\n"
 }
 
+/// `1 request`, `2.5 requests`.
+fn requests(number: f64) -> String {
+    let number = number.to_string();
+    let ending = if number == "1" { "" } else { "s" };
+    format!("{number} request{ending}")
+}
+
 fn facts(manifest: &Manifest) -> String {
     let mut rows = vec![("events by default", patterns(manifest)), ("in one request", manifest.portions())];
     if let Some(rate) = manifest.rate {
         let per_day = rate.per_day.map(|per_day| format!(", {per_day} a day")).unwrap_or_default();
-        rows.push(("rate", format!("at most {} requests a second{per_day}; `rate` may ask for less", rate.per_second)));
+        let requests = requests(rate.per_second);
+        rows.push(("rate", format!("at most {requests} a second{per_day}; `rate` may ask for less")));
     }
     if let Some(by) = manifest.recognises {
         rows.push(("a repetition", format!("is recognised by {by}")));
