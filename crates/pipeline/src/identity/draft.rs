@@ -67,12 +67,21 @@ pub(crate) struct Folded {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Change {
     pub(crate) profile: Profile,
+    /// What was known before; nothing of a subject that begins.
+    pub(crate) before: Trace,
     /// The event that says so.
     pub(crate) because: Option<EventId>,
     /// Events about this very subject, whose own deliveries carry the profile.
     pub(crate) carriers: Vec<EventId>,
     /// The members of the profile that differ.
     pub(crate) changed: Vec<String>,
+}
+
+impl Change {
+    /// Whether more is or was known than that somebody was seen: only then it is news to everybody who asks for them.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.before.is_telling() || self.profile.trace.is_telling()
+    }
 }
 
 impl Draft {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::event::{DedupeKey, TimeMark};
 use domain::identity::fact::IDENTIFIED;
-use domain::identity::trace::TRAITS_MAX;
+use domain::identity::trace::{TRAITS_MAX, is_counted};
 use domain::identity::{Fact, Identifier, IdentifierKind, Profile};
 use domain::{AppspaceId, Event, EventId, SourceId, SubjectId, Timestamp};
 use serde_json::{Map, Value, json};
@@ -55,7 +55,9 @@ pub enum IdentifyError {
     Twice(&'static str),
     #[error("the trait `{0}` must be a text of at most {TRAIT_BYTES_MAX} bytes, a number, or yes or no")]
     Trait(String),
-    #[error("a call has at most {TRAITS_MAX} traits")]
+    #[error(
+        "a person has at most {TRAITS_MAX} traits beside `name`, `first_name`, `last_name`, `email` and `phone`; leave some out"
+    )]
     TooManyTraits,
     /// Identifiers of the call that belong to another person than the best of them, each with the kinds of identifiers
     /// that the other person is known by.
@@ -78,11 +80,14 @@ impl Identity {
         let fact = self.fact(&event).ok_or(IdentifyError::Nobody)?;
         let before = draft.clone();
         self.tell(&mut draft, event.id, &fact).await?;
-        if draft.refused > 0 {
+        if draft.refused > 0 && !is_linked_but_for_codes(&draft, &fact) {
             let message = "one of these identifiers names more people or devices than are kept apart; leave it out";
             return Err(StoreError::Limit(message.to_owned()).into());
         }
         let profile = judge(&draft, &fact)?;
+        if request.crowds_out(&before, &profile) {
+            return Err(IdentifyError::TooManyTraits);
+        }
         if says_nothing_new(&before, &draft, &fact, &profile) {
             return Ok(Identified { profile, event: None });
         }
@@ -134,7 +139,7 @@ impl IdentifyRequest {
         if let Some(twice) = kinds.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(IdentifyError::Twice(twice[0].member()));
         }
-        if self.traits.len() > TRAITS_MAX {
+        if self.traits.keys().filter(|name| is_counted(name)).count() > TRAITS_MAX {
             return Err(IdentifyError::TooManyTraits);
         }
         let fits = |value: &Value| match value {
@@ -148,6 +153,16 @@ impl IdentifyRequest {
         }
     }
 
+    /// Whether a trait of it, or one that is known, would have no room.
+    fn crowds_out(&self, before: &Draft, profile: &Profile) -> bool {
+        let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
+        let said = self.traits.iter().filter(|(name, value)| is_counted(name) && !is_blank(value));
+        let said: Vec<&String> = said.map(|(name, _)| name).collect();
+        let known = before.profile(profile.subject).map(|known| known.trace.traits).unwrap_or_default();
+        let is_kept = |name: &String| profile.trace.traits.contains_key(name);
+        !said.is_empty() && !said.into_iter().chain(known.keys()).all(is_kept)
+    }
+
     fn body(&self, now: Timestamp) -> Bytes {
         let named = self.identifiers.iter().map(|one| (one.kind().member().to_owned(), Value::from(one.value())));
         let traits = (!self.traits.is_empty()).then(|| ("traits".to_owned(), Value::Object(self.traits.clone())));
@@ -156,11 +171,12 @@ impl IdentifyRequest {
     }
 }
 
-/// The person that the fact is about, if all that it names is that person.
+/// The person that the fact is about, if all that it names is that person. The code of a referral may be somebody else's who used it
+/// before: it says where this person came from all the same, as it does in an event.
 fn judge(draft: &Draft, fact: &Fact) -> Result<Profile, IdentifyError> {
     let subject_of = |one: &Identifier| draft.records().identifiers.get(one).map(|record| record.subject);
     let subject = fact.identifiers.first().and_then(subject_of).ok_or(IdentifyError::Nobody)?;
-    let apart = fact.identifiers.iter().filter(|one| subject_of(one) != Some(subject));
+    let apart = fact.identifiers.iter().filter(|one| subject_of(one) != Some(subject) && !is_code(one));
     let known_by = |one: &Identifier| {
         let other = subject_of(one).and_then(|id| draft.records().subjects.get(&id));
         let mut kinds: Vec<_> = other.iter().flat_map(|other| &other.identifiers).map(Identifier::kind).collect();
@@ -172,6 +188,17 @@ fn judge(draft: &Draft, fact: &Fact) -> Result<Profile, IdentifyError> {
         return Err(IdentifyError::Conflict(apart));
     }
     draft.profile(subject).ok_or(IdentifyError::Nobody)
+}
+
+fn is_code(identifier: &Identifier) -> bool {
+    identifier.kind() == IdentifierKind::Referral
+}
+
+/// Whether the limits leave out nothing but that a code, which very many have used, is this person's.
+fn is_linked_but_for_codes(draft: &Draft, fact: &Fact) -> bool {
+    let Some((best, others)) = fact.identifiers.split_first() else { return true };
+    let links = draft.records().identifiers.get(best).map(|record| &record.links);
+    others.iter().all(|other| is_code(other) || links.is_some_and(|links| links.contains_key(other)))
 }
 
 /// Whether a person is known as well without the fact: by the same links, and with the same things to say.

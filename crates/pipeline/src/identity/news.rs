@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::delivery::{Delivery, State};
 use domain::identity::fact::SUBJECT_UPDATED;
-use domain::identity::{Identifier, Trace};
+use domain::identity::{Identifier, Profile, Trace};
 use domain::{AppspaceId, DeliveryId, DestinationId, Event, EventId, EventType, Reading};
 use storage::page::PAGE_LIMIT_MAX;
 use storage::{DeliveryQuery, DeliverySummary, NewDelivery, NewEvent, PageRequest, StoreError};
@@ -52,6 +52,10 @@ impl Identity {
         for change in changes {
             let (subject, because) = (change.profile.subject, change.because);
             let mut event = operational::subject_updated(&self.registry, appspace, subject, because, &change.changed);
+            if !change.is_telling() {
+                // It is news to nobody but to whoever has a record.
+                event.deliveries.clear();
+            }
             for live in self.registry.destinations(appspace) {
                 let id = live.destination.id;
                 let is_owed = event.deliveries.iter().any(|delivery| delivery.destination == id);
@@ -87,9 +91,12 @@ impl Identity {
         for (id, event) in lost {
             let profile = match self.profile_by(event).await {
                 Err(StoreError::Unreadable(_)) => continue,
-                profile => profile?.filter(|profile| profile.trace.is_telling()),
+                profile => profile?,
             };
             let Some(profile) = profile else { continue };
+            if !profile.trace.is_telling() && !self.has_record(to, &profile).await? {
+                continue;
+            }
             if told.contains(&profile.subject) || self.is_sent_otherwise(&live, *id, &ids).await? {
                 continue;
             }
@@ -176,18 +183,23 @@ impl Identity {
         Ok(found)
     }
 
-    /// Whether a destination has to do with a subject: it has a record of it, or was owed one of its events.
+    /// Whether a destination has to do with a subject: it has a record of it, or was owed one of its events. What was taken away
+    /// counts too: a record says it still. Of one of whom only clicks are known there is a record or nothing.
     async fn is_concerned(&self, live: &LiveDestination, change: &Change) -> Result<bool, StoreError> {
         let destination = &live.destination;
+        if !change.is_telling() {
+            return self.has_record(destination.id, &change.profile).await;
+        }
         let is_plain = destination.when.is_none() && destination.volume.is_everything();
-        if is_plain && happened(&change.profile.trace).any(|event_type| destination.events.matches(&event_type)) {
+        let mut happened = happened(&change.profile.trace).chain(happened(&change.before));
+        if is_plain && happened.any(|event_type| destination.events.matches(&event_type)) {
             return Ok(true);
         }
-        Ok(self.has_record(destination.id, change).await? || self.was_owed(live, change).await?)
+        Ok(self.has_record(destination.id, &change.profile).await? || self.was_owed(live, change).await?)
     }
 
-    async fn has_record(&self, destination: DestinationId, change: &Change) -> Result<bool, StoreError> {
-        let subjects = change.profile.absorbed.iter().chain([&change.profile.subject]);
+    async fn has_record(&self, destination: DestinationId, profile: &Profile) -> Result<bool, StoreError> {
+        let subjects = profile.absorbed.iter().chain([&profile.subject]);
         let keys: Vec<String> = subjects.map(|subject| bindings::key(&subject.to_string())).collect();
         for some in keys.chunks(storage::MEMOS_PER_CALL_MAX) {
             match self.store.recall(destination, some.to_vec(), self.clock.now()).await {

@@ -172,6 +172,80 @@ proptest! {
     }
 }
 
+/// What a person or the clock does between events.
+#[derive(Debug, Clone)]
+enum Deed {
+    Cut(String),
+    Erase(String),
+    /// Retention, once the events of all devices are over.
+    Forget,
+}
+
+const NAMES: &str = "(user|email|install|click|anonymous|referral):[abc]";
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![NAMES.prop_map(Deed::Cut), NAMES.prop_map(Deed::Erase), Just(Deed::Forget)]
+}
+
+impl Shelf {
+    fn live(&mut self, deed: &Deed, at: Timestamp) {
+        match deed {
+            Deed::Cut(name) => drop(self.cut(&id(name), at)),
+            Deed::Erase(name) if self.records.identifiers.contains_key(&id(name)) => self.erase(name),
+            Deed::Erase(_) => {}
+            Deed::Forget => self.forget_devices(),
+        }
+        self.is_whole();
+    }
+
+    /// Forgets everybody who is no person and linked to nobody else, as a store does.
+    fn forget_devices(&mut self) {
+        let alone = |profile: &BTreeSet<Identifier>| {
+            let records = profile.iter().map(|one| &self.records.identifiers[one]);
+            !profile.iter().any(|one| one.kind().is_person())
+                && records.flat_map(|record| record.links.keys()).all(|other| profile.contains(other))
+        };
+        let gone: Vec<String> =
+            self.people().keys().filter(|set| alone(set)).map(|set| set.first().unwrap().to_string()).collect();
+        gone.iter().for_each(|one| self.erase(one));
+    }
+}
+
+proptest! {
+    #[test]
+    fn between_unlinks_erasures_and_retention_the_order_of_events_changes_nothing(
+        days in prop::collection::vec(
+            (prop::collection::vec((prop::collection::vec(NAMES, 1..4), 0_i64..40), 0..6), deed()),
+            1..6,
+        ),
+        turn in any::<prop::sample::Index>(),
+        size in 1_usize..4,
+    ) {
+        let (mut one, mut other, mut number) = (Shelf::default(), Shelf::default(), 0);
+        for ((told, deed), day) in days.iter().zip(1..) {
+            let facts: Vec<_> = told
+                .iter()
+                .map(|(names, seconds)| {
+                    number += 1;
+                    fact(number, *seconds, &names.iter().map(String::as_str).collect::<Vec<_>>())
+                })
+                .collect();
+            one.fold(&facts);
+            let mut mixed: Vec<_> = facts.iter().rev().cloned().chain(facts.iter().cloned()).collect();
+            if !mixed.is_empty() {
+                let middle = turn.index(mixed.len());
+                mixed.rotate_left(middle);
+            }
+            mixed.chunks(size).for_each(|some| drop(other.fold(some)));
+            prop_assert_eq!(one.people(), other.people());
+            let at = START + Duration::from_secs(10 * day);
+            one.live(deed, at);
+            other.live(deed, at);
+            prop_assert_eq!(one.people(), other.people());
+        }
+    }
+}
+
 #[test]
 fn a_device_becomes_a_person_and_keeps_its_id() {
     let mut shelf = Shelf::default();

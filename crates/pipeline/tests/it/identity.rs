@@ -221,6 +221,99 @@ async fn what_was_joined_wrongly_is_cut_and_can_be_said_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_taken_away_reaches_whoever_has_a_record_and_so_does_what_is_said_of_a_visitor_from_then_on() {
+    let engine = willing().await;
+    let house = &engine.house;
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    let elsewhere = people(&engine, "elsewhere", &["referral.completed"], true).await;
+    house.say("install.tracked", &install("i")).await;
+    house.identify(&["user:1", "install:i"], json!({})).await.unwrap();
+    engine.pass(SECOND).await;
+    house.identity.unlink(house.appspace(), None, &id("install:i")).await.unwrap();
+    engine.pass(SECOND).await;
+    let told_of = |what: &str| {
+        let of_user = told(&engine, crm).into_iter().filter(|(_, person)| person["user_id"] == "1");
+        let (_, last) = of_user.last().unwrap();
+        last[what].clone()
+    };
+    assert_eq!(told_of("installed_at"), Value::Null);
+    house.identify(&["user:1"], json!({ "phone": "1" })).await.unwrap();
+    engine.pass(SECOND).await;
+    assert_eq!((told_of("stage"), told_of("phone")), (json!("visitor"), json!("1")));
+    // Where there is no record, a visitor is nobody.
+    house.identify(&["user:2", "email:a@b.c"], json!({})).await.unwrap();
+    house.say("link.clicked", &json!({ "user_id": "2", "click_id": "c" })).await;
+    engine.pass(SECOND).await;
+    assert!(told(&engine, crm).iter().all(|(_, person)| person["user_id"] != "2"));
+    assert_eq!(told(&engine, elsewhere), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_code_of_a_referral_says_where_everybody_came_from_and_is_no_conflict() {
+    let engine = willing().await;
+    let (said, sent) = (House::new().await, &engine.house);
+    for person in 1..21 {
+        let (user, email) = (format!("user:{person}"), format!("email:p{person}@b.c"));
+        let names = [&*user, &*email, "referral:ADA-5"];
+        let answer = said.identify(&names, json!({ "name": "Ada" })).await.unwrap();
+        assert_eq!((answer.profile.user_id(), answer.profile.name()), (Some(&user[5..]), Some("Ada")));
+        assert!(answer.profile.is_referred());
+        assert_eq!(said.identify(&names, json!({ "name": "Ada" })).await.unwrap().event, None, "it is known");
+        let data = json!({ "user_id": person, "email": email[6..], "referral_code": "ADA-5", "name": "Ada" });
+        sent.say("referral.completed", &data).await;
+    }
+    sent.identify(&["user:99"], json!({})).await.unwrap();
+    for person in 1..21 {
+        let user = format!("user:{person}");
+        let (said, sent) = (said.who(&user).await.unwrap(), sent.who(&user).await.unwrap());
+        assert_eq!(said.identifiers, sent.identifiers, "{user}");
+        assert_eq!((said.referral_source(), sent.referral_source()), (Some("ADA-5"), Some("ADA-5")));
+    }
+    // What names a person or a device is somebody's.
+    let taken = ["user:1", "email:p2@b.c", "referral:ADA-5"];
+    assert!(matches!(said.identify(&taken, json!({})).await, Err(IdentifyError::Conflict(apart)) if apart.len() == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_trait_is_lost_without_a_word() {
+    let engine = willing().await;
+    let house = &engine.house;
+    let many = |count: usize| Value::Object((0..count).map(|n| (format!("a{n:02}"), json!(n))).collect());
+    house.identify(&["user:1"], many(64)).await.unwrap();
+    let named = house.identify(&["user:1"], json!({ "name": "Ada", "phone": "1", "last_name": "L" })).await.unwrap();
+    assert_eq!((named.profile.name(), named.profile.phone()), (Some("Ada"), Some("1")));
+    for crowd in [json!({ "plan": "pro" }), json!({ "a": 1 }), many(65)] {
+        let refused = house.identify(&["user:1"], crowd).await;
+        assert!(matches!(refused, Err(IdentifyError::TooManyTraits)), "{refused:?}");
+    }
+    let blank = house.identify(&["user:1"], json!({ "name": "", "a00": " ", "plan": "" })).await.unwrap();
+    assert_eq!((blank.event, blank.profile.name()), (None, Some("Ada")), "a blank says nothing");
+    assert_eq!(house.identify(&["user:1"], json!({ "a00": "x" })).await.unwrap().profile.trace.traits.len(), 67);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_with_a_record_is_the_same_person_and_keeps_the_first_touch_when_its_events_are_long_gone() {
+    let engine = willing().await;
+    let house = &engine.house;
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    house.say("install.tracked", &install("i")).await;
+    house.say("link.opened", &json!({ "install_id": "nobody has a record" })).await;
+    house.identify(&["user:9"], json!({})).await.unwrap();
+    engine.pass(SECOND).await;
+    let stub = house.who("install:i").await.unwrap();
+    engine.pass(40 * 24 * 3600 * SECOND).await;
+    while !house.store.prune(house.clock.now() - 30 * 24 * 3600 * SECOND, 10).await.unwrap().done {}
+    assert_eq!(house.events().await.len(), 0);
+    assert_eq!(house.who("install:nobody has a record").await, None);
+    let person = house.identify(&["user:1", "email:a@b.c", "install:i"], json!({})).await.unwrap().profile;
+    assert_eq!((person.subject, &person.trace.installed_at), (stub.subject, &stub.trace.installed_at));
+    engine.pass(SECOND).await;
+    let (_, last) = told(&engine, crm).pop().unwrap();
+    assert_eq!((&last["user_id"], &last["first_touch"]["campaign"]), (&json!("1"), &json!("spring")));
+    assert_eq!(last["subject"], json!(stub.subject.to_string()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_two_records_that_turn_out_to_be_one_both_keys_are_told() {
     let engine = willing().await;
     let crm = people(&engine, "crm", &["install.tracked"], true).await;

@@ -17,17 +17,28 @@ impl Draft {
         let subjects: BTreeSet<SubjectId> =
             self.now.subjects.values().filter(regrouped).map(|record| record.id).chain(of_identifiers).collect();
         let change = |id: SubjectId| {
-            let profile = self.now.profile(id).filter(|profile| profile.trace.is_telling())?;
-            let changed = differences(self.found.profile(id).as_ref(), &profile);
+            let (profile, before) = (self.now.profile(id)?, self.found.profile(id));
+            let changed = differences(before.as_ref(), &profile);
+            let before = before.map(|before| before.trace).unwrap_or_default();
+            if !before.is_telling() && !may_have_record(&profile) {
+                return None;
+            }
             let of_subject =
                 |best: &Identifier| self.now.identifiers.get(best).is_some_and(|record| record.subject == id);
             let carriers = self.read.iter().filter(|(_, best)| best.as_ref().is_some_and(of_subject));
             let carriers: Vec<EventId> = carriers.map(|(event, _)| *event).collect();
             let because = carriers.last().or(self.causes.get(&id)).copied();
-            (!changed.is_empty()).then_some(Change { profile, because, carriers, changed })
+            (!changed.is_empty()).then_some(Change { profile, before, because, carriers, changed })
         };
         subjects.into_iter().filter_map(change).collect()
     }
+}
+
+/// Whether a CRM may have a record of a subject as far as it shows in the subject itself: more is known than clicks, or it has been
+/// more than a device. This keeps the many that only click from being looked up.
+fn may_have_record(profile: &Profile) -> bool {
+    let has_been_more = !profile.lost.is_empty() || !profile.absorbed.is_empty();
+    profile.trace.is_telling() || profile.is_known() || has_been_more
 }
 
 /// The members of a profile that are not as they were.
