@@ -38,7 +38,8 @@ pub(crate) struct IdentifyBody {
     /// What the person is called.
     name: Option<String>,
     phone: Option<String>,
-    /// Whatever else is known: texts, numbers, yes or no; at most 64. What is said last counts.
+    /// Whatever else is known: texts, numbers, yes or no; at most 64, beside `first_name` and `last_name`. What is said last counts,
+    /// but for empty texts, which say nothing. An `email` here is read as the one above.
     #[serde(default)]
     #[schema(value_type = Object)]
     traits: Map<String, Value>,
@@ -67,7 +68,8 @@ pub(crate) struct IdentifyAnswer {
 /// the person is called. When this answers 200, it is on disk and counts for whatever is asked or sent from then on. It can be
 /// repeated as often as an application likes, at every start of the app for example.
 ///
-/// Two people who are both known are never made one: that is a 409, and nothing is stored.
+/// Two people who are both known are never made one: that is a 409, and nothing is stored. A `referral_code` may be used by many: it says
+/// where each of them came from, and makes nobody one with anybody else who has used it.
 #[utoipa::path(
     post,
     path = "/v1/identify",
@@ -91,10 +93,11 @@ pub(crate) async fn identify(
     Ok(Json(show(&caller, &request, &identified)))
 }
 
-fn read(wanted: IdentifyBody) -> Result<IdentifyRequest, Problem> {
+fn read(mut wanted: IdentifyBody) -> Result<IdentifyRequest, Problem> {
+    let email = said::address(wanted.email, wanted.traits.remove("email"))?;
     let identifiers = said::identifiers([
         (IdentifierKind::User, wanted.user_id),
-        (IdentifierKind::Email, wanted.email),
+        (IdentifierKind::Email, email),
         (IdentifierKind::Install, wanted.install_id),
         (IdentifierKind::Click, wanted.click_id),
         (IdentifierKind::Anonymous, wanted.anonymous_id),
@@ -102,8 +105,9 @@ fn read(wanted: IdentifyBody) -> Result<IdentifyRequest, Problem> {
     ])?;
     let mut traits = wanted.traits;
     for (name, text) in [("name", wanted.name), ("phone", wanted.phone)] {
-        let Some(text) = text else { continue };
-        if traits.insert(name.to_owned(), text.into()).is_some() {
+        let Some(text) = text.filter(|text| !text.trim().is_empty()) else { continue };
+        let is_said = |said: Value| said.as_str().is_none_or(|said| !said.trim().is_empty());
+        if traits.insert(name.to_owned(), text.into()).is_some_and(is_said) {
             let detail = format!("`{name}` is said here and among the `traits`; leave one out");
             return Err(Problem::unprocessable(name, detail));
         }

@@ -167,6 +167,40 @@ async fn two_known_people_are_never_made_one_and_the_problem_says_what_to_do() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_code_that_a_friend_has_used_loses_neither_the_address_nor_the_name() {
+    let desk = Desk::new().await;
+    desk.post("/v1/identify", json!({ "user_id": "f1", "referral_code": "ADA-5" })).expect(200).await;
+    let second = json!({ "user_id": "f2", "email": "f2@b.c", "name": "Second", "referral_code": "ADA-5" });
+    let identified = desk.post("/v1/identify", second.clone()).expect(200).await;
+    assert_eq!(identified["identifiers"], json!(["user:f2", "email:f2@b.c"]));
+    assert_eq!(desk.post("/v1/identify", second).expect(200).await["changed"], false);
+    let shown = desk.get("/v1/subjects/user:f2").expect(200).await;
+    assert_eq!((&shown["profile"]["referral_code"], &shown["profile"]["name"]), (&json!("ADA-5"), &json!("Second")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_among_the_traits_is_an_address_and_a_blank_says_nothing() {
+    let desk = Desk::new().await;
+    let said = json!({ "user_id": "1", "name": "Ada", "traits": { "email": " Ada@b.C", "name": "", "plan": "pro" } });
+    let identified = desk.post("/v1/identify", said).expect(200).await;
+    assert_eq!(identified["identifiers"], json!(["user:1", "email:ada@b.c"]));
+    let same = json!({ "user_id": "1", "name": "", "email": "ada@b.c", "traits": { "email": "ADA@b.c", "plan": "" } });
+    assert_eq!(desk.post("/v1/identify", same).expect(200).await["changed"], false);
+    let profile = desk.get("/v1/subjects/user:1").expect(200).await["profile"].clone();
+    assert_eq!((&profile["name"], &profile["traits"]["plan"]), (&json!("Ada"), &json!("pro")));
+    for (wrong, code, field) in [
+        (json!({ "user_id": "1", "email": "a@b.c", "traits": { "email": "d@e.f" } }), "value_invalid", "email"),
+        (json!({ "user_id": "1", "traits": { "email": 7 } }), "value_invalid", "traits.email"),
+        (json!({ "user_id": "1", "traits": { "email": "nobody" } }), "identifier_invalid", "email"),
+        (json!({ "user_id": "\u{200b}" }), "identifier_invalid", "user_id"),
+    ] {
+        assert_eq!(desk.post("/v1/identify", wrong).problem(422, code).await["field"], field);
+    }
+    let many: serde_json::Map<_, _> = (0..65).map(|number| (format!("a{number}"), json!(1))).collect();
+    desk.post("/v1/identify", json!({ "user_id": "1", "traits": many })).problem(422, "limit_reached").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_address_and_a_user_of_one_device_are_one_person_only_if_somebody_says_so() {
     let desk = Desk::new().await;
     desk.post("/v1/identify", json!({ "email": "a@b.c", "click_id": "c" })).expect(200).await;

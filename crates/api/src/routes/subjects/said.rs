@@ -6,6 +6,7 @@ use domain::identity::identifier::{IDENTIFIER_BYTES_MAX, whole};
 use domain::identity::{Identifier, IdentifierKind};
 use http::StatusCode;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde_json::Value;
 
 use crate::problem::Problem;
 
@@ -19,6 +20,25 @@ pub(crate) fn identifiers(
 ) -> Result<Vec<Identifier>, Problem> {
     let said = members.into_iter().filter_map(|(kind, said)| Some((kind, said?)));
     said.map(|(kind, said)| identifier(kind, &said.0)).collect()
+}
+
+/// The address of a body: many write it among the traits.
+pub(crate) fn address(said: Option<Said>, of_traits: Option<Value>) -> Result<Option<Said>, Problem> {
+    let text = match of_traits {
+        None => return Ok(said),
+        Some(Value::String(text)) => text,
+        Some(_) => return Err(Problem::unprocessable("traits.email", "`traits.email` must be an address")),
+    };
+    if text.trim().is_empty() {
+        return Ok(said);
+    }
+    let email = |text: &str| Identifier::new(IdentifierKind::Email, text);
+    match said {
+        Some(said) if email(&said.0) != email(&text) => {
+            Err(Problem::unprocessable("email", "`email` is another one here than among the `traits`; leave one out"))
+        }
+        said => Ok(said.or(Some(Said(text)))),
+    }
 }
 
 fn identifier(kind: IdentifierKind, text: &str) -> Result<Identifier, Problem> {
