@@ -111,6 +111,14 @@ pub(crate) fn say<M: ToString>(
     }
 }
 
+/// What a verdict on a message means for the events that it was about: what is wrong with a digest may be one of them.
+pub(crate) fn settle(batch: &Batch<'_>, verdict: Verdict) -> Step {
+    match verdict {
+        alone @ Verdict::Reject { .. } if batch.items.len() > 1 => Step::Split { alone },
+        verdict => Step::settle_all(batch, &verdict),
+    }
+}
+
 /// How much of a message is sent, for vendors that may refuse what goes with its text.
 pub(crate) mod stage {
     pub(crate) const WHOLE: u32 = 0;

@@ -27,7 +27,7 @@ static MANIFEST: Manifest = Manifest {
             thread add `?thread_id=…` to it.
 
 Messages are sent with `wait=true`, because Discord answers 204 to a message that it does not save otherwise. Whatever a \
-message says, it pings nobody: `allowed_mentions` is empty, and what an event says is escaped for Markdown.
+message says, it pings nobody: `allowed_mentions` is empty, and what an event says is escaped for Markdown and stays on its line.
 
 `embeds` is JSON as Discord's documentation and the usual designers give it, and every text in it may hold `{{ … }}`. What \
 comes out empty is left out. If Discord refuses the embeds, the text alone is sent. An event for which `text` comes out empty, \
@@ -107,7 +107,7 @@ impl Outlet for Channel {
             progress.stage = stage::TEXT_ONLY;
             return self.say(batch, progress);
         }
-        Step::settle_all(batch, &reply::judge(reply))
+        chat::settle(batch, reply::judge(reply))
     }
 }
 

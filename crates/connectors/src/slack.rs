@@ -28,7 +28,7 @@ static MANIFEST: Manifest = Manifest {
 Slack takes about one message a second. For anything more frequent than installs set `volume.digest`: one message per interval \
 with the counts of each type and campaign. A digest has its own words; `text` and `blocks` are for single events.
 
-What an event says is escaped: a campaign called `<!channel>` pings nobody and makes no link. `blocks` is JSON as \
+What an event says is escaped: a campaign called `<!channel>` pings nobody and makes no link, and stays on its line. `blocks` is JSON as \
 [Block Kit Builder](https://app.slack.com/block-kit-builder) gives it, and every text in it may hold `{{ … }}`; each is escaped \
 for its place, and texts of type `mrkdwn` are sent with `verbatim` unless you say otherwise, so that Slack makes no links and \
 mentions of its own. A block whose text comes out empty is left out. `text` is sent next to the blocks for notifications; if \
@@ -107,7 +107,7 @@ impl Outlet for Channel {
             progress.stage = stage::TEXT_ONLY;
             return self.say(batch, progress);
         }
-        Step::settle_all(batch, &reply::judge(reply))
+        chat::settle(batch, reply::judge(reply))
     }
 }
 

@@ -32,7 +32,7 @@ of version 1.4 and no more than 28 KB.
 
 This connector was held against a simulator of workflows and their documentation, not against Teams itself.
 
-What an event says is escaped for the Markdown of cards. `card` is an adaptive card as the \
+What an event says is escaped for the Markdown of cards and stays on its line. `card` is an adaptive card as the \
 [designer](https://adaptivecards.io/designer/) gives it, and every text in it may hold `{{ … }}`; what comes out empty is left \
 out, and a card that gets larger than 28 KB is sent as text alone. An event for which `text` comes out empty, where there is no \
 card, is skipped.
@@ -99,7 +99,7 @@ impl Outlet for Channel {
     }
 
     fn advance(&self, batch: &Batch<'_>, _: &mut Progress, reply: &Reply) -> Step {
-        Step::settle_all(batch, &reply::judge(reply))
+        chat::settle(batch, reply::judge(reply))
     }
 }
 

@@ -56,8 +56,8 @@ fn rule(place: Place<'_>) -> Rule {
         ("fields", _) | ("", "title") => (Escape::Markdown, 256),
         ("", "description") => (Escape::Markdown, 4_096),
         // Neither an author's name nor a footer is read as Markdown.
-        ("author", _) => (Escape::None, 256),
-        _ => (Escape::None, 2_048),
+        ("author", _) => (Escape::Line, 256),
+        _ => (Escape::Line, 2_048),
     };
     Rule { escape, length_max }
 }

@@ -57,7 +57,7 @@ fn rule(place: Place<'_>) -> Rule {
         (_, "url" | "image_url" | "title_url" | "thumbnail_url" | "video_url") => Escape::Url,
         ("mrkdwn", "text") => Escape::Slack,
         ("markdown", "text") => Escape::Markdown,
-        _ => Escape::None,
+        _ => Escape::Line,
     };
     Rule { escape, length_max }
 }

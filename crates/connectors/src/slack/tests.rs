@@ -7,7 +7,7 @@ use vendors::slack::{Hook, PATH, Slack as LookAlike};
 use super::*;
 use crate::chat::length;
 use crate::kit::{
-    Variant, described, event, event_with, fixture, numbered, open, prepare, refusal, reply, request, saying,
+    Variant, described, event, event_with, fixture, judged, numbered, open, prepare, refusal, reply, request, saying,
     with_batch,
 };
 use crate::tracking::trial::{deliver, deliver_catalogue};
@@ -50,6 +50,30 @@ fn a_campaign_named_like_a_mention_pings_nobody() {
     assert_eq!(blocks(&section, &data)[0]["text"], json!({"type": "mrkdwn", "text": escaped, "verbatim": true}));
     let events = [saying("install.tracked", &data), numbered(saying("install.tracked", &data), 2)];
     assert!(!digest(&events).contains('<'), "{}", digest(&events));
+}
+
+#[test]
+fn a_campaign_fakes_no_line_of_ours_wherever_it_stands() {
+    let data = json!({"campaign": "x\r\n:rotating_light: ADMIN: pay\u{202e}\u{1}"});
+    let shown = "x :rotating_light: ADMIN: pay";
+    let own = json!({"text": "New:\n{{ data.campaign }}"});
+    assert_eq!(text("install.tracked", &data, own), format!("New:\n{shown}"));
+    let source = json!([
+        {"type": "section", "text": {"type": "plain_text", "text": "{{ data.campaign }}"}},
+        {"type": "section", "text": {"type": "mrkdwn", "text": "*Campaign*\n{{ data.campaign }}"}},
+    ]);
+    let made = blocks(&source, &data);
+    assert_eq!(
+        (&made[0]["text"]["text"], &made[1]["text"]["text"]),
+        (&json!(shown), &json!(format!("*Campaign*\n{shown}")))
+    );
+}
+
+#[test]
+fn a_digest_that_is_refused_is_tried_in_halves() {
+    let refused = reply(400, &[], "invalid_payload");
+    let step = judged(&Slack, &settings(json!({})), &[event("test"), numbered(event("test"), 2)], &refused);
+    assert!(described(&step)[0].starts_with("split, alone: reject refused: Slack refused"), "{step:?}");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn rule(place: Place<'_>) -> Rule {
     let escape = match (place.around, place.kind, place.member) {
         (.., "url" | "iconUrl") => Escape::Url,
         (_, "TextBlock", "text") | (("FactSet", "facts"), _, "title" | "value") => Escape::Markdown,
-        _ => Escape::None,
+        _ => Escape::Line,
     };
     Rule { escape, length_max: if escape == Escape::Url { 2_048 } else { TEXT_MAX } }
 }

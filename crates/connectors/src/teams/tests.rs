@@ -49,6 +49,14 @@ fn a_campaign_named_like_markup_makes_no_link_and_no_emphasis() {
 }
 
 #[test]
+fn a_campaign_fakes_no_block_of_ours() {
+    let data = json!({"campaign": "x\nADMIN: pay\u{202e}"});
+    let made = body(&data, json!({"text": "New:\n{{ data.campaign }}"}));
+    let texts: Vec<_> = made.as_array().unwrap().iter().map(|block| &block["text"]).collect();
+    assert_eq!(texts, ["New:", "x ADMIN: pay"]);
+}
+
+#[test]
 fn facts_are_escaped_too() {
     let made = body(&json!({"platform": "i[os](x)"}), json!({}));
     assert_eq!(made[1], json!({"type": "FactSet", "facts": [{"title": "Platform", "value": r"i\[os\]\(x\)"}]}));

@@ -18,9 +18,11 @@ pub enum Escape {
     Url,
     /// HTML, inside an element or a quoted attribute.
     Html,
-    /// Slack's markup: without `<`, `>` and `&` there are no mentions and no links.
+    /// Plain text that people read between words of ours: a value stays on its line and turns nothing around.
+    Line,
+    /// Slack's markup, the same: without `<`, `>` and `&` there are no mentions and no links.
     Slack,
-    /// Markdown as Discord and Teams read it: what could open a link, a mention or an emphasis gets a backslash.
+    /// Markdown as Discord and Teams read it, the same: what could open a link, a mention or an emphasis gets a backslash.
     Markdown,
 }
 
@@ -31,10 +33,7 @@ impl Escape {
             // What is not there leaves no trace in a text.
             _ if value.is_undefined() || value.is_none() => return Ok(()),
             Self::None => shown(value),
-            Self::Url => percent_encoded(&shown(value)).into(),
-            Self::Html => replaced(&shown(value), html_entity).into(),
-            Self::Slack => replaced(&shown(value), slack_entity).into(),
-            Self::Markdown => with_backslashes(&shown(value)).into(),
+            _ => self.apply(&shown(value)).into(),
         };
         out.write_str(&escaped).map_err(|_| Error::from(ErrorKind::WriteFailure))
     }
@@ -80,10 +79,33 @@ impl Escape {
             Self::Json => serde_json::Value::from(text).to_string(),
             Self::Url => percent_encoded(text),
             Self::Html => replaced(text, html_entity),
-            Self::Slack => replaced(text, slack_entity),
-            Self::Markdown => with_backslashes(text),
+            Self::Line => on_its_line(text),
+            Self::Slack => replaced(&on_its_line(text), slack_entity),
+            Self::Markdown => with_backslashes(&on_its_line(text)),
         }
     }
+}
+
+/// A text without what would begin a line that looks like one of ours, or turn ours around: line breaks become blanks,
+/// and control characters and marks that reorder text are left out.
+fn on_its_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    let mut last = None;
+    for c in text.chars() {
+        match c {
+            '\n' if last == Some('\r') => {}
+            '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => line.push(' '),
+            _ if c.is_control() || reorders(c) => {}
+            _ => line.push(c),
+        }
+        last = Some(c);
+    }
+    line
+}
+
+/// Marks that reorder the text around them.
+const fn reorders(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn with_backslashes(text: &str) -> String {

@@ -107,6 +107,20 @@ fn a_text_may_branch_and_is_escaped_for_its_place() {
 }
 
 #[test]
+fn a_value_that_people_read_begins_no_line_and_turns_nothing_around() {
+    let value =
+        event(r#"{"data":{"campaign":"spring\r\n*ADMIN*:\tpay\u2028now\u202e\u0001\u2066\u200f!","list":["a\nb"]}}"#);
+    let rendered = |escape| {
+        let source = "first\n{{ data.campaign }}\nlast {{ data.list[0] }}";
+        Template::compile(source, escape).unwrap().render(&value).unwrap()
+    };
+    assert_eq!(rendered(Escape::Line), "first\nspring *ADMIN*: pay now!\nlast a b");
+    assert_eq!(rendered(Escape::Slack), "first\nspring *ADMIN*: pay now!\nlast a b");
+    assert_eq!(rendered(Escape::Markdown), "first\nspring \\*ADMIN\\*: pay now!\nlast a b");
+    assert_eq!(rendered(Escape::None).lines().count(), 4);
+}
+
+#[test]
 fn a_body_without_data_is_data_itself() {
     let value = event(r#"{"kind":"install","app":{"id":7}}"#);
     assert_eq!(Filter::compile("data.app.id == 7").unwrap().evaluate(&value), Ok(true));
