@@ -3,6 +3,7 @@
 
 mod names;
 mod params;
+mod urls;
 
 use domain::connector::{
     Batch, BatchLimits, Call, Category, Connector, Field, FieldKind, HttpCall, Item, Manifest, Outlet, Progress, Rate,
@@ -150,7 +151,7 @@ impl Stream {
         let name = names::sanitised(&self.names.of(item)?)?;
         let mut params = params::of(item, &fields, &name);
         tracking::apply(&self.params, "params", item, &mut params)?;
-        params::limit(&mut params);
+        let mut params = params::limited(params, &self.params);
         // Without these two an event is counted and shows in no report.
         params.insert("session_id".to_owned(), json!((at.as_secs() / SESSION_S * SESSION_S).to_string()));
         params.insert("engagement_time_msec".to_owned(), json!(100));

@@ -1,12 +1,15 @@
 //! The parameters of an event: those that Google reports by name, and nothing that tells who somebody is, because
 //! Google forbids addresses and names and deletes whole properties over them.
 
+use std::borrow::Cow;
+
 use domain::Settings;
 use domain::connector::{Item, SettingsError};
 use domain::fields::Fields;
+use domain::mapping::Mapping;
 use serde_json::{Map, Value, json};
 
-use super::names;
+use super::{names, urls};
 use crate::tracking;
 
 /// Most parameters; two of them are ours.
@@ -35,63 +38,66 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
 
 /// What an event says, under Google's names.
 pub(super) fn of(item: &Item<'_>, fields: &Fields<'_>, name: &str) -> Map<String, Value> {
-    let texts = [
-        ("campaign", &fields.campaign),
-        ("source", &fields.channel),
-        ("medium", &fields.medium),
-        ("term", &fields.term),
-        ("content", &fields.content),
-        ("link_id", &fields.link_id),
-        ("link_token", &fields.token),
-        ("page_location", &fields.url),
-        ("page_referrer", &fields.referrer),
-        ("route", &fields.route),
-        ("platform", &fields.platform),
-        ("country", &fields.country),
-        ("app_version", &fields.app_version),
-        ("match_method", &fields.match_method),
-        ("referral_code", &fields.referral_code),
-        ("milestone", &fields.milestone),
-        ("transaction_id", &fields.transaction_id),
-        ("coupon", &fields.coupon_code),
-    ];
-    let mut params: Map<_, _> =
-        texts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?)))).collect();
+    let text =
+        |value: &Option<Cow<'_, str>>| value.as_deref().filter(|text| !urls::holds_address(text)).map(Value::from);
+    let url = |value: &Option<Cow<'_, str>>| value.as_deref().and_then(urls::without_people).map(Value::from);
     // Google takes a value for one only with its currency.
-    if let (Some(value), Some(currency)) = (fields.revenue, tracking::currency(fields)) {
-        params.insert("value".to_owned(), json!(value));
-        params.insert("currency".to_owned(), json!(currency));
-    }
-    let numbers = ["tax", "shipping"].into_iter().filter(|_| name == "purchase" || name == "refund");
-    params
-        .extend(numbers.filter_map(|name| Some((name.to_owned(), item.data().get(name)?.as_f64().map(Value::from)?))));
-    if let Some(items) = item.data().get("items").and_then(Value::as_array) {
-        params.insert("items".to_owned(), items.iter().take(ITEMS_MAX).map(only_reported).collect());
-    }
-    params
+    let money = fields.revenue.zip(tracking::currency(fields));
+    let (value, currency) = money.map(|(value, currency)| (json!(value), json!(currency))).unzip();
+    let is_sale = name == "purchase" || name == "refund";
+    let number = |name: &str| item.data().get(name)?.as_f64().filter(|_| is_sale).map(Value::from);
+    let items = item.data().get("items").and_then(Value::as_array);
+    // What there may be no room for comes last.
+    let known = [
+        ("campaign", text(&fields.campaign)),
+        ("source", text(&fields.channel)),
+        ("medium", text(&fields.medium)),
+        ("term", text(&fields.term)),
+        ("content", text(&fields.content)),
+        ("transaction_id", text(&fields.transaction_id)),
+        ("value", value),
+        ("currency", currency),
+        ("items", items.map(|items| items.iter().take(ITEMS_MAX).map(only_reported).collect())),
+        ("coupon", text(&fields.coupon_code)),
+        ("tax", number("tax")),
+        ("shipping", number("shipping")),
+        ("link_id", text(&fields.link_id)),
+        ("page_location", url(&fields.url)),
+        ("page_referrer", url(&fields.referrer)),
+        ("referral_code", text(&fields.referral_code)),
+        ("milestone", text(&fields.milestone)),
+        ("platform", text(&fields.platform)),
+        ("match_method", text(&fields.match_method)),
+        ("route", text(&fields.route)),
+        ("country", text(&fields.country)),
+        ("app_version", text(&fields.app_version)),
+        ("link_token", text(&fields.token)),
+    ];
+    known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-/// Cuts what is too long and leaves out what is too many: a long value costs the whole event otherwise.
-pub(super) fn limit(params: &mut Map<String, Value>) {
-    let mut count = 0;
-    params.retain(|name, value| {
-        // A list of items does not count by its length.
-        let is_taken = match value {
-            Value::String(text) => {
-                shorten(text);
-                names::is_name(name)
-            }
-            Value::Number(_) => names::is_name(name),
-            Value::Bool(it) => {
-                *value = json!(it.to_string());
-                names::is_name(name)
-            }
-            Value::Array(_) => name == "items",
-            Value::Object(_) | Value::Null => false,
-        };
-        count += usize::from(is_taken);
-        is_taken && count <= PARAMS_MAX
-    });
+/// The parameters that Google takes, those of the destination's `own` before any other: a long value costs the whole event
+/// otherwise, and of too many nobody says which are lost.
+pub(super) fn limited(mut params: Map<String, Value>, own: &Mapping) -> Map<String, Value> {
+    let first: Vec<_> = own.names().filter_map(|name| params.shift_remove_entry(name)).collect();
+    let taken = first.into_iter().chain(params).filter_map(|(name, value)| Some((taken(&name, value)?, name)));
+    taken.take(PARAMS_MAX).map(|(value, name)| (name, value)).collect()
+}
+
+/// A value as Google takes it, if it does.
+fn taken(name: &str, value: Value) -> Option<Value> {
+    // A list of items does not count by its length.
+    let value = match value {
+        Value::String(mut text) => {
+            shorten(&mut text);
+            text.into()
+        }
+        Value::Bool(it) => it.to_string().into(),
+        Value::Array(_) if name == "items" => return Some(value),
+        Value::Number(_) => value,
+        Value::Array(_) | Value::Object(_) | Value::Null => return None,
+    };
+    names::is_name(name).then_some(value)
 }
 
 fn only_reported(item: &Value) -> Value {

@@ -84,6 +84,32 @@ fn parameters_are_kept_within_googles_limits() {
 }
 
 #[test]
+fn what_the_destination_asked_for_is_never_what_there_is_no_room_for() {
+    let mut settings = fixture("ga4").default;
+    settings.0.insert("params".to_owned(), json!({"plan": "pro", "campaign": "mine", "country": null, "shop": "b"}));
+    let full = event_with("ecommerce.purchase", Variant::Full);
+    let body = sent(&settings, &full);
+    let params = &body["events"][0]["params"];
+    assert_eq!((&params["plan"], &params["shop"], &params["campaign"]), (&json!("pro"), &json!("b"), &json!("mine")));
+    assert!(params["country"].is_null(), "{params}");
+    for kept in ["transaction_id", "value", "currency", "items", "session_id"] {
+        assert!(!params[kept].is_null(), "{kept}: {params}");
+    }
+    assert!(params.as_object().unwrap().len() <= 25);
+}
+
+#[test]
+fn no_url_and_no_name_of_a_campaign_tells_google_an_address() {
+    let data = json!({
+        "url": "https://a.example/x?email=ada@example.org&utm_source=mail", "referrer": "https://b.example/?u=ada%40example.org",
+        "campaign": "for ada@example.org", "referral_code": "ada@example.org", "route": "/u/ada@example.org",
+    });
+    let body = sent(&fixture("ga4").default, &about(&data));
+    assert!(!body.to_string().contains("ada"), "{body}");
+    assert_eq!(body["events"][0]["params"]["page_location"], "https://a.example/x?utm_source=mail");
+}
+
+#[test]
 fn settings_that_google_would_swallow_are_refused() {
     let with = |changes: Value| refusal(&Ga4, &fixture("ga4").with(changes));
     assert!(with(json!({"measurement_id": "UA-123"})).contains("looks like `G-ABCDE12345`"));
