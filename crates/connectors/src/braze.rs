@@ -130,8 +130,14 @@ impl Outlet for Workspace {
         match reply.status {
             200..=299 if is_page(reply) => all(&page(reply, "Braze")),
             200..=299 => {
-                let refused = refused(&body["errors"]);
-                tracking::settle(batch, progress, |place| refused.get(&place).cloned().unwrap_or(Verdict::Delivered))
+                let sent = tracking::sent(batch, progress).len();
+                let refused = refused(&body["errors"], sent);
+                let others = others(&body, sent, &refused);
+                if sent > 1 && body["events_processed"] == 0 && others != Verdict::Delivered {
+                    // None was taken, so nothing is counted twice when the halves are sent.
+                    return Step::Split { alone: others };
+                }
+                tracking::settle(batch, progress, |place| refused.get(&place).unwrap_or(&others).clone())
             }
             400 | 422 => Step::Split { alone: Verdict::Reject { reason: FailureReason::Refused, message: text } },
             401 | 403 => all(&Verdict::unauthorized(format!(
@@ -149,15 +155,47 @@ impl Outlet for Workspace {
     }
 }
 
-/// The events of a request that was taken that were not, by their places.
-fn refused(errors: &Value) -> BTreeMap<usize, Verdict> {
+/// The events of a request that was taken that were not, by their places among those sent.
+fn refused(errors: &Value, sent: usize) -> BTreeMap<usize, Verdict> {
     let refusal = |error: &Value| {
-        let text = error["type"].as_str().unwrap_or("the event is refused");
-        let place = usize::try_from(error["index"].as_u64()?).ok()?;
-        Some((place, Verdict::reject(FailureReason::Refused, on_one_line(text, 200))))
+        let place = usize::try_from(error["index"].as_u64()?).ok().filter(|place| *place < sent)?;
+        Some((place, Verdict::reject(FailureReason::Refused, said_of_event(error))))
     };
-    let of_events = errors.as_array().into_iter().flatten().filter(|error| error["input_array"] == "events");
-    of_events.filter_map(refusal).collect()
+    errors.as_array().into_iter().flatten().filter(|error| is_of_events(error)).filter_map(refusal).collect()
+}
+
+fn is_of_events(error: &Value) -> bool {
+    error["input_array"] == "events"
+}
+
+fn said_of_event(error: &Value) -> String {
+    on_one_line(error["type"].as_str().or(error.as_str()).unwrap_or("the event is refused"), 200)
+}
+
+/// The verdict on the events that no error names. Nothing tells Braze a repetition, so where some of them were not taken and
+/// nobody says which, none is sent again by itself.
+fn others(body: &Value, sent: usize, refused: &BTreeMap<usize, Verdict>) -> Verdict {
+    let is_named = |error: &Value| {
+        is_of_events(error) && error["index"].as_u64().is_some_and(|place| refused.contains_key(&(place as usize)))
+    };
+    let unnamed = body["errors"].as_array().into_iter().flatten().find(|error| !is_named(error));
+    let processed = body["events_processed"].as_u64();
+    let expected = (sent - refused.len()) as u64;
+    match (unnamed, processed) {
+        (None, _) => Verdict::Delivered,
+        (Some(_), Some(processed)) if processed >= expected => Verdict::Delivered,
+        (Some(error), Some(0)) => Verdict::reject(FailureReason::Refused, said_of_event(error)),
+        (Some(error), None) if sent == 1 => Verdict::reject(FailureReason::Refused, said_of_event(error)),
+        (Some(error), processed) => Verdict::reject(
+            FailureReason::UnknownOutcome,
+            format!(
+                "Braze took {} of {expected} events and did not say which it refused ({}); look whether this one is \
+                 there before sending it again",
+                processed.map_or_else(|| "some".to_owned(), |count| count.to_string()),
+                said_of_event(error)
+            ),
+        ),
+    }
 }
 
 /// The limit is told as the second at which it is over.
