@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use domain::fields::Fields;
 use serde::{Serialize, Serializer};
 
+/// Longest text in it, in bytes. The properties have the whole of it, and a message has room for little more than once all.
+const TEXT_BYTES_MAX: usize = 1_024;
+
 /// Where and with what.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,8 +36,8 @@ impl<'a> Context<'a> {
         let platform = fields.platform.as_deref();
         let os = fields.os.as_deref().or_else(|| platform.and_then(os_of_platform));
         Self {
-            ip: fields.ip.as_deref(),
-            user_agent: fields.user_agent.as_deref(),
+            ip: fields.ip.as_deref().map(beginning),
+            user_agent: fields.user_agent.as_deref().map(beginning),
             campaign: Members::of([
                 ("name", &fields.campaign),
                 ("source", &fields.channel),
@@ -42,7 +45,7 @@ impl<'a> Context<'a> {
                 ("term", &fields.term),
                 ("content", &fields.content),
             ]),
-            os: Members(vec![("name", os), ("version", fields.os_version.as_deref())]),
+            os: Members(vec![("name", os.map(beginning)), ("version", fields.os_version.as_deref().map(beginning))]),
             device: Members::of([("type", &fields.device_type)]),
             app: Members::of([("version", &fields.app_version)]),
             page: Members::of([("referrer", &fields.referrer)]),
@@ -50,6 +53,11 @@ impl<'a> Context<'a> {
             library: Library { name: "afterclick", version: env!("CARGO_PKG_VERSION") },
         }
     }
+}
+
+/// As much of a text as has a place here.
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
 }
 
 fn os_of_platform(platform: &str) -> Option<&'static str> {
@@ -71,7 +79,7 @@ struct Members<'a>(Vec<(&'static str, Option<&'a str>)>);
 
 impl<'a> Members<'a> {
     fn of<const N: usize>(members: [(&'static str, &'a Option<Cow<'_, str>>); N]) -> Self {
-        Self(members.iter().map(|(name, text)| (*name, text.as_deref())).collect())
+        Self(members.iter().map(|(name, text)| (*name, text.as_deref().map(beginning))).collect())
     }
 
     fn is_empty(&self) -> bool {

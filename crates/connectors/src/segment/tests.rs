@@ -249,6 +249,19 @@ fn an_event_that_segment_would_swallow_is_refused_with_the_rule_and_its_neighbou
 }
 
 #[test]
+fn a_long_text_stands_in_the_properties_where_it_can_be_left_out_and_its_beginning_in_the_context() {
+    let long = "ü".repeat(15_000);
+    let event = saying("link.clicked", &json!({"campaign": long, "os": long, "user_agent": "x".repeat(1_500)}));
+    let of = |more| prepared(std::slice::from_ref(&event), &settings(more)).0;
+    assert!(described(&of(json!({})))[0].starts_with("reject too_large: the message is 6"));
+    let left_out = json!({"properties": {"campaign": "{{ none }}", "os": "{{ none }}"}});
+    let made = message(&event, &settings(left_out));
+    let context = &made["context"];
+    assert_eq!(context["campaign"]["name"], "ü".repeat(512));
+    assert_eq!((&context["os"]["name"], &context["userAgent"]), (&json!("ü".repeat(512)), &json!("x".repeat(1_024))));
+}
+
+#[test]
 fn a_batch_of_which_nothing_can_be_sent_is_settled_without_a_call() {
     let settings = settings(json!({"names": {"*": "{% if data.x %}{{ data.x }}{% endif %}"}}));
     let lines = described(&prepare(&Segment, &event("link.opened"), &settings));
