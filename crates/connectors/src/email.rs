@@ -1,7 +1,8 @@
 //! Mail by campaign: over SMTP, or through Resend, Postmark or `SendGrid`.
 //!
 //! A person notices a second mail, and most of these providers cannot tell that they have sent one already. So every
-//! mail goes out by [`Step::SendOnce`], except where the provider takes an idempotency key.
+//! mail goes out by [`Step::SendOnce`]. Where the provider takes an idempotency key, a mail about one event may be tried
+//! again for as long as the key is good; a digest is another mail when it is gathered again, and is not.
 
 mod cap;
 mod digest;
@@ -15,6 +16,8 @@ mod settings;
 mod smtp;
 mod templates;
 mod tokens;
+
+use std::time::Duration;
 
 use domain::connector::{
     Batch, BatchLimits, Call, Category, Connector, HttpCall, Item, Manifest, Outlet, Progress, Rate, Reply, Server,
@@ -89,9 +92,9 @@ trait Provider: Send + Sync {
         None
     }
 
-    /// Whether the provider recognises a call that it has carried out before.
-    fn knows_repetitions(&self) -> bool {
-        false
+    /// For how long the provider recognises a call that it has carried out before, if it does.
+    fn known_for(&self) -> Option<Duration> {
+        None
     }
 
     /// What a reply means.
@@ -107,6 +110,8 @@ enum OwnTemplates {
     Known,
     /// The same, and the subject must be said with them.
     WithSubject,
+    /// It has templates, and their subject stands in them.
+    WithOwnSubject,
 }
 
 /// Why an event makes no mail.
@@ -164,6 +169,12 @@ impl Outlet for Mailer {
             Verdict::Pause { reason: PauseReason::Unauthorized, message } if self.provider.tokens().is_some() => {
                 Step::Reauthorize { message }
             }
+            // What is wrong with a digest may be one of its events. Of a mail that may have been sent nothing is tried again.
+            alone @ Verdict::Reject { reason, .. }
+                if reason != FailureReason::UnknownOutcome && tracking::sent(batch, progress).len() > 1 =>
+            {
+                Step::Split { alone }
+            }
             verdict => tracking::settle_sent(batch, progress, &verdict),
         }
     }
@@ -210,11 +221,9 @@ impl Mailer {
                 cap::count(to, first.event.id, batch.now, progress);
             }
         }
-        if self.provider.knows_repetitions() {
-            return Ok(Step::Send(call));
-        }
         let key = if self.recipients.are_fixed() { TEAM.to_owned() } else { lower(&letter.to) };
-        Ok(Step::SendOnce { key, call })
+        let known_for = if batch.digest.is_none() { self.provider.known_for() } else { None };
+        Ok(Step::SendOnce { key, call, known_for })
     }
 }
 

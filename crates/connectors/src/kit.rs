@@ -169,7 +169,7 @@ pub(crate) fn judged(connector: &dyn Connector, settings: &Settings, events: &[E
 pub(crate) fn described(step: &Step) -> Vec<String> {
     match step {
         Step::Send(call) => vec![format!("send {}", target(call))],
-        Step::SendOnce { key, call } => vec![format!("send once `{key}` {}", target(call))],
+        Step::SendOnce { key, call, .. } => vec![format!("send once `{key}` {}", target(call))],
         Step::Settle(verdicts) => verdicts.iter().map(in_words).collect(),
         Step::Split { alone } => vec![format!("split, alone: {}", in_words(alone))],
         Step::Reauthorize { message } => vec![format!("reauthorize: {message}")],
@@ -200,7 +200,10 @@ fn as_text(step: &Step) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let (once, call) = match step {
         Step::Send(call) => (String::new(), call),
-        Step::SendOnce { key, call } => (format!("(once: {key})\n"), call),
+        Step::SendOnce { key, call, known_for: None } => (format!("(once: {key})\n"), call),
+        Step::SendOnce { key, call, known_for: Some(known_for) } => {
+            (format!("(once: {key}, known for {} h)\n", known_for.as_secs() / 3_600), call)
+        }
         step => return described(step).join("\n"),
     };
     let shown = call.shown();

@@ -18,9 +18,8 @@ use tokio::time::Instant;
 use crate::bindings::{self, Known};
 use crate::engine::Engine;
 use crate::lane::LaneState;
-use crate::ledger::Entry;
 use crate::memory::Patience;
-use crate::once::Permit;
+use crate::once::{Message, Permit, Sending};
 use crate::registry::LiveDestination;
 use crate::transport::TransportError;
 
@@ -126,7 +125,7 @@ impl Exchange<'_> {
             Err(error) if error.is_ours => Err(End::Untried),
             Err(error) => {
                 let message = format!("no token could be fetched: {}", error.message);
-                Err(End::without_reply(error.reason, message))
+                Err(End::without_reply(TransportError { message: message.into(), ..error }))
             }
         }
     }
@@ -157,7 +156,7 @@ impl Exchange<'_> {
             }
             let (call, message) = match step {
                 Some(Step::Send(call)) => (call, None),
-                Some(Step::SendOnce { key, call }) => (call, Some(key)),
+                Some(Step::SendOnce { key, call, known_for }) => (call, Some(Message { key, known_for })),
                 Some(Step::Settle(verdicts)) if self.is_digest_refused(&verdicts) => return Round::Over(End::Split),
                 Some(Step::Settle(verdicts)) => return Round::Over(End::Each(verdicts)),
                 Some(Step::Split { alone }) => return Round::Over(self.split_or(End::all(alone))),
@@ -171,15 +170,15 @@ impl Exchange<'_> {
                 let message = format!("the exchange did not come to an end within {CALLS_MAX} calls");
                 return Round::Over(End::retry(FailureReason::Unprocessable, message));
             }
-            let (reply, entries) = match self.send(call, message, progress.replies).await {
+            let (reply, sending) = match self.send(call, message, progress.replies).await {
                 Ok(answered) => answered,
                 Err(end) => return Round::Over(self.cut_off(end, &whole, &progress)),
             };
             progress.replies += 1;
             step = contained(|| outlet.advance(&whole, &mut progress, &reply));
             self.pause = self.pause.max(progress.pause()).max(asked_wait(&reply));
-            let entered = match entries {
-                Some(entries) => self.enter(entries, &reply, step.as_ref()).await,
+            let entered = match sending {
+                Some(sending) => self.enter(sending, &reply, step.as_ref()).await,
                 None => Ok(()),
             };
             self.reply = Some(reply);
@@ -203,25 +202,25 @@ impl Exchange<'_> {
         }
     }
 
-    /// Makes a call, if it may be made; returns the reply, and the entries of a message that must not be repeated.
+    /// Makes a call, if it may be made; returns the reply, and what the ledger holds of a message that must not be repeated.
     async fn send(
         &mut self,
         call: Call,
-        message: Option<String>,
+        message: Option<Message>,
         replies: u32,
-    ) -> Result<(Reply, Option<Vec<(String, Entry)>>), End> {
+    ) -> Result<(Reply, Option<Sending>), End> {
         let Some(message) = message else {
             return match self.call(call).await {
                 Ok(reply) => Ok((reply, None)),
                 Err(error) if error.is_ours && replies == 0 => Err(End::Untried),
                 Err(error) => {
                     self.reply = None;
-                    Err(End::without_reply(error.reason, error.message.into_owned()))
+                    Err(End::without_reply(error))
                 }
             };
         };
-        let entries = match self.permit(&message).await {
-            Permit::Go(entries) => entries,
+        let sending = match self.permit(&message).await {
+            Permit::Go(sending) => sending,
             Permit::Answered(reply) => {
                 // It counts like a call, so that no connector goes round in circles.
                 self.calls += 1;
@@ -230,8 +229,8 @@ impl Exchange<'_> {
             Permit::Refused(end) => return Err(end),
         };
         match self.call(call).await {
-            Ok(reply) => Ok((reply, Some(entries))),
-            Err(error) => Err(self.without_reply_once(entries, error).await),
+            Ok(reply) => Ok((reply, Some(sending))),
+            Err(error) => Err(self.without_reply_once(sending, error).await),
         }
     }
 
@@ -279,11 +278,15 @@ impl End {
         Self::All(Verdict::retry(reason), Some(message))
     }
 
-    /// No reply: try again, unless the call can never be made.
-    pub(crate) fn without_reply(reason: FailureReason, message: String) -> Self {
+    /// No reply: try again, unless the call can never be made or somebody must mend the settings.
+    pub(crate) fn without_reply(error: TransportError) -> Self {
+        let TransportError { reason, message, is_misconfigured, .. } = error;
         match reason {
-            FailureReason::Unprocessable => Self::All(Verdict::Reject { reason, message: None }, Some(message)),
-            reason => Self::retry(reason, message),
+            _ if is_misconfigured => Self::all(Verdict::misconfigured(message)),
+            FailureReason::Unprocessable => {
+                Self::All(Verdict::Reject { reason, message: None }, Some(message.into_owned()))
+            }
+            reason => Self::retry(reason, message.into_owned()),
         }
     }
 

@@ -50,6 +50,8 @@ pub(crate) enum Decision {
     Send,
     /// This very delivery has sent it and got this reply, which was not made use of to the end.
     Answered(Box<Reply>),
+    /// Nobody knows what became of it, and the vendor would recognise it: this is its entry.
+    Repeat(Entry),
     /// It must not be sent by itself.
     Over(Verdict),
 }
@@ -60,6 +62,8 @@ pub(crate) enum Fate {
     Sent,
     /// It was refused: it may be sent again.
     Refused,
+    /// Nobody knows, as before.
+    Unknown,
 }
 
 /// Where the entry of a message lies.
@@ -111,7 +115,7 @@ impl Decision {
     pub(crate) fn reply(&self) -> Option<&Reply> {
         match self {
             Self::Answered(reply) => Some(reply),
-            Self::Send | Self::Over(_) => None,
+            Self::Send | Self::Repeat(_) | Self::Over(_) => None,
         }
     }
 }
@@ -138,6 +142,12 @@ impl Entry {
     /// Whether nobody knows what became of it, and only the delivery's attempts say whether a person was asked.
     pub(crate) fn is_unclear_to(&self, owned: &Owned) -> bool {
         self.sent.is_none() && self.delivery == owned.id
+    }
+
+    /// Whether nobody knows what became of it, and a vendor that knows a message for so long would recognise it. What came
+    /// before the first try was refused or never left, so the vendor knows it no longer than since then.
+    pub(crate) fn is_known(&self, known_for: Option<Duration>, now: Timestamp) -> bool {
+        self.sent.is_none() && known_for.is_some_and(|known_for| now.since(self.at) < known_for)
     }
 
     /// What is stored under `key`, and claims it if nobody else has.

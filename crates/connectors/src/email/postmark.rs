@@ -31,7 +31,7 @@ impl Postmark {
 
 impl Provider for Postmark {
     fn templates(&self) -> OwnTemplates {
-        OwnTemplates::Known
+        OwnTemplates::WithOwnSubject
     }
 
     fn call(&self, head: &Letterhead, letter: &Letter, _: Option<&Token>) -> Result<Call, Refusal> {

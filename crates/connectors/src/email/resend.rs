@@ -31,8 +31,8 @@ impl Provider for Resend {
         OwnTemplates::WithSubject
     }
 
-    fn knows_repetitions(&self) -> bool {
-        true
+    fn known_for(&self) -> Option<Duration> {
+        Some(KEY_GOOD_FOR)
     }
 
     fn call(&self, head: &Letterhead, letter: &Letter, _: Option<&Token>) -> Result<Call, Refusal> {
@@ -134,6 +134,8 @@ fn variables(data: &Map<String, Value>) -> Map<String, Value> {
     data.iter().map(|(name, value)| (name.clone(), variable(value))).collect()
 }
 
+/// How long a key is good, but for an hour: Resend forgets it after a day.
+const KEY_GOOD_FOR: Duration = Duration::from_hours(23);
 /// How long another request with the same key may take.
 const IN_PROGRESS: Duration = Duration::from_secs(5);
 /// A wait that is not named; the limit is counted by the second.

@@ -95,7 +95,10 @@ impl Provider for SendGrid {
                 "SendGrid refused the API key{why}; make one with Mail Send access and put it into `api_key`; for \
                  an account in the EU set `region`"
             )),
-            403 => wrong_sender(&why),
+            403 if is_about_the_sender(field, &text) => wrong_sender(&why),
+            403 => Verdict::unauthorized(format!(
+                "SendGrid does not let the API key send{why}; make one with Mail Send access and put it into `api_key`"
+            )),
             400 if field.starts_with("from") => wrong_sender(&why),
             400 if field == "template_id" => Verdict::misconfigured(format!(
                 "SendGrid does not know the template{why}; its id begins with `d-`, mend it in the settings"
@@ -118,6 +121,12 @@ fn person(mailbox: &Mailbox) -> Value {
         person["name"] = json!(name);
     }
     person
+}
+
+/// A 403 is mostly about the key; about the sender it says so.
+fn is_about_the_sender(field: &str, text: &str) -> bool {
+    let text = text.to_lowercase();
+    field.starts_with("from") || text.contains("from address") || text.contains("sender")
 }
 
 fn wrong_sender(why: &str) -> Verdict {

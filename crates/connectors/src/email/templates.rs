@@ -65,6 +65,12 @@ impl Templates {
                 provider, or `templates` by campaign";
             return Err(SettingsError::new("template", message));
         }
+        // One for the campaigns whose mail is written here stands for itself.
+        let is_ours = |body: &Body| matches!(body, Body::Ours { .. });
+        let is_used = || named.iter().map(|(_, body)| body).chain(&otherwise).any(is_ours);
+        if own == OwnTemplates::WithOwnSubject && subject.is_some() && !is_used() {
+            return Err(SettingsError::new("subject", format!("has no effect; {SUBJECT_IN_TEMPLATE}")));
+        }
         let none = Map::new();
         let dynamic_data = Mapping::compile(settings.object("dynamic_data").unwrap_or(&none))
             .map_err(|message| SettingsError::new("dynamic_data", message))?;
@@ -142,6 +148,7 @@ impl Body {
             let page = |source| Template::compile_page(source, escape).map(Box::new);
             text(name).map(page).transpose().map_err(|error| wrong(format!("does not compile at `{name}`: {error}")))
         };
+        let is_own = text("subject").is_some();
         let subject = text("subject").or(subject);
         let subject = subject.map(|text| compile("subject", text)).transpose()?;
         match (text("template"), text("text").is_some() || text("html").is_some()) {
@@ -153,6 +160,9 @@ impl Body {
             (Some(_), false) if own == OwnTemplates::WithSubject && subject.is_none() => {
                 Err(SettingsError::new("subject", "is missing; the provider wants one with its templates too"))
             }
+            (Some(_), false) if own == OwnTemplates::WithOwnSubject && field == "templates" && is_own => {
+                Err(wrong(format!("has a `subject` beside its `template`; {SUBJECT_IN_TEMPLATE}")))
+            }
             (Some(id), false) => Ok(Self::Theirs { id: id.to_owned(), subject }),
             (None, true) => {
                 let subject = subject.ok_or_else(|| SettingsError::new("subject", "is missing; a mail has one"))?;
@@ -162,6 +172,9 @@ impl Body {
         }
     }
 }
+
+/// What to do about a subject that the provider would not take notice of.
+const SUBJECT_IN_TEMPLATE: &str = "the provider takes the subject from its template, so write it there";
 
 fn compile(field: &str, text: &str) -> Result<Template, SettingsError> {
     Template::compile(text, Escape::None)

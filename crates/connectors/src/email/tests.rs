@@ -78,6 +78,14 @@ fn settings_that_cannot_work_or_would_have_no_effect_are_refused() {
         &json!({"html": null, "template": "x", "subject": null}),
         "`subject` is missing; the provider",
     );
+    let in_template = "the provider takes the subject from its template, so write it there";
+    let theirs = Some("postmark-template");
+    refused(theirs, &json!({"subject": "Hi"}), &format!("`subject` has no effect; {in_template}"));
+    let both = json!({"a": {"template": "x", "subject": "Hi"}});
+    refused(postmark, &json!({"templates": both}), &format!("has a `subject` beside its `template`; {in_template}"));
+    for mixed in [json!({"a": "x"}), json!({"a": {"text": "x"}})] {
+        open(&Email, &settings(postmark, &json!({"templates": mixed})));
+    }
     refused(None, &json!({"unsubscribe": "{{"}), "`unsubscribe` does not compile");
 }
 
@@ -266,6 +274,42 @@ fn a_digest_is_one_mail_to_a_team_and_single_ones_to_persons() {
     assert!(matches!(prepare(&settings(None, &json!({}))), Step::Split { .. }));
     let theirs = settings(Some("postmark-template"), &json!({"to": null, "recipients": [ADA]}));
     assert!(described(&prepare(&theirs))[0].starts_with("pause misconfigured: several events in one mail"));
+}
+
+#[test]
+fn a_mail_may_be_tried_again_while_the_provider_would_know_it_and_a_digest_never() {
+    let events = [about(&json!({"email": ADA})), about(&json!({"email": ADA}))];
+    let known_for = |case, changes: &Value, events: &[Event], is_digest| {
+        let outlet = open(&Email, &settings(Some(case), changes));
+        match with_batch(events, is_digest, |batch| outlet.prepare(batch, &mut Progress::default())) {
+            Step::SendOnce { known_for, .. } => known_for,
+            step => panic!("{step:?}"),
+        }
+    };
+    let team = json!({"to": null, "recipients": [ADA]});
+    assert_eq!(known_for("resend", &json!({}), &events[..1], false), Some(Duration::from_hours(23)));
+    assert_eq!(known_for("resend", &team, &events[..1], false), Some(Duration::from_hours(23)));
+    assert_eq!(known_for("resend", &team, &events, true), None);
+    // The only event of an interval is gathered again with those of the next.
+    assert_eq!(known_for("resend", &team, &events[..1], true), None);
+    assert_eq!(known_for("postmark", &json!({}), &events[..1], false), None);
+}
+
+#[test]
+fn a_digest_that_is_refused_is_tried_in_halves_and_one_that_may_have_been_sent_is_not() {
+    let events = [about(&json!({})), about(&json!({}))];
+    let judged = |status, body: &str| {
+        let team = settings(Some("sendgrid"), &json!({"to": null, "recipients": [ADA]}));
+        let outlet = open(&Email, &team);
+        with_batch(&events, true, |batch| {
+            let mut progress = Progress::default();
+            let _ = outlet.prepare(batch, &mut progress);
+            described(&outlet.advance(batch, &mut progress, &kit::reply(status, &[], body.to_owned())))
+        })
+    };
+    assert_eq!(judged(413, "too large"), ["split, alone: reject too_large: too large"]);
+    assert!(judged(504, "").iter().all(|line| line.starts_with("reject unknown_outcome")));
+    assert_eq!(judged(503, ""), ["retry server_error", "retry server_error"]);
 }
 
 #[test]

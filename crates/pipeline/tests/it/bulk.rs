@@ -59,6 +59,11 @@ const MANIFEST: Manifest = Manifest {
     fields: &[
         Field::optional("token", FieldKind::Switch, "whether calls need a token"),
         Field::optional("once", FieldKind::Switch, "whether a call must not be repeated"),
+        Field::optional(
+            "known_for_s",
+            FieldKind::Integer { min: 1, max: 1_000_000 },
+            "for how long the vendor recognises a call that must not be repeated",
+        ),
         Field::optional("binds", FieldKind::Switch, "whether the first reply gives an id that the second call needs"),
     ],
     events: &["*"],
@@ -82,13 +87,15 @@ impl Connector for Bulk {
 
     fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
         let is_on = |name| settings.0.get(name).and_then(Value::as_bool).unwrap_or_default();
-        Ok(Box::new(Shop { token: is_on("token"), once: is_on("once"), binds: is_on("binds") }))
+        let known_for = settings.0.get("known_for_s").and_then(Value::as_u64).map(Duration::from_secs);
+        Ok(Box::new(Shop { token: is_on("token"), once: is_on("once"), known_for, binds: is_on("binds") }))
     }
 }
 
 struct Shop {
     token: bool,
     once: bool,
+    known_for: Option<Duration>,
     binds: bool,
 }
 
@@ -105,7 +112,7 @@ impl Shop {
             call = call.header("authorization", token.secret.expose());
         }
         if self.once {
-            Step::SendOnce { key: "welcome".to_owned(), call: Call::Http(call) }
+            Step::SendOnce { key: "welcome".to_owned(), call: Call::Http(call), known_for: self.known_for }
         } else {
             Step::Send(Call::Http(call))
         }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use domain::DestinationId;
 use domain::delivery::State;
 use domain::replay::{Replay, ReplayState, Select};
 use domain::verdict::FailureReason;
 use pipeline::dispatcher::DispatcherOptions;
-use serde_json::json;
+use serde_json::{Value, json};
 use storage::memory::MemoryStore;
 use storage::{DeadLetterQuery, Store};
 
@@ -21,15 +22,31 @@ async fn letters(
     store: Arc<dyn Store>,
     script: impl Fn(&Sent) -> Answer + Send + Sync + 'static,
 ) -> (Engine, DestinationId) {
+    letters_with(json!({ "once": true }), store, script).await
+}
+
+/// The same with these settings.
+async fn letters_with(
+    settings: Value,
+    store: Arc<dyn Store>,
+    script: impl Fn(&Sent) -> Answer + Send + Sync + 'static,
+) -> (Engine, DestinationId) {
     let engine = Engine::over(store, with_bulk(), script).await;
     let letters = engine
         .destination("letters", |destination| {
             destination.connector = String::from("single");
-            destination.settings = serde_json::from_value(json!({ "once": true })).unwrap();
+            destination.settings = serde_json::from_value(settings).unwrap();
         })
         .await;
     (engine, letters)
 }
+
+/// The settings of letters that their vendor recognises for so long.
+fn known_for(time: Duration) -> Value {
+    json!({ "once": true, "known_for_s": time.as_secs() })
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
@@ -65,6 +82,59 @@ async fn a_message_without_an_answer_is_not_sent_again_until_a_person_says_so() 
         let (summary, _) = engine.only(letters).await;
         assert_eq!((summary.delivery.standing.state, engine.wires.to(letters).len()), (State::Delivered, 2));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_would_be_recognised_is_sent_again_by_itself_also_after_a_crash() {
+    let script = |sent: &Sent| match sent.before {
+        0 => Answer::Breaks,
+        1 => Answer::Hangs,
+        _ => Answer::Status(202),
+    };
+    let (mut engine, letters) = letters_with(known_for(60 * MINUTE), memory(), script).await;
+    engine.clicks(0..1).await;
+    engine.pass(20 * SECOND).await;
+    engine.dispatcher.stop(SECOND / 10).await;
+    engine.restart(DispatcherOptions::default()).await;
+    engine.pass(60 * MINUTE).await;
+    assert_eq!((engine.count(letters, State::Delivered).await, engine.wires.to(letters).len()), (1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_would_not_be_recognised_any_more_is_not_sent_again_whatever_came_in_between() {
+    for between in [Answer::Status(429), Answer::Status(503), Answer::Fails(FailureReason::Connect), Answer::Breaks] {
+        let script = move |sent: &Sent| match sent.before {
+            0 => Answer::Breaks,
+            _ => between.clone(),
+        };
+        let (engine, letters) = letters_with(known_for(10 * MINUTE), memory(), script).await;
+        engine.clicks(0..1).await;
+        engine.pass(10 * MINUTE).await;
+        let sent = engine.wires.to(letters).len();
+        assert!(sent > 2, "{sent}");
+        engine.pass(100_000 * SECOND).await;
+        let (summary, _) = engine.only(letters).await;
+        let standing = summary.delivery.standing;
+        assert_eq!((standing.state, standing.reason), (State::Dead, Some(FailureReason::UnknownOutcome)));
+        assert_eq!(engine.wires.to(letters).len(), sent);
+        redrive(&engine).await;
+        engine.pass(SECOND).await;
+        assert_eq!(engine.wires.to(letters).len(), sent + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_only_refused_is_sent_long_after_it_would_have_been_recognised() {
+    let pauses = |sent: &Sent| match sent.before {
+        0 => Answer::Says(json!({ "pause": "the quota is used up" })),
+        _ => Answer::Status(202),
+    };
+    let (engine, letters) = letters_with(known_for(60 * MINUTE), memory(), pauses).await;
+    engine.clicks(0..1).await;
+    engine.pass(100_000 * SECOND).await;
+    engine.house.registry.resume_destination(letters).await.unwrap();
+    engine.pass(100 * SECOND).await;
+    assert_eq!((engine.count(letters, State::Delivered).await, engine.wires.to(letters).len()), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]
