@@ -13,9 +13,10 @@ pub(crate) static NEEDS: Needs = Needs {
     packages: &[Package::Debian { package: "clickhouse-server", program: "clickhouse-server" }],
 };
 
-/// A server with one user, who needs a password.
+/// A server with one user, who needs a password, and `confined`, who has the same and sees no database but `default`.
 pub struct ClickHouse {
     port: u16,
+    native_port: Option<u16>,
     _server: Server,
 }
 
@@ -32,6 +33,11 @@ impl ClickHouse {
     /// The HTTP interface: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port of another protocol, as if it were the HTTP interface; the engine behind a bridge has none.
+    pub fn native_url(&self) -> Option<String> {
+        self.native_port.map(|port| format!("http://127.0.0.1:{port}"))
     }
 
     /// Runs a statement in [`Self::DATABASE`] as the user; an error is the server's own text (`Code: N, …`).
@@ -53,7 +59,7 @@ impl ClickHouse {
     pub(crate) fn ready(port: u16, mut server: Server) -> Result<Self> {
         server.wait_for(|| statement(port, "/", b"SELECT 1").ok())?;
         statement(port, "/", format!("CREATE DATABASE {}", Self::DATABASE).as_bytes())?;
-        Ok(Self { port, _server: server })
+        Ok(Self { port, native_port: None, _server: server })
     }
 
     fn try_start() -> Result<Self> {
@@ -66,7 +72,7 @@ impl ClickHouse {
         let program = find_program("clickhouse-server").expect("looked for before");
         let mut command = room.command(&program, "KILL");
         command.arg("--config-file=config.xml");
-        Self::ready(port, room.launch(command)?)
+        Ok(Self { native_port: Some(native_port), ..Self::ready(port, room.launch(command)?)? })
     }
 }
 
@@ -116,7 +122,13 @@ fn users() -> String {
     <networks><ip>127.0.0.1</ip></networks>
     <profile>default</profile>
     <quota>default</quota>
-  </{user}></users>
+  </{user}><confined>
+    <password>{password}</password>
+    <networks><ip>127.0.0.1</ip></networks>
+    <profile>default</profile>
+    <quota>default</quota>
+    <allow_databases><database>default</database></allow_databases>
+  </confined></users>
 </yandex>
 "
     )

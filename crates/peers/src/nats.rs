@@ -59,10 +59,18 @@ impl Nats {
 
     /// Makes a stream that keeps what is published on the subjects and forgets no message id for two minutes.
     pub fn create_stream(&self, stream: &str, subjects: &[&str]) -> Result<()> {
-        let config = json!({
+        self.create_stream_with(stream, subjects, &json!({}))
+    }
+
+    /// The same with more members of its configuration.
+    pub fn create_stream_with(&self, stream: &str, subjects: &[&str], more: &Value) -> Result<()> {
+        let mut config = json!({
             "name": stream, "subjects": subjects, "retention": "limits", "storage": "file", "num_replicas": 1,
             "max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "duplicate_window": 120_000_000_000_u64,
         });
+        if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
+            config.extend(more.clone());
+        }
         self.ask(&format!("$JS.API.STREAM.CREATE.{stream}"), &config).map(drop)
     }
 

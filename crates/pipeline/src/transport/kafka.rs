@@ -23,12 +23,12 @@ use tokio::time::{Instant, timeout_at};
 
 use self::connection::{Connection, replicas_ms};
 use self::leaders::{Placed, announced, by_leader, refusal, topics};
-use self::messages::{Cluster, Metadata, Produce, SaslHandshake, is_of_all};
+use self::messages::{ApiVersions, Cluster, Metadata, Produce, is_of_all};
 use super::kept::Kept;
 use super::records::errand::{self, Errand};
 use super::records::servers::{awake_by, first_to_answer};
 use super::records::{Duplex, End};
-use super::tls::{ENDED, Tls};
+use super::tls::{ENDED, SILENT, Tls};
 use super::{Guard, TransportError};
 use crate::clock::Clock;
 
@@ -117,9 +117,11 @@ impl KafkaTransport {
         Connection::open(stream, place.login.as_ref(), self.clock.random()).await
     }
 
-    /// Why there is no encryption. A broker that does not speak TLS hangs up, as one may that does; but in plain words it answers.
+    /// Why there is no encryption. A broker that does not speak TLS hangs up or goes on listening, as one may that does; but in
+    /// plain words it answers.
     async fn not_encrypted(&self, server: &Server, error: TransportError, until: Instant) -> End {
-        let is_plain = error.is_misconfigured || error.message == ENDED && self.is_plain(server, until).await;
+        let is_plain =
+            error.is_misconfigured || [ENDED, SILENT].contains(&&*error.message) && self.is_plain(server, until).await;
         if is_plain { End::turned_away("NO_TLS", "the broker offers no encryption") } else { error.into() }
     }
 
@@ -128,8 +130,7 @@ impl KafkaTransport {
         let asked = async {
             let peer = self.guard.check_peer(&server.host, server.port, &PORTS, false)?;
             let stream: Box<dyn Duplex> = Box::new(self.guard.connect(&peer, until).await?);
-            // Answered also by one that wants a login first, and with an error by one that wants none.
-            Connection::open(stream, None, 0).await?.ask(&SaslHandshake("PLAIN")).await
+            Connection::open(stream, None, 0).await?.ask(&ApiVersions).await
         };
         matches!(timeout_at(awake_by(until), asked).await, Ok(Ok(_)))
     }

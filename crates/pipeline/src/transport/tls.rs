@@ -75,7 +75,7 @@ impl Tls {
                 Err(TransportError::misconfigured(FailureReason::Tls, "what answers at this port does not speak TLS"))
             }
             Ok(Err(error)) => Err(TransportError::new(FailureReason::Tls, in_words(&error))),
-            Err(_) => Err(TransportError::new(FailureReason::Tls, "the TLS handshake took too long")),
+            Err(_) => Err(TransportError::new(FailureReason::Tls, SILENT)),
         }
     }
 
@@ -101,6 +101,9 @@ impl Tls {
 /// What is said of somebody who hangs up, as many do who do not understand what a handshake is.
 pub(super) const ENDED: &str =
     "the other side ended the TLS handshake; perhaps its port is not for encrypted connections";
+
+/// What is said of somebody who goes on waiting, as others do.
+pub(super) const SILENT: &str = "the TLS handshake took too long; perhaps the port is not for encrypted connections";
 
 /// Whether the other side answered with something that is no TLS, which one that speaks it never does.
 fn is_plain(error: &std::io::Error) -> bool {

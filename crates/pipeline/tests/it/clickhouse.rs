@@ -98,6 +98,55 @@ async fn one_bad_row_does_not_take_its_neighbours_along() {
 }
 
 #[tokio::test]
+async fn a_row_that_nobody_has_thought_of_does_not_take_its_neighbours_along() {
+    for house in houses("odd").await {
+        // An enumeration that lacks a value: every version has another code for it.
+        house.query("CREATE TABLE odd (id String, platform Enum8('ios' = 1, 'android' = 2)) ENGINE = Log");
+        let columns = json!({"id": "{{ id }}", "platform": "{{ data.campaign }}"});
+        let carrier = house.carrier.with(&json!({"default_columns": false, "columns": columns}));
+        let events: Vec<_> = (1..)
+            .zip(["ios", "android", "web", "ios", "ios"])
+            .map(|(n, on)| event(n, &json!({"campaign": on})))
+            .collect();
+        let words: Vec<_> = carrier.deliver(&events).await.iter().map(in_words).collect();
+        assert!(words[2].starts_with("reject refused: "), "{words:#?}");
+        assert_eq!((words.iter().filter(|word| *word == "delivered").count(), &*house.count()), (4, "4"), "{words:#?}");
+
+        // A view that throws at one row, by a function for just that.
+        house.query("CREATE TABLE looked_at (id String, n Float64) ENGINE = Log");
+        house.query("CREATE TABLE seen (n UInt8) ENGINE = Log");
+        house.query("CREATE MATERIALIZED VIEW look TO seen AS SELECT throwIf(n > 1000) AS n FROM looked_at");
+        let columns = json!({"id": "{{ id }}", "n": "{{ data.revenue }}"});
+        let carrier = carrier.with(&json!({"table": "looked_at", "columns": columns}));
+        let events = conversions(&[json!(1), json!(1e6), json!(2)]);
+        let words: Vec<_> = carrier.deliver(&events).await.iter().map(in_words).collect();
+        assert!(words[1].starts_with("retry server_error: "), "{words:#?}");
+        assert_eq!([&*words[0], &*words[2]], ["delivered"; 2], "{words:#?}");
+    }
+}
+
+#[tokio::test]
+async fn the_port_of_another_protocol_is_said_to_be_one() {
+    for house in houses("port").await {
+        let Some(native) = house.peer.native_url() else { continue };
+        let verdicts = house.carrier.with(&json!({"url": native})).deliver(&conversions(&[json!(1), json!(2)])).await;
+        let words = in_words(&verdicts[1]);
+        let expect = "pause misconfigured: what answers under `url` does not seem to be ClickHouse (Port ";
+        assert!(words.starts_with(expect) && words.contains("port 8123 or 8443"), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_the_user_may_not_enter_holds_the_rows() {
+    for house in houses("denied").await.into_iter().filter(|house| house.is_old) {
+        let hidden = house.carrier.with(&json!({"user": "confined"}));
+        let verdicts = hidden.deliver(&conversions(&[json!(1), json!(2)])).await;
+        let words = in_words(&verdicts[1]);
+        assert!(words.starts_with("pause unauthorized: the user may not insert into `events.denied` ("), "{words}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_table_or_column_holds_the_events_until_it_is_provisioned() {
     for house in houses("missing").await {
         let events = conversions(&[json!(1)]);

@@ -91,6 +91,50 @@ async fn a_login_that_is_refused_pauses_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_port_without_encryption_pauses_and_says_so() {
+    for kafka in [Kafka::start(), Kafka::start_for_nobody()].into_iter().flatten() {
+        let destination = Destination::new("kafka", settings(&kafka.address(), json!({"tls": true})));
+        let verdicts = destination.verdicts(&[sample("link.clicked", 1), sample("link.clicked", 2)]).await;
+        let (reason, message) = pause(&verdicts);
+        assert_eq!(reason, PauseReason::Misconfigured);
+        assert!(message.starts_with("the broker offers no encryption at this port; "), "{message}");
+        assert!(message.contains("set `tls` to `false`"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_with_encryption_pauses_who_speaks_in_the_open() {
+    // The alert of a server that expected a handshake.
+    let address = says(&[0x15, 0x03, 0x03, 0, 2, 2, 10]);
+    let destination = Destination::new("kafka", settings(&address, json!({})));
+    let verdicts = destination.verdicts(&[sample("link.clicked", 1)]).await;
+    let (reason, message) = pause(&verdicts);
+    assert_eq!(reason, PauseReason::Misconfigured);
+    assert!(message.contains("set `tls` to `true`"), "{message}");
+}
+
+#[tokio::test]
+async fn somebody_who_hangs_up_in_the_handshake_is_no_verdict() {
+    let destination = Destination::new("kafka", settings(&says(&[]), json!({"tls": true})));
+    let error = destination.deliver(&[sample("link.clicked", 1)]).await.unwrap_err();
+    assert_eq!((error.reason, error.is_misconfigured), (FailureReason::Tls, false), "{error}");
+    assert!(error.message.contains("perhaps its port is not for encrypted connections"), "{error}");
+}
+
+/// Reads a little, says this to whoever comes, and hangs up.
+fn says(bytes: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(bytes);
+        }
+    });
+    address.to_string()
+}
+
+#[tokio::test]
 async fn a_broker_that_is_away_or_inside_is_no_verdict() {
     let event = [sample("link.clicked", 1)];
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();

@@ -158,6 +158,21 @@ async fn with_encryption_nothing_but_the_hello_goes_in_the_open() {
 }
 
 #[tokio::test]
+async fn a_port_for_the_other_way_of_encryption_says_which_setting_that_is() {
+    let greeting = PostOffice::new(&[]).await;
+    let error = send(&greeting, mail(greeting.address.port(), MailTls::Implicit), LONG).await.unwrap_err();
+    let expect = "what answers at this port does not speak TLS; set `tls` to `starttls`, or `port` to the one for encryption \
+                  from the start, 465 as a rule, then resume the destination";
+    assert_eq!((&*error.message, error.is_misconfigured), (expect, true));
+
+    let silent = PostOffice::encrypted(&[]).await;
+    let error = send(&silent, mail(silent.address.port(), MailTls::StartTls), LONG).await.unwrap_err();
+    let expect = "the mail server expects encryption from the start at this port; set `tls` to `implicit`, or `port` to the \
+                  one for STARTTLS, 587 as a rule, then resume the destination";
+    assert_eq!((&*error.message, error.is_misconfigured), (expect, true));
+}
+
+#[tokio::test]
 async fn encryption_that_fails_is_no_reason_to_go_on_without_it() {
     let office = PostOffice::new(&[]).await;
     let stranger =

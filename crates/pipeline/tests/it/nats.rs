@@ -89,6 +89,32 @@ async fn a_message_that_is_too_large_does_not_take_its_neighbours_with_it() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_full_pauses_and_says_who_must_make_room() {
+    let Some(nats) = Nats::start() else { return };
+    let full = json!({"discard": "new", "max_msgs": 3});
+    nats.create_stream_with("EVENTS", &["events.>"], &full).unwrap();
+    let destination = Destination::new("nats", settings(&nats, json!({})));
+    let events: Vec<_> = (1..=6).map(|number| sample("link.clicked", number)).collect();
+    let verdicts = destination.verdicts(&events).await;
+    assert_eq!(verdicts[..3], vec![Verdict::Delivered; 3]);
+    let (reason, message) = pause(&verdicts[3..]);
+    assert_eq!(reason, PauseReason::Quota);
+    assert!(message.starts_with("the stream is full and discards what is new; raise its limits"), "{message}");
+}
+
+#[tokio::test]
+async fn a_subject_that_is_full_keeps_no_other_waiting() {
+    let Some(nats) = Nats::start() else { return };
+    let full = json!({"discard": "new", "discard_new_per_subject": true, "max_msgs_per_subject": 1});
+    nats.create_stream_with("EVENTS", &["events.>"], &full).unwrap();
+    let destination = Destination::new("nats", settings(&nats, json!({})));
+    let events = [sample("link.clicked", 1), sample("link.clicked", 2), sample("install.tracked", 3)];
+    let verdicts = destination.verdicts(&events).await;
+    assert_eq!([&verdicts[0], &verdicts[2]], [&Verdict::Delivered; 2], "{verdicts:?}");
+    assert!(matches!(verdicts[1], Verdict::Retry { .. }), "{verdicts:?}");
+}
+
+#[tokio::test]
 async fn hostile_text_stays_within_its_message() {
     let Some(nats) = Nats::start() else { return };
     nats.create_stream("EVENTS", &["events.>"]).unwrap();

@@ -1,7 +1,7 @@
 //! Rows in a real `PostgreSQL`, over the SQL transport and its TLS.
 
 use peers::Postgres;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::carrier::{Carrier, all_delivered, conversions, event, in_words, samples};
 use crate::databases::postgres;
@@ -83,6 +83,74 @@ async fn one_bad_row_does_not_take_its_neighbours_along() {
     assert!(words[4].starts_with("reject refused: ") && words[4].contains("\"sane\""), "{words:#?}");
     assert_eq!(words.iter().filter(|word| *word == "delivered").count(), 8, "{words:#?}");
     assert_eq!(house.count(), "8");
+}
+
+/// Brings nine conversions, of which the fifth is worth too much, to a table that was changed by this.
+async fn with_poison(schema: &'static str, sql: &str, settings: &Value) -> Option<(House, Vec<String>)> {
+    let house = house(schema).await?;
+    house.carrier.provision().await.unwrap();
+    house.query(sql);
+    let mut revenues = vec![json!(1); 9];
+    revenues[4] = json!(1e6);
+    let verdicts = house.carrier.with(settings).deliver(&conversions(&revenues)).await;
+    Some((house, verdicts.iter().map(in_words).collect()))
+}
+
+#[tokio::test]
+async fn a_row_that_a_trigger_or_a_view_forbids_does_not_take_its_neighbours_along() {
+    let function = |error: &str| {
+        format!(
+            "CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.revenue > 1000 THEN {error}; END IF; \
+             RETURN NEW; END $$; CREATE TRIGGER look BEFORE INSERT ON deep_link_events FOR EACH ROW EXECUTE FUNCTION look()"
+        )
+    };
+    let view = "CREATE VIEW seen AS SELECT * FROM deep_link_events WHERE revenue < 1000 WITH CHECK OPTION".to_owned();
+    for (schema, sql, settings, expect) in [
+        ("raised", function("RAISE EXCEPTION 'no poison here'"), json!({}), "reject refused: no poison here"),
+        ("raised_odd", function("RAISE 'odd' USING ERRCODE = '42P01'"), json!({}), "reject refused: odd"),
+        ("raised_new", function("RAISE 'new' USING ERRCODE = 'ZZ123'"), json!({}), "reject refused: new"),
+        ("raised_later", function("RAISE 'later' USING ERRCODE = '40001'"), json!({}), "retry server_error: later"),
+        (
+            "stumbled",
+            function("EXECUTE 'SELECT nope'"),
+            json!({}),
+            "retry server_error: column \"nope\" does not exist",
+        ),
+        (
+            "viewed",
+            view,
+            json!({"table": "seen"}),
+            "reject refused: new row violates check option for view \"seen\"",
+        ),
+    ] {
+        let Some((house, words)) = with_poison(schema, &sql, &settings).await else { return };
+        assert!(words[4].starts_with(expect), "{schema}: {words:#?}");
+        assert_eq!(words.iter().filter(|word| *word == "delivered").count(), 8, "{schema}: {words:#?}");
+        assert_eq!(house.count(), "8", "{schema}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_a_policy_forbids_does_not_take_its_neighbours_along() {
+    let policy = "CREATE USER limited PASSWORD 'l'; GRANT USAGE ON SCHEMA policies TO limited; \
+                  GRANT SELECT, INSERT ON deep_link_events TO limited; \
+                  ALTER TABLE deep_link_events ENABLE ROW LEVEL SECURITY; \
+                  CREATE POLICY seen ON deep_link_events FOR SELECT USING (true); \
+                  CREATE POLICY sane ON deep_link_events FOR INSERT WITH CHECK (revenue < 1000)";
+    let limited = json!({"user": "limited", "password": "l"});
+    let Some((house, words)) = with_poison("policies", policy, &limited).await else { return };
+    assert!(words[4].starts_with("reject refused: new row violates row-level security policy"), "{words:#?}");
+    assert_eq!((words.iter().filter(|word| *word == "delivered").count(), &*house.count()), (8, "8"), "{words:#?}");
+}
+
+#[tokio::test]
+async fn a_column_that_the_table_wants_and_nobody_fills_holds_every_row() {
+    let sql = "ALTER TABLE deep_link_events ADD COLUMN tenant text NOT NULL";
+    let Some((house, words)) = with_poison("unfilled", sql, &json!({})).await else { return };
+    let expect = "pause misconfigured: table `unfilled.deep_link_events` wants something in column `tenant`, which nothing fills (";
+    assert!(words.iter().all(|word| word.starts_with(expect)), "{words:#?}");
+    let mended = house.carrier.with(&json!({"columns": {"tenant": "acme"}}));
+    all_delivered(&mended.deliver(&conversions(&[json!(1)])).await);
 }
 
 #[tokio::test]

@@ -155,17 +155,29 @@ fn stranger(answer: &'static [u8]) -> u16 {
 
 #[tokio::test]
 async fn what_is_no_database_is_a_failure_like_any_other() {
-    for (answer, tls, expect) in [
-        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], ServerTls::None, FailureReason::Broken),
-        (b"", ServerTls::None, FailureReason::Broken),
-        (b"N", ServerTls::Public, FailureReason::Tls),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ServerTls::Public, FailureReason::Tls),
-        (b"S\x15\x03", ServerTls::Public, FailureReason::Tls),
+    for (answer, tls, expect, is_misconfigured) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], ServerTls::None, FailureReason::Broken, false),
+        (b"", ServerTls::None, FailureReason::Broken, false),
+        (b"N", ServerTls::Public, FailureReason::Tls, true),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ServerTls::Public, FailureReason::Tls, true),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", ServerTls::Public, FailureReason::Tls, true),
+        (b"S\x15\x03", ServerTls::Public, FailureReason::Tls, false),
+        (b"S", ServerTls::Public, FailureReason::Tls, false),
     ] {
         let error = Line::to(stranger(answer), tls).run(1, "SELECT 1", &[], LONG).await.unwrap_err();
-        assert_eq!(error.reason, expect, "{:?}: {error}", String::from_utf8_lossy(answer));
+        let found = (error.reason, error.is_misconfigured);
+        assert_eq!(found, (expect, is_misconfigured), "{:?}: {error}", String::from_utf8_lossy(answer));
+        assert_eq!(error.message.ends_with(", then resume the destination"), is_misconfigured, "{error}");
         assert!(!error.message.contains("127.0.0.1"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_database_without_encryption_says_which_setting_that_is() {
+    let error = Line::to(stranger(b"N"), ServerTls::Public).run(1, "SELECT 1", &[], LONG).await.unwrap_err();
+    let expect = "the database offers no encryption; set `host` and `port` right, give the database a certificate, or set `tls` \
+                  to `false` for one on your own network, then resume the destination";
+    assert_eq!(error.message, expect);
 }
 
 #[tokio::test]

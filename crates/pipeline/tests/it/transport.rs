@@ -301,7 +301,18 @@ async fn plain_http_behind_an_https_url_and_a_silent_handshake_are_tls_failures(
         let (guard, _) = fixed(animal.address);
         let error = post(&transport(guard, &[]), "https://hooks.example.com/x", SHORT).await.unwrap_err();
         assert!(matches!(error.reason, FailureReason::Tls | FailureReason::Timeout), "{error:?}");
+        assert!(!error.is_misconfigured || error.message.contains("begin it with `http://`"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_port_without_encryption_behind_an_https_url_is_a_setting_to_be_mended() {
+    let address = greeter(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    let (guard, _) = fixed(address);
+    let error = post(&transport(guard, &[]), "https://hooks.example.com/x", LONG).await.unwrap_err();
+    let expect = "what answers at this port does not speak TLS; name the port for `https://` in the URL, or begin it with \
+                  `http://` for a server on your own network, then resume the destination";
+    assert_eq!((error.reason, &*error.message, error.is_misconfigured), (FailureReason::Tls, expect, true));
 }
 
 #[tokio::test]
@@ -314,4 +325,19 @@ async fn a_burst_of_connections_asks_for_a_name_once() {
         assert_eq!(reply.unwrap().status, 200);
     }
     assert_eq!(resolver.1.load(Ordering::SeqCst), 1);
+}
+
+/// Says this to whoever has said something, and hangs up when they do.
+fn greeter(bytes: &'static [u8]) -> SocketAddr {
+    use std::io::{Read as _, Write as _};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let _ = stream.read(&mut [0; 1024]).and_then(|_| stream.write_all(bytes));
+            let _ = stream.read(&mut [0; 1024]);
+        }
+    });
+    address
 }

@@ -133,6 +133,22 @@ impl Request for Produce<'_> {
     }
 }
 
+/// What the broker can do, which every broker tells everybody, also before a login.
+pub(super) struct ApiVersions;
+
+impl Request for ApiVersions {
+    const KEY: i16 = 18;
+    const VERSION: i16 = 0;
+    type Reply = ();
+
+    fn write(&self, _: &mut Writer) {}
+
+    fn read(from: &mut Reader) -> Result<(), Malformed> {
+        let _error = from.i16()?;
+        from.list(|from| Ok((from.i16()?, from.i16()?, from.i16()?))).map(drop)
+    }
+}
+
 /// Which way of logging in we want.
 pub(super) struct SaslHandshake(pub(super) &'static str);
 
@@ -231,6 +247,7 @@ mod tests {
             let reader = || Reader(bytes.clone().into());
             let _ = Metadata::read(&mut reader());
             let _ = Produce::read(&mut reader());
+            let _ = ApiVersions::read(&mut reader());
             let _ = SaslHandshake::read(&mut reader());
             let _ = SaslAuthenticate::read(&mut reader());
         }
