@@ -1,14 +1,17 @@
 //! Amplitude's event upload.
 //!
-//! A 400 and a 429 name the events at fault by index and store nothing of the batch. An item is an event, its key the
+//! A 400 and a 429 name the events at fault by index and store nothing of the batch. A user or device that sends too much is refused
+//! alone. An item is an event, its key the
 //! `insert_id`, which counts for a week together with the device.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::book::Book;
+use crate::bucket::Bucket;
 use crate::faults::Fault;
 use crate::look::{list, text};
 use crate::request::Request;
@@ -18,12 +21,28 @@ use crate::simulator::Vendor;
 #[derive(Debug, Clone)]
 pub struct Amplitude {
     pub api_key: String,
+    /// Thirty events a second for each user or device, as one has it who has sent nothing yet; `None` takes any rate.
+    pub rate: Option<Bucket>,
+    /// What is left to those who have sent something.
+    left: HashMap<String, Bucket>,
 }
 
 impl Amplitude {
-    /// A project with the key `api-key`.
+    /// A project with the key `api-key`, which minds the rate of nobody.
     pub fn new() -> Self {
-        Self { api_key: "api-key".to_owned() }
+        Self { api_key: "api-key".to_owned(), rate: None, left: HashMap::new() }
+    }
+
+    /// The places of the events for whose users or devices there are too many. If there are none, all are counted.
+    fn too_many(&mut self, events: &[Value], at: Duration) -> Vec<usize> {
+        let Some(rate) = self.rate else { return Vec::new() };
+        let mut left = self.left.clone();
+        let mut is_refused = |event: &Value| left.entry(who(event).to_owned()).or_insert(rate).take(at).is_err();
+        let refused: Vec<_> = (0..events.len()).filter(|place| is_refused(&events[*place])).collect();
+        if refused.is_empty() {
+            self.left = left;
+        }
+        refused
     }
 }
 
@@ -52,12 +71,16 @@ impl Vendor for Amplitude {
             return error(400, "Request missing required field", json!({ "missing_field": "events" }));
         }
         if request.partial_failure {
-            return throttled(events, book);
+            return throttled(events, &[events.len() - 1], book);
         }
         let id_chars_min = body["options"]["min_id_length"].as_u64().unwrap_or(5);
         let flaws: Vec<_> = events.iter().map(|event| check(event, id_chars_min)).collect();
         if flaws.iter().any(Option::is_some) {
             return refused(events, &flaws, book);
+        }
+        let refused = self.too_many(events, request.at);
+        if !refused.is_empty() {
+            return throttled(events, &refused, book);
         }
         for event in events {
             keep(event, request.at, book);
@@ -120,18 +143,24 @@ fn refused(events: &[Value], flaws: &[Option<Flaw>], book: &mut Book) -> Answer 
     error(400, "Invalid request", lists)
 }
 
-/// The last event's user sends too much; the others could be sent again at once.
-fn throttled(events: &[Value], book: &mut Book) -> Answer {
-    let index = events.len() - 1;
-    let event = &events[index];
-    book.refuse(text(&event["insert_id"]), event.clone(), "throttled");
-    let mut users = Map::new();
-    users.insert(text(&event["user_id"]).to_owned(), json!(31));
+/// Whose event it is.
+fn who(event: &Value) -> &str {
+    event["user_id"].as_str().unwrap_or(text(&event["device_id"]))
+}
+
+/// Those whose events stand at these places send too much; the other events could be sent again at once.
+fn throttled(events: &[Value], places: &[usize], book: &mut Book) -> Answer {
+    let (mut users, mut devices) = (Map::new(), Map::new());
+    for event in places.iter().map(|place| &events[*place]) {
+        book.refuse(text(&event["insert_id"]), event.clone(), "throttled");
+        let list = if event["user_id"].is_string() { &mut users } else { &mut devices };
+        list.insert(who(event).to_owned(), json!(31));
+    }
     error(
         429,
         "Too many requests for some devices and users",
         json!({
-            "eps_threshold": 30, "throttled_devices": {}, "throttled_users": users, "throttled_events": [index],
+            "eps_threshold": 30, "throttled_devices": devices, "throttled_users": users, "throttled_events": places,
         }),
     )
 }

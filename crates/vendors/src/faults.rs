@@ -86,6 +86,13 @@ impl Faults {
         self
     }
 
+    /// The same, after something else has happened to the first requests, one by one.
+    #[must_use]
+    pub fn after(mut self, script: impl IntoIterator<Item = Option<Fault>>) -> Self {
+        self.script = script.into_iter().collect();
+        self
+    }
+
     /// The same for the first `requests` requests only, so that whatever is retried gets through in the end.
     #[must_use]
     pub fn for_the_first(mut self, requests: u64) -> Self {
@@ -163,5 +170,7 @@ mod tests {
         assert_eq!([0, 1, 2].map(|number| plan.of(number)), [None, Some(Fault::DropBefore), None]);
         let plan = Faults::seeded(1).with(Fault::Garbage, 1000).for_the_first(2);
         assert_eq!([0, 1, 2].map(|number| plan.of(number).is_some()), [true, true, false]);
+        let plan = plan.after([None]);
+        assert_eq!([0, 1, 2].map(|number| plan.of(number).is_some()), [false, true, false]);
     }
 }

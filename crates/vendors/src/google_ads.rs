@@ -12,7 +12,7 @@ use crate::book::Book;
 use crate::bucket::{Bucket, whole_seconds};
 use crate::faults::Fault;
 use crate::google::{self, TOKEN_PATH, Tokens, error, unauthenticated};
-use crate::look::{is_sha256_hex, list, text};
+use crate::look::{is_currency, is_sha256_hex, list, text};
 use crate::request::Request;
 use crate::simulator::{Simulator, Vendor};
 
@@ -132,8 +132,8 @@ fn check_event(event: &Value, lacks_encoding: bool, is_hex: bool) -> Result<(), 
     if is_hex && hashes.into_iter().any(|hash| !hash.is_empty() && !is_sha256_hex(hash)) {
         return Err(("user_data", "an identifier is not SHA-256 in hex"));
     }
-    if event["conversionValue"].is_number() && text(&event["currency"]).len() != 3 {
-        return Err(("currency", "a value needs a currency"));
+    if event["conversionValue"].is_number() && !is_currency(text(&event["currency"])) {
+        return Err(("currency", "a value needs a currency of ISO 4217"));
     }
     if !matches!(text(&event["eventSource"]), "WEB" | "APP" | "IN_STORE" | "PHONE" | "OTHER") {
         return Err(("event_source", "the source is missing or unknown"));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::book::Book;
 use crate::faults::Fault;
-use crate::look::{is_sha256_hex, list, text, unix_time};
+use crate::look::{is_currency, is_sha256_hex, list, text, unix_time};
 use crate::request::Request;
 use crate::simulator::Vendor;
 
@@ -61,6 +61,9 @@ impl Meta {
             && !(event["custom_data"]["value"].is_number() && event["custom_data"]["currency"].is_string())
         {
             return Err("a Purchase needs value and currency");
+        }
+        if event["custom_data"]["currency"].as_str().is_some_and(|currency| !is_currency(&currency.to_uppercase())) {
+            return Err("the currency is none of ISO 4217");
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::book::Book;
+use crate::bucket::Bucket;
 use crate::faults::Fault;
 use crate::look::text;
 use crate::request::Request;
@@ -23,13 +24,15 @@ pub struct Mixpanel {
     pub service_account: (String, String),
     /// The other way in: a user without a password.
     pub project_token: String,
+    /// How many requests are taken; `None` takes any rate.
+    pub rate: Option<Bucket>,
 }
 
 impl Mixpanel {
-    /// Project `42` with the service account `robot`, `secret` and the token `token`.
+    /// Project `42` with the service account `robot`, `secret` and the token `token`, which takes any rate.
     pub fn new() -> Self {
         let service_account = ("robot".to_owned(), "secret".to_owned());
-        Self { project_id: "42".to_owned(), service_account, project_token: "token".to_owned() }
+        Self { project_id: "42".to_owned(), service_account, project_token: "token".to_owned(), rate: None }
     }
 
     fn admits(&self, request: &Request) -> bool {
@@ -54,6 +57,9 @@ impl Vendor for Mixpanel {
         if !self.admits(request) {
             return error(401, "Invalid credentials", "Unauthorized");
         }
+        if self.rate.as_mut().is_some_and(|rate| rate.take(request.at).is_err()) {
+            return too_many();
+        }
         let Ok(content) = request.content() else { return error(400, "the body is not gzip", "Bad Request") };
         if content.len() > BYTES_MAX {
             return error(413, "request exceeds max limit of 10485760 bytes", "Request Entity Too Large");
@@ -66,8 +72,7 @@ impl Vendor for Mixpanel {
 
     fn words(&mut self, fault: Fault, _: &Request) -> Option<Answer> {
         match fault {
-            // There is no `Retry-After`: one backs off by oneself.
-            Fault::RateLimit { .. } => Some(error(429, "Project exceeded rate limits", "Too Many Requests")),
+            Fault::RateLimit { .. } => Some(too_many()),
             Fault::TokenExpired => Some(error(401, "Invalid credentials", "Unauthorized")),
             _ => None,
         }
@@ -144,6 +149,11 @@ fn check(event: &Value) -> Result<(), (&'static str, &'static str)> {
     } else {
         Ok(())
     }
+}
+
+/// There is no `Retry-After`: one backs off by oneself.
+fn too_many() -> Answer {
+    error(429, "Project exceeded rate limits", "Too Many Requests")
 }
 
 fn error(code: u16, error: &str, status: &str) -> Answer {

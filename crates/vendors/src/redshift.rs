@@ -1,9 +1,10 @@
 //! Redshift's Data API: a statement is taken now and executed later.
 //!
 //! An item is a statement with its parameters, its key the `ClientToken`, under which the same statement runs once. A statement that
-//! fails is refused, but only `DescribeStatement` says so.
+//! fails is refused, but only `DescribeStatement` says so: one for which there is bad luck, which strikes no statement twice, and one
+//! that writes a number of more digits than its column has.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -28,6 +29,8 @@ pub struct Redshift {
     statements: Vec<Statement>,
     /// Places in `statements` by client token.
     tokens: HashMap<String, usize>,
+    /// The texts of statements that had bad luck.
+    unlucky: HashSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -60,6 +63,7 @@ impl Redshift {
             credentials,
             statements: Vec::new(),
             tokens: HashMap::new(),
+            unlucky: HashSet::new(),
         }
     }
 
@@ -90,7 +94,7 @@ impl Redshift {
     }
 
     fn error_of(&mut self, body: &Value, sqls: &[Value], fails: bool) -> Option<String> {
-        if fails {
+        if fails && sqls.iter().any(|sql| self.unlucky.insert(text(sql).to_owned())) {
             return Some("ERROR: could not serialize access to a table".to_owned());
         }
         for sql in sqls.iter().map(text) {
@@ -108,7 +112,8 @@ impl Redshift {
             let broken = self.failing.iter().any(|part| sql.contains(part.as_str()));
             let unused = names.iter().find(|name| !sql.contains(&format!(":{name}")));
             let unused = || unused.map(|name| format!("ERROR: parameter {name} is not in the statement"));
-            if broken { Some("ERROR: the statement failed".to_owned()) } else { unused() }
+            let overflows = || overflows(sql).then(|| "ERROR: Numeric data overflow (result precision)".to_owned());
+            if broken { Some("ERROR: the statement failed".to_owned()) } else { unused().or_else(overflows) }
         })
     }
 
@@ -193,6 +198,12 @@ fn check(body: &Value, sqls: &[Value]) -> Result<(), &'static str> {
     } else {
         Ok(())
     }
+}
+
+/// Whether a number is written as a `decimal(18, 4)` that has more than fourteen digits before its point.
+fn overflows(sql: &str) -> bool {
+    let written = |part: &str| part.rsplit_once("CAST('")?.1.strip_suffix('\'')?.parse::<f64>().ok();
+    sql.split(" AS decimal(18, 4))").filter_map(written).any(|number| number.abs() >= 1e14)
 }
 
 fn id_of(index: usize) -> String {

@@ -35,6 +35,8 @@ pub struct Snowflake {
     tokens: Vec<(String, Duration)>,
     /// The highest `retryCount` by `requestId`.
     requests: HashMap<String, u64>,
+    /// The columns of tables that were created here which hold fourteen digits before the point.
+    numbers: BTreeMap<String, Vec<String>>,
 }
 
 impl Snowflake {
@@ -48,6 +50,7 @@ impl Snowflake {
             statements: Statements::default(),
             tokens: Vec::new(),
             requests: HashMap::new(),
+            numbers: BTreeMap::new(),
         }
     }
 
@@ -106,12 +109,13 @@ impl Snowflake {
         if before.is_some_and(|before| before >= retries) {
             book.flag(id, Value::Null, "`retryCount` was not raised for the repetition");
         }
+        let numbers = self.numbers.get(table).map_or(&[][..], Vec::as_slice);
         for line in content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let row: Value = serde_json::from_slice(line).unwrap_or_default();
             let key =
                 row.as_object().and_then(|row| row.iter().find(|(name, _)| name.eq_ignore_ascii_case("event_id")));
             let key = key.map_or("", |(_, value)| text(value)).to_owned();
-            match check(columns, &row) {
+            match check(columns, &row).and_then(|()| check_numbers(numbers, &row)) {
                 Ok(()) => book.store(key, row),
                 Err(reason) => book.lose(key, row, reason),
             }
@@ -144,6 +148,7 @@ impl Vendor for Snowflake {
                 error(401, "390303", "Invalid OAuth access token.")
             }
             ("POST", ["api", "v2", "statements"]) if self.knows_key(request.bearer()) => {
+                self.numbers.extend(statements::numbers(request));
                 self.statements.submit(request, self.running_polls, &mut self.tables)
             }
             ("GET", ["api", "v2", "statements", handle]) if self.knows_key(request.bearer()) => {
@@ -175,6 +180,16 @@ fn check(columns: &[String], row: &Value) -> Result<(), String> {
     let is_known = |name: &str| columns.is_empty() || columns.iter().any(|column| column.eq_ignore_ascii_case(name));
     match fields.keys().find(|name| !is_known(name)) {
         Some(unknown) => Err(format!("`{unknown}` has no column; the row is in the error table")),
+        None => Ok(()),
+    }
+}
+
+fn check_numbers(columns: &[String], row: &Value) -> Result<(), String> {
+    let is_number = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
+    let overflows = |value: &Value| value.as_f64().is_some_and(|number| number.abs() >= 1e14);
+    let fields = row.as_object().into_iter().flatten();
+    match fields.filter(|(name, _)| is_number(name)).find(|(_, value)| overflows(value)) {
+        Some((name, _)) => Err(format!("the number is out of range for `{name}`; the row is in the error table")),
         None => Ok(()),
     }
 }

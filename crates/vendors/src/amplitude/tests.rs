@@ -66,3 +66,22 @@ fn sizes_and_keys_are_checked() {
     let stranger = check_one(&Request::post("/batch", &json!({ "api_key": "x", "events": [event("a")] })));
     assert_eq!((stranger.0, stranger.1["error"].clone()), (400, json!("Invalid API key: x")));
 }
+
+#[test]
+fn who_sends_too_much_is_refused_alone_and_the_others_have_spent_nothing() {
+    let (mut amplitude, mut book) = (Amplitude::new(), Book::default());
+    amplitude.rate = Some(Bucket::new(1.0, 2.0));
+    let of = |id: &str, user: &str| {
+        let mut event = event(id);
+        event["user_id"] = json!(user);
+        event
+    };
+    let batch = [of("a", "noisy"), of("b", "noisy"), of("c", "noisy"), of("d", "quiet"), of("e", "quiet")];
+    let said = amplitude.answer(&upload(&batch), &mut book).said_json();
+    assert_eq!((&said["throttled_events"], &said["throttled_users"]), (&json!([2]), &json!({ "noisy": 31 })));
+    let others = [&batch[..2], &batch[3..]].concat();
+    assert_eq!(amplitude.answer(&upload(&others), &mut book).status, 200);
+    assert_eq!(amplitude.answer(&upload(&batch[2..3]), &mut book).status, 429);
+    let later = upload(&batch[2..3]).at(Duration::from_secs(1));
+    assert_eq!((amplitude.answer(&later, &mut book).status, book.stored.len()), (200, 5));
+}

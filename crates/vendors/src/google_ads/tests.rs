@@ -48,6 +48,7 @@ fn one_invalid_event_fails_the_request_and_is_named() {
         (with("adIdentifiers", json!({})), "ad_identifiers"),
         (with("eventTimestamp", json!(1_772_634_728)), "event_timestamp"),
         (with("currency", Value::Null), "currency"),
+        (with("currency", json!("QQQ")), "currency"),
         (with("userData", people), "user_data"),
         (with("eventSource", json!("DEEP_LINK")), "event_source"),
     ];

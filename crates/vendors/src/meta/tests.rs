@@ -51,6 +51,7 @@ fn one_bad_event_rejects_all() {
         with("user_data", json!({})),
         with("user_data", json!({ "em": "ada@example.org" })),
         with("custom_data", json!({ "value": "9.5" })),
+        with("custom_data", json!({ "value": 9.5, "currency": "QQQ" })),
     ];
     for bad in bad {
         let (status, error, book) = check_one(&send(&[event("a"), bad, event("b")]));

@@ -78,3 +78,13 @@ fn strangers_and_crowds_are_turned_away() {
     assert_eq!(status(&Request::new("POST", "/import?strict=1", lines).with_basic("token", "")), 200);
     assert_eq!(status(&Request { partial_failure: true, ..import(&[event("a"), event("b")]) }), 400);
 }
+
+#[test]
+fn who_asks_too_often_is_told_so() {
+    let mut mixpanel = Mixpanel { rate: Some(Bucket::new(1.0, 1.0)), ..Mixpanel::new() };
+    let mut post = |at: Duration| mixpanel.answer(&import(&[event("a")]).at(at), &mut Book::default());
+    assert_eq!(post(Duration::ZERO).status, 200);
+    let refused = post(Duration::ZERO);
+    assert!(refused.status == 429 && refused.said().contains("Project exceeded rate limits"), "{refused:?}");
+    assert_eq!(post(Duration::from_secs(1)).status, 200);
+}

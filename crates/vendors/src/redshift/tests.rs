@@ -62,3 +62,19 @@ fn what_is_unsigned_or_too_much_is_refused_over_http() {
     assert_eq!(kind(&sqls(&["x".repeat((100 << 10) + 1).as_str()])), "ValidationException");
     assert_eq!(kind(&json!({ "Database": "dev", "Sqls": ["SELECT 1"] })), "ValidationException");
 }
+
+#[test]
+fn bad_luck_strikes_no_statement_twice_and_a_number_must_fit_its_column() {
+    let (mut redshift, mut book) = (Redshift::new(), Book::default());
+    let mut outcome = |token: &str, sql: &str, partial_failure: bool| {
+        let body = json!({ "Database": "dev", "WorkgroupName": "links", "ClientToken": token, "Sql": sql });
+        let request = Request { partial_failure, ..call("ExecuteStatement", &body) };
+        let id = redshift.answer(&request, &mut book).said_json()["Id"].clone();
+        let told = redshift.answer(&call("DescribeStatement", &json!({ "Id": id })), &mut book).said_json();
+        told["Error"].as_str().unwrap_or_default().to_owned()
+    };
+    assert!(outcome("t1", "SELECT 1", true).contains("serialize"));
+    assert_eq!(outcome("t2", "SELECT 1", true), "");
+    assert_eq!(outcome("t3", "SELECT CAST('12.5' AS decimal(18, 4)) AS \"revenue\"", false), "");
+    assert!(outcome("t4", "SELECT CAST('1e30' AS decimal(18, 4)) AS \"revenue\"", false).contains("overflow"));
+}

@@ -87,4 +87,13 @@ fn created_table(sql: &str) -> Option<String> {
     Some(name.split(['(', ' ']).next()?.replace('"', ""))
 }
 
+/// The table that a statement creates, and its columns that hold fourteen digits before the point.
+pub(super) fn numbers(request: &Request) -> Option<(String, Vec<String>)> {
+    let body = request.json().unwrap_or_default();
+    let sql = text(&body["statement"]).trim();
+    let (_, columns) = sql.split_once('(')?;
+    let named = columns.split(" NUMBER(18, 4)").filter_map(|before| before.strip_suffix('"')?.rsplit('"').next());
+    Some((created_table(sql)?, named.map(str::to_owned).collect()))
+}
+
 const VERBS: &[&str] = &["CREATE", "ALTER", "INSERT", "MERGE", "SELECT", "DESCRIBE", "DESC", "SHOW", "COPY"];

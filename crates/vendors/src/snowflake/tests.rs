@@ -89,3 +89,17 @@ fn a_statement_may_run_for_a_while_and_runs_once_per_request_id() {
     assert_eq!(snowflake.executed(), [create]);
     assert!(snowflake.tables.contains_key("LINKS.PUBLIC.EVENTS"));
 }
+
+#[test]
+fn a_number_of_too_many_digits_is_lost_behind_a_200() {
+    let (mut snowflake, mut book) = (snowflake(), Book::default());
+    let create =
+        "CREATE TABLE IF NOT EXISTS \"LINKS\".\"PUBLIC\".\"EVENTS\" (\"EVENT_ID\" VARCHAR, \"RAW\" NUMBER(18, 4))";
+    let request = Request::post("/api/v2/statements", &json!({ "statement": create }))
+        .with("authorization", &key_token())
+        .with("x-snowflake-authorization-token-type", "KEYPAIR_JWT");
+    assert_eq!(snowflake.answer(&request, &mut book).status, 200);
+    let rows = "{\"event_id\":\"a\",\"raw\":12}\n{\"event_id\":\"b\",\"raw\":1e14}\n";
+    assert_eq!(append(&mut snowflake, "?requestId=r1", rows, &mut book).status, 200);
+    assert_eq!((book.stored_keys(), book.lost.len()), (vec!["a"], 1));
+}
