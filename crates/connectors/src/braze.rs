@@ -158,14 +158,18 @@ impl Outlet for Workspace {
 /// The events of a request that was taken that were not, by their places among those sent.
 fn refused(errors: &Value, sent: usize) -> BTreeMap<usize, Verdict> {
     let refusal = |error: &Value| {
-        let place = usize::try_from(error["index"].as_u64()?).ok().filter(|place| *place < sent)?;
+        let place = place(error).filter(|place| *place < sent)?;
         Some((place, Verdict::reject(FailureReason::Refused, said_of_event(error))))
     };
-    errors.as_array().into_iter().flatten().filter(|error| is_of_events(error)).filter_map(refusal).collect()
+    errors.as_array().into_iter().flatten().filter_map(refusal).collect()
 }
 
-fn is_of_events(error: &Value) -> bool {
-    error["input_array"] == "events"
+/// The place of the event that an error is about, if it names one.
+fn place(error: &Value) -> Option<usize> {
+    if error["input_array"] != "events" {
+        return None;
+    }
+    usize::try_from(error["index"].as_u64()?).ok()
 }
 
 fn said_of_event(error: &Value) -> String {
@@ -175,9 +179,7 @@ fn said_of_event(error: &Value) -> String {
 /// The verdict on the events that no error names. Nothing tells Braze a repetition, so where some of them were not taken and
 /// nobody says which, none is sent again by itself.
 fn others(body: &Value, sent: usize, refused: &BTreeMap<usize, Verdict>) -> Verdict {
-    let is_named = |error: &Value| {
-        is_of_events(error) && error["index"].as_u64().is_some_and(|place| refused.contains_key(&(place as usize)))
-    };
+    let is_named = |error: &Value| place(error).is_some_and(|place| refused.contains_key(&place));
     let unnamed = body["errors"].as_array().into_iter().flatten().find(|error| !is_named(error));
     let processed = body["events_processed"].as_u64();
     let expected = (sent - refused.len()) as u64;
