@@ -92,8 +92,11 @@ pub(crate) async fn check(config: &Config) -> Result<()> {
         config.destinations.iter().map(|one| Desired { destinations: vec![one.clone()], ..Desired::default() });
     let mut problems = Problems::of(config.file.clone());
     for alone in sources.chain(destinations) {
-        if let Err(error) = reconcile::plan(&registry, &guard, alone) {
-            problems.push(Problem::new(line_of(config, &error), error.to_string()));
+        if let Err(error) = reconcile::plan(&registry, &guard, alone.clone()) {
+            // What an open guard lets pass is refused for where it goes, and whoever runs the server can open it.
+            let is_private = reconcile::plan(&registry, &Guard::new(true, Vec::new()), alone).is_ok();
+            let remedy = if is_private { PRIVATE_REMEDY } else { "" };
+            problems.push(Problem::new(line_of(config, &error), format!("{error}{remedy}")));
         }
     }
     if !problems.is_empty() {
@@ -102,6 +105,10 @@ pub(crate) async fn check(config: &Config) -> Result<()> {
     reconcile::plan(&registry, &guard, desired(config))?;
     Ok(())
 }
+
+/// What to do about a target that is not public.
+const PRIVATE_REMEDY: &str = "; write a public `https://` one, or say under `[server]` which networks are yours \
+                              (`allow_cidrs = [\"10.1.0.0/16\"]`) or, for development, `allow_private = true`";
 
 /// Where in the file stands what is refused: at the key itself, else at the name of its section.
 fn line_of(config: &Config, error: &ReconcileError) -> Option<usize> {

@@ -119,6 +119,8 @@ fn a_source_says_what_it_means_by_a_referral() {
             dialect.manifest().check(&settings).map(|()| dialect.referral_created(&settings)).ok()
         };
         assert_eq!(meaning(json!({})), Some(ReferralCreated::Shown));
+        let field = dialect.manifest().fields.iter().find(|field| field.name == "referral_created").unwrap();
+        assert_eq!(field.default, Some("shown"), "it is shown as what holds");
         assert_eq!(meaning(json!({ "referral_created": "shown" })), Some(ReferralCreated::Shown));
         assert_eq!(meaning(json!({ "referral_created": "code" })), Some(ReferralCreated::Code));
         assert_eq!(meaning(json!({ "referral_created": "sign_up" })), Some(ReferralCreated::SignUp));

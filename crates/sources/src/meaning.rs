@@ -9,8 +9,9 @@ pub(crate) const REFERRAL_CREATED: Field = Field::optional(
     "referral_created",
     FieldKind::Choice { of: ReferralCreated::CODES },
     "what `referral.created` means: `code`, somebody got a code to hand out; `sign_up`, somebody signed up through a \
-     referral; `shown`, whichever its members show, which is the default",
-);
+     referral; `shown`, whichever its members show",
+)
+.or("shown");
 
 /// What the setting says.
 pub(crate) fn referral_created(settings: &Settings) -> ReferralCreated {

@@ -53,8 +53,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             (config, vec![finding])
         }
         Err(Failure::Misused(error)) => {
-            let finding =
-                Finding::bad(format!("configuration: {error}"), "mend the file; the other checks use defaults");
+            let finding = Finding::bad(
+                format!("configuration: {error}"),
+                "mend the file or set the variables that it names; the other checks use defaults",
+            );
             (Config::default(), vec![finding])
         }
         Err(failure) => return Err(failure),
@@ -78,7 +80,7 @@ fn report(findings: &[Finding]) -> bool {
             Finding::Skipped(text) => say(&paint.dim(&format!("- {text}"))),
             Finding::Bad { what, remedy } => {
                 faults += 1;
-                say(&format!("{} {what}", paint.bad("✗")));
+                say(&format!("{} {}", paint.bad("✗"), what.replace('\n', "\n  ")));
                 say(&format!("    {remedy}"));
             }
         }

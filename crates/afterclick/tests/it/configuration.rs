@@ -72,7 +72,7 @@ fn check_says_yes_or_why_not() {
         .ended(0)
         .prints("1 source, 1 destination, no problem found");
     let setup = Setup::with(&one_destination("http://10.0.0.1/"));
-    run(&mut program(), &["config", "check", &setup.config()]).ended(1).says("backend");
+    run(&mut program(), &["config", "check", &setup.config()]).ended(1).says("backend").says("`allow_private = true`");
     let unusual = one_destination(URL).replace("[\"*\", \"test\"]", "[\"link.clickd\"]");
     run(&mut program(), &["config", "check", &Setup::with(&unusual).config()])
         .ended(0)
@@ -92,5 +92,5 @@ fn all_that_a_connector_refuses_is_told_at_once_with_its_line() {
         .ended(1)
         .says(&format!("afterclick.toml:{}: destination `backend`: setting `url`", line("http://backend")))
         .says(&format!("afterclick.toml:{}: destination `second`: the filter does not compile", line("data.x ==")))
-        .says(&format!("afterclick.toml:{}: destination `third`: concurrency must be", line("1000")));
+        .says(&format!("afterclick.toml:{}: destination `third`: concurrency must be 1 to 256\n", line("1000")));
 }
