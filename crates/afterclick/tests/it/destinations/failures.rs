@@ -2,6 +2,7 @@
 
 mod ads;
 mod clouds;
+mod doors;
 
 use peers::{Aws, ClickHouse, Kafka, Nats, Postgres};
 use serde_json::{Value, json};
