@@ -10,6 +10,7 @@ mod person;
 mod pipedrive;
 mod salesforce;
 mod sdk;
+mod sparing;
 mod storm;
 mod tally;
 mod traffic;

@@ -17,12 +17,10 @@ impl Draft {
         let subjects: BTreeSet<SubjectId> =
             self.now.subjects.values().filter(regrouped).map(|record| record.id).chain(of_identifiers).collect();
         let change = |id: SubjectId| {
-            let (profile, before) = (self.now.profile(id)?, self.found.profile(id));
+            let profile = self.now.profile(id).filter(may_have_record)?;
+            let before = self.found.profile(id);
             let changed = differences(before.as_ref(), &profile);
             let before = before.map(|before| before.trace).unwrap_or_default();
-            if !before.is_telling() && !may_have_record(&profile) {
-                return None;
-            }
             let of_subject =
                 |best: &Identifier| self.now.identifiers.get(best).is_some_and(|record| record.subject == id);
             let carriers = self.read.iter().filter(|(_, best)| best.as_ref().is_some_and(of_subject));

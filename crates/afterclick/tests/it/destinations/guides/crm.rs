@@ -157,8 +157,18 @@ fn a_mistake_is_undone_and_somebody_is_forgotten_as_the_guide_says() {
     stage.server.run(&undo).ended(0).prints("install:i-4711");
     let known = stage.server.run(&["subjects", "show", "user:user_456"]).ended(0).stdout;
     assert!(!known.contains("i-4711") && !known.contains("instagram-story-may"), "{known}");
+    let emptied = until("the contact without what came from the device", || {
+        ada().filter(|contact| contact.get("install_date").is_empty() && contact.get("first_touch_campaign").is_empty())
+    });
+    assert_eq!((emptied.id, emptied.get("firstname"), emptied.get("deep_link_token")), (contact.id, "Ada", ""));
+    // A visitor is told of as long as there is a record.
+    stage.server.run(&["identify", "--user", "user_456", "--phone", "+44 20 7946 0000"]).ended(0);
+    until("the number", || ada().filter(|contact| contact.get("phone") == "+44 20 7946 0000"));
     stage.server.run(&["identify", "--install", "i-4711", "--user", "user_457"]).ended(0);
-    until("the other one", || stage.vendor.vendor(|account| (account.contacts().len() == 2).then_some(())));
+    let theirs =
+        || stage.vendor.vendor(|account| account.contacts().into_iter().find(|one| one.id != contact.id).cloned());
+    let theirs = until("the other one", theirs);
+    assert_eq!(theirs.get("install_date"), "2026-05-21T09:14:00.000Z");
 
     let forget = [&as_shown("afterclick subjects erase user:user_456")[..], &["--yes"]].concat();
     stage.server.run(&forget).ended(0).prints("erased sub_").prints(&contact.id.to_string());
@@ -190,6 +200,16 @@ fn an_install_that_names_nobody_makes_no_record_and_says_why() {
     assert!(hubspot.vendor.vendor(|account| account.contacts().is_empty()));
     assert!(salesforce.vendor.vendor(|org| org.records("Lead").is_empty()));
     assert_eq!(pipedrive.vendor.vendor(|company| company.people().count()), 0);
+}
+
+#[test]
+fn a_code_that_was_merely_made_is_nobody_yet_and_a_preview_says_so() {
+    let (hubspot, pipedrive) = (hubspot(), pipedrive());
+    let said = "a code was made for somebody to hand out";
+    assert!(GUIDE.contains(said));
+    for (server, name) in [(&hubspot.server, "hubspot"), (&pipedrive.server, "pipedrive")] {
+        server.run(&["destinations", "preview", name, "--type", "referral.created"]).ended(0).says(said);
+    }
 }
 
 #[test]

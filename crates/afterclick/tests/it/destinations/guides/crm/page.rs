@@ -6,6 +6,37 @@ use vendors::pipedrive::Entity;
 
 use super::GUIDE;
 use super::stage::{hubspot, pipedrive, salesforce};
+use crate::destinations::guides::start;
+use crate::support::{argument, program, run};
+
+#[test]
+fn the_first_step_of_the_guide_starts_the_server() {
+    let (_, step) = GUIDE.split_once("## Start the server\n").expect("the step");
+    let (step, _) = step.split_once("\n## ").expect("the next one");
+    let commands: Vec<&str> = step.split("```").skip(1).step_by(2).flat_map(str::lines).collect();
+    let exported: Vec<&str> =
+        commands.iter().filter_map(|line| line.strip_prefix("export ")?.split('=').next()).collect();
+    assert_eq!(exported, ["TOLINKU_WEBHOOK_SECRET", "HUBSPOT_ACCESS_TOKEN", "AFTERCLICK_ADMIN_KEY"]);
+    for line in
+        ["afterclick config check examples/crm-hubspot.toml", "afterclick serve --config examples/crm-hubspot.toml"]
+    {
+        assert!(commands.contains(&line), "{line}");
+    }
+    for name in ["hubspot", "salesforce", "pipedrive"] {
+        let path = root().join(format!("examples/crm-{name}.toml"));
+        let example = std::fs::read_to_string(&path).unwrap();
+        let settings = example.lines().filter(|line| !line.starts_with('#'));
+        let variables: Vec<&str> = settings.filter_map(|line| line.split_once("${")?.1.split('}').next()).collect();
+        assert!(variables.iter().all(|variable| step.contains(variable)), "{name}: {variables:?}");
+        let secrets: Vec<_> =
+            variables.iter().map(|variable| (*variable, "whsec_0123456789abcdef0123456789abcdef")).collect();
+        let mut check = program();
+        run(check.envs(secrets.clone()), &["config", "check", &argument(&path)]).ended(0).prints("no problem found");
+        let server = start(&format!("crm-{name}"), &secrets, &[]);
+        assert!(server.key().starts_with("ack_"), "the first start prints a key");
+        server.run(&["destinations", "show", name]).ended(0).prints(name);
+    }
+}
 
 #[test]
 fn what_the_guide_says_of_fields_is_what_is_there_after_provisioning() {
