@@ -204,12 +204,12 @@ impl Privacy {
 
     fn treatment(&self, name: &str) -> Option<Treatment> {
         let is_spelling = |spelling: &&str| spelling.eq_ignore_ascii_case(name);
-        let known = SPELLINGS.iter().filter(|(_, spellings)| spellings.iter().any(|one| is_spelling(&one)));
+        let known = SPELLINGS.iter().filter(|(_, spellings)| spellings.iter().any(is_spelling));
         std::iter::once(name).chain(known.map(|(known, _)| *known)).find_map(|name| {
-            let is_named = |wish: &&String| wish.eq_ignore_ascii_case(name);
-            if self.drop.iter().any(|wish| is_named(&wish)) {
+            let is_named = |wish: &String| wish.eq_ignore_ascii_case(name);
+            if self.drop.iter().any(is_named) {
                 Some(Treatment::Drop)
-            } else if self.hash.iter().any(|wish| is_named(&wish)) {
+            } else if self.hash.iter().any(is_named) {
                 Some(Treatment::Hash)
             } else {
                 self.truncate.iter().find(|(wish, _)| is_named(wish)).map(|(_, &length)| Treatment::Truncate(length))

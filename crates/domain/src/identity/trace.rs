@@ -188,7 +188,9 @@ impl Trace {
         }
         let beyond: Vec<String> =
             self.traits.keys().filter(|name| is_counted(name)).skip(TRAITS_MAX).cloned().collect();
-        beyond.iter().for_each(|name| drop(self.traits.remove(name)));
+        for name in beyond {
+            self.traits.remove(&name);
+        }
     }
 
     /// Whether it says anything about what a sales team wants to know, and not only that somebody was seen.
