@@ -253,21 +253,9 @@ impl Standing {
 
     pub(super) fn properties(&mut self, portal: &Portal, person: &Person<'_>) -> Result<Map<String, Value>, Verdict> {
         let mut properties = portal.properties.of(person, &self.written.given)?;
-        let email = properties.get(EMAIL).and_then(Value::as_str).filter(|email| !email.is_empty());
-        let email = email.map(str::to_lowercase);
-        let first = self.own.as_ref().and_then(|own| own.emails.first()).map(|email| mark(email));
-        // An address that is the person's no more is taken out if it is the one that we wrote, and not if it is the sales team's.
-        let takes_out = is_cleared(&properties) && first.is_some() && first == self.written.email;
-        let is_lost = is_cleared(&properties);
-        let new: Option<Mark> = email.as_deref().filter(|_| self.complaint.is_none()).map(mark);
-        let is_there = |email: &String| self.own.as_ref().is_some_and(|own| own.emails.contains(email));
-        // An address that the contact has is not written again: it would take the place of the one that the sales team put first.
-        let has_email = email.as_ref().is_some_and(is_there) || (self.id.is_some() && new == self.written.email);
-        if !takes_out && (is_lost || has_email || self.complaint.is_some()) {
-            properties.shift_remove(EMAIL);
-        }
+        let email = self.address(&mut properties);
         let is_nameless =
-            ["email", "firstname", "lastname"].iter().all(|name| properties.get(*name).is_none_or(|text| text == ""));
+            [EMAIL, "firstname", "lastname"].iter().all(|name| properties.get(*name).is_none_or(|text| text == ""));
         if let Some(name) = &portal.stub_name
             && is_nameless
             && self.is_new
@@ -286,10 +274,7 @@ impl Standing {
         if self.without_stage {
             properties.shift_remove(STAGE);
         }
-        self.to_write = Written { given: self.written.given.clone(), email: new };
-        if !is_lost && self.to_write.email.is_none() {
-            self.to_write.email.clone_from(&self.written.email);
-        }
+        self.to_write = Written { given: self.written.given.clone(), email };
         for (name, part) in parts() {
             if let Some(value) = properties.get(name) {
                 self.to_write.given.set(part, value != "");
@@ -297,6 +282,28 @@ impl Standing {
         }
         properties.insert(portal.properties.key.clone(), self.key.as_str().into());
         Ok(properties)
+    }
+
+    /// Leaves the address out that is not to be written. Returns which one the contact has from us afterwards.
+    fn address(&self, properties: &mut Map<String, Value>) -> Option<Mark> {
+        let own = self.own.as_ref();
+        if is_cleared(properties) {
+            // One that is the person's no more is taken out if it is the one that we wrote, and not if it is the sales team's.
+            let first = own.and_then(|own| own.emails.first()).map(|email| mark(email));
+            if first.is_none() || first != self.written.email {
+                properties.shift_remove(EMAIL);
+            }
+            return None;
+        }
+        let email = properties.get(EMAIL).and_then(Value::as_str).map(str::to_lowercase);
+        let new = email.as_deref().filter(|_| self.complaint.is_none()).map(mark);
+        let is_there = |email: &String| own.is_some_and(|own| own.emails.contains(email));
+        // One that the contact has is not written again: it would take the place of the one that the sales team put first.
+        let has_email = email.as_ref().is_some_and(is_there) || (self.id.is_some() && new == self.written.email);
+        if has_email || self.complaint.is_some() {
+            properties.shift_remove(EMAIL);
+        }
+        new.or_else(|| self.written.email.clone())
     }
 
     pub(super) fn input(&self, portal: &Portal, person: &Person<'_>, properties: &Map<String, Value>) -> Value {
