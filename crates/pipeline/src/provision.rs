@@ -73,7 +73,7 @@ pub enum ProvisionError {
     UnderWay,
     #[error("the vendor gave no token: {0}")]
     NoToken(String),
-    #[error("what is there could not be looked at: {0}")]
+    #[error("what is there could not be looked at: {0}; see whether the host in the settings is right and can be reached from here")]
     NoReply(String),
     /// In the connector's words.
     #[error("{0}")]
