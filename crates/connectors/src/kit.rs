@@ -223,6 +223,15 @@ fn readable(body: &str) -> String {
     }
 }
 
+/// Holds what a vendor was sent in a whole conversation, call by call, against what it was.
+pub(crate) fn assert_sent(name: &str, calls: &[HttpCall]) {
+    let calls = calls.iter().zip(1..);
+    let calls = calls.map(|(call, n)| format!("--- {n}\n{}", as_text(&Step::Send(Call::Http(call.clone())))));
+    // Of XML each element is on a line of its own.
+    let calls = calls.map(|text| text.replace("><", ">\n<"));
+    insta_settings().bind(|| insta::assert_snapshot!(name, calls.collect::<Vec<_>>().join("\n\n")));
+}
+
 fn insta_settings() -> insta::Settings {
     let mut insta = insta::Settings::clone_current();
     insta.set_snapshot_path("../snapshots");

@@ -4,6 +4,9 @@
 //! One exchange is a few calls about all people of a batch. Each person is a [`Case`], which needs something or is over;
 //! [`Org::next`] makes the call that the first open need asks for, together for everybody who needs the same.
 
+mod address;
+mod blame;
+mod bound;
 mod calls;
 mod case;
 mod fields;
@@ -23,7 +26,8 @@ use domain::connector::{
 };
 use domain::{Settings, Timestamp, Verdict};
 
-use self::case::{Asked, Bound, Exchange, Need, Turn, What};
+use self::bound::Ledger;
+use self::case::{Asked, Exchange, Need, Turn, What};
 use self::settings::Org;
 use crate::crm::{self, EVENTS, MATCH, ON_IDENTIFY, People};
 
@@ -149,16 +153,18 @@ impl Connector for Salesforce {
 
 impl Outlet for Org {
     fn prepare(&self, batch: &Batch<'_>, progress: &mut Progress) -> Step {
-        let people = self.people(batch, progress, &Exchange::default());
-        let exchange = Exchange::begin(self, &people, progress);
-        self.next(Turn { batch, people, progress, exchange })
+        let mut ledger = Ledger::open(self, batch.token, progress);
+        let people = self.people(batch, &ledger, &Exchange::default());
+        let exchange = Exchange::begin(self, &people, &mut ledger);
+        self.next(Turn { batch, people, ledger, exchange })
     }
 
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
         limits::heed(self, progress, reply);
         let exchange = Exchange::recall(progress);
-        let people = self.people(batch, progress, &exchange);
-        let mut turn = Turn { batch, people, progress, exchange };
+        let ledger = Ledger::open(self, batch.token, progress);
+        let people = self.people(batch, &ledger, &exchange);
+        let mut turn = Turn { batch, people, ledger, exchange };
         let Some(asked) = turn.exchange.asked.take() else {
             return turn.exchange.settle(&turn.people);
         };
@@ -168,6 +174,8 @@ impl Outlet for Org {
             What::Follow => self.followed(&mut turn, &asked, reply),
             What::Find => self.found(&mut turn, &asked, reply),
             What::Compare => self.compared(&mut turn, &asked, reply),
+            What::Look => self.looked(&mut turn, &asked, reply),
+            What::Clear => self.cleared(&mut turn, &asked, reply),
             What::Merge => self.merged(&mut turn, &asked, reply),
             What::Convert => self.converted(&mut turn, &asked, reply),
         };
@@ -212,19 +220,22 @@ impl Outlet for Org {
 
 impl Org {
     /// Who of the batch gets a record. Whoever got one at the beginning of the exchange does to its end.
-    fn people<'a>(&self, batch: &'a Batch<'a>, progress: &Progress, exchange: &Exchange) -> People<'a> {
+    fn people<'a>(&self, batch: &'a Batch<'a>, ledger: &Ledger<'_>, exchange: &Exchange) -> People<'a> {
         People::of(batch, self.matching, |profile| {
             let key = profile.subject.to_string();
-            let absorbed = profile.absorbed.iter().map(ToString::to_string);
-            let has_record = |subject: String| Bound::of(progress, &subject).record().is_some();
-            exchange.cases.iter().any(|case| case.key == key) || has_record(key) || absorbed.into_iter().any(has_record)
+            let mut absorbed = profile.absorbed.iter().map(ToString::to_string);
+            exchange.cases.iter().any(|case| case.key == key)
+                || ledger.has(&key)
+                || absorbed.any(|subject| ledger.has(&subject))
         })
     }
 
     /// The call that is due, or the end.
     fn next(&self, mut turn: Turn<'_>) -> Step {
         while let Some(need) = turn.exchange.first_need() {
-            if turn.progress.replies >= CALLS_MAX {
+            // Who has nothing to be joined is done without a call.
+            let is_full = turn.ledger.progress.replies >= CALLS_MAX;
+            if is_full && need != Need::Join {
                 turn.exchange.put_off();
                 break;
             }
@@ -233,14 +244,20 @@ impl Org {
                 Need::Follow { .. } => self.follow(&mut turn),
                 Need::Compare { .. } => self.compare(&mut turn),
                 Need::Update { .. } => self.update(&mut turn),
+                Need::Look { .. } => self.look(&mut turn),
+                Need::Clear { .. } => self.clear(&mut turn),
                 Need::Join => self.join(&mut turn),
                 Need::Convert => self.convert(&mut turn),
                 Need::Over { .. } => None,
             };
             // Without a call the needs have changed: somebody turned out to need something else, or nothing.
             if let Some((what, whom, call)) = call {
+                if is_full {
+                    turn.exchange.put_off();
+                    break;
+                }
                 turn.exchange.asked = Some(Asked { what, whom });
-                turn.exchange.keep(turn.progress);
+                turn.exchange.keep(turn.ledger.progress);
                 return Step::Send(Call::Http(call));
             }
         }

@@ -17,7 +17,9 @@ fn about(number: u128, data: &Value) -> Event {
 }
 
 fn look_alike() -> vendors::amplitude::Amplitude {
-    vendors::amplitude::Amplitude { api_key: "a1b2c3d4e5f60718293a4b5c6d7e8f90".to_owned() }
+    let mut vendor = vendors::amplitude::Amplitude::new();
+    vendor.api_key = "a1b2c3d4e5f60718293a4b5c6d7e8f90".to_owned();
+    vendor
 }
 
 #[test]

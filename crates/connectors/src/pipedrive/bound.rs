@@ -1,7 +1,7 @@
 //! What is kept of a record: Pipedrive's id, and after a blank what we want to know of it the next time.
 //!
-//! `42 5f3a… 9c1d… 07be… 3b52…` is a record: from which host the id is, what was written last, and which name and which address we
-//! gave. `? 5f3a… 1772634728441` says
+//! `42 5f3a… 9c1d… 07be… 3b52… chi` is a record: from which host the id is, what was written last, which name and which address we
+//! gave, and which other parts of it are ours. `? 5f3a… 1772634728441` says
 //! that one may be there: it was to be made at that moment, and nobody has heard whether it was.
 
 use domain::Timestamp;
@@ -9,7 +9,7 @@ use domain::connector::{Batch, Item, Progress};
 use serde::{Deserialize, Serialize};
 
 use super::settings::Account;
-use crate::crm;
+use crate::crm::{self, Given};
 
 /// Under which pseudo-subject the codes of the fields are kept.
 pub(super) const FIELDS: &str = "fields";
@@ -43,6 +43,9 @@ pub(super) struct Seen {
     /// That of the address that we gave; empty if we gave none.
     #[serde(default)]
     pub(super) email: String,
+    /// The other parts that have a value of ours.
+    #[serde(default)]
+    pub(super) given: Given,
 }
 
 impl Bound {
@@ -59,7 +62,10 @@ impl Bound {
             GONE => Self::No,
             MAYBE => Self::Maybe { since: Timestamp::from_millis(word().parse().unwrap_or(0)) },
             id => match id.parse() {
-                Ok(id) => Self::Id { id, seen: Seen { written: word(), name: word(), email: word() } },
+                Ok(id) => {
+                    let (written, name, email) = (word(), word(), word());
+                    Self::Id { id, seen: Seen { written, name, email, given: Given::read(&word()) } }
+                }
                 Err(_) => Self::No,
             },
         }
@@ -71,7 +77,7 @@ impl Bound {
             Self::No => GONE.to_owned(),
             Self::Maybe { since } => format!("{MAYBE} {place} {}", since.as_millis()),
             Self::Id { id, seen } => {
-                format!("{id} {place} {} {} {}", seen.written, seen.name, seen.email).trim_end().to_owned()
+                format!("{id} {place} {} {} {} {}", seen.written, seen.name, seen.email, seen.given)
             }
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::common::on_one_line;
-use crate::crm::Record;
+use crate::crm::{Part, Record};
 
 /// Longest text of a short field, in characters; more is cut.
 const SHORT_CHARS_MAX: usize = 255;
@@ -19,6 +19,8 @@ const CHOICES_MAX: usize = 200;
 /// A field that we fill.
 pub(super) struct Ours {
     pub(super) name: &'static str,
+    /// What of the record it is, if that may turn out to be nothing.
+    pub(super) part: Option<Part>,
     pub(super) of: Of,
 }
 
@@ -45,28 +47,32 @@ pub(super) const DEAL_MEMBERS: &[&str] =
     &[VALUE, CURRENCY, "owner_id", "label_ids", "expected_close_date", "probability", "visible_to"];
 
 pub(super) const PERSON_OURS: &[Ours] = &[
-    Ours { name: NAME, of: Of::Member(name) },
-    Ours { name: EMAIL, of: Of::Member(|record| record.email.map(Value::from)) },
-    Ours { name: PHONE, of: Of::Member(|record| record.phone.map(Value::from)) },
-    Ours { name: "Deep link lead source", of: Of::Text(|record| Some(record.lead_source)) },
-    Ours { name: "Deep link campaign", of: Of::Text(|record| record.campaign) },
-    Ours { name: "Deep link channel", of: Of::Text(|record| record.channel) },
-    Ours { name: "Deep link platform", of: Of::Text(|record| record.platform) },
-    Ours { name: "Deep link token", of: Of::Text(|record| record.token) },
-    Ours { name: "Deep link prefix", of: Of::Text(|record| record.prefix) },
-    Ours { name: "Last deep link campaign", of: Of::Text(|record| record.last_campaign) },
-    Ours { name: "Last deep link channel", of: Of::Text(|record| record.last_channel) },
-    Ours { name: "Install date", of: Of::Time(|record| record.installed_at) },
-    Ours { name: "Referral source", of: Of::Text(|record| record.referral_source) },
-    Ours { name: "Referral date", of: Of::Time(|record| record.referred_at) },
-    Ours { name: "Conversion date", of: Of::Time(|record| record.converted_at) },
-    Ours { name: "Conversion value", of: Of::Number(|record| record.value) },
-    Ours { name: "Conversion currency", of: Of::Text(|record| record.currency) },
+    Ours { name: NAME, part: None, of: Of::Member(name) },
+    Ours { name: EMAIL, part: None, of: Of::Member(|record| record.email.map(Value::from)) },
+    Ours { name: PHONE, part: None, of: Of::Member(|record| record.phone.map(Value::from)) },
+    Ours { name: "Deep link lead source", part: None, of: Of::Text(|record| Some(record.lead_source)) },
+    Ours { name: "Deep link campaign", part: Some(Part::Campaign), of: Of::Text(|record| record.campaign) },
+    Ours { name: "Deep link channel", part: Some(Part::Channel), of: Of::Text(|record| record.channel) },
+    Ours { name: "Deep link platform", part: Some(Part::Platform), of: Of::Text(|record| record.platform) },
+    Ours { name: "Deep link token", part: Some(Part::Token), of: Of::Text(|record| record.token) },
+    Ours { name: "Deep link prefix", part: Some(Part::Prefix), of: Of::Text(|record| record.prefix) },
+    Ours {
+        name: "Last deep link campaign",
+        part: Some(Part::LastCampaign),
+        of: Of::Text(|record| record.last_campaign),
+    },
+    Ours { name: "Last deep link channel", part: Some(Part::LastChannel), of: Of::Text(|record| record.last_channel) },
+    Ours { name: "Install date", part: Some(Part::InstalledAt), of: Of::Time(|record| record.installed_at) },
+    Ours { name: "Referral source", part: Some(Part::ReferralSource), of: Of::Text(|record| record.referral_source) },
+    Ours { name: "Referral date", part: Some(Part::ReferredAt), of: Of::Time(|record| record.referred_at) },
+    Ours { name: "Conversion date", part: Some(Part::ConvertedAt), of: Of::Time(|record| record.converted_at) },
+    Ours { name: "Conversion value", part: Some(Part::Value), of: Of::Number(|record| record.value) },
+    Ours { name: "Conversion currency", part: Some(Part::Currency), of: Of::Text(|record| record.currency) },
 ];
 
 pub(super) const DEAL_OURS: &[Ours] = &[
-    Ours { name: VALUE, of: Of::Member(|record| record.value.map(Value::from)) },
-    Ours { name: CURRENCY, of: Of::Member(currency) },
+    Ours { name: VALUE, part: None, of: Of::Member(|record| record.value.map(Value::from)) },
+    Ours { name: CURRENCY, part: None, of: Of::Member(currency) },
 ];
 
 /// The whole name, as far as it is known.
@@ -97,10 +103,9 @@ impl Ours {
         }
     }
 
-    /// Whether it is a custom field that is known to hold nothing: whatever stands there is not true any more.
-    pub(super) fn is_cleared(&self, record: &Record<'_>) -> bool {
-        let is_nothing = matches!(self.of, Of::Text(of) if of(record) == Some(""));
-        self.is_custom() && (is_nothing || record.has_lost && self.value(record).is_none())
+    /// Whether it is known to hold nothing: whatever of ours stands there is not true any more.
+    pub(super) fn is_nothing(&self, record: &Record<'_>) -> bool {
+        self.part.is_some_and(|part| record.is_nothing(part))
     }
 
     /// The kind that it is made as.

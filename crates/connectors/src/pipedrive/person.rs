@@ -75,7 +75,12 @@ impl Case {
             body.insert("name".to_owned(), name.into());
         }
         if body.is_empty() {
-            let seen = Seen { written: wanted.fingerprint(), name: seen.name.clone(), email: wanted.mark(seen) };
+            let seen = Seen {
+                written: wanted.fingerprint(),
+                name: seen.name.clone(),
+                email: wanted.mark(seen),
+                given: wanted.given(seen),
+            };
             self.done(Entity::Person, id, seen, around.account, progress);
             return Ok(None);
         }
@@ -95,8 +100,8 @@ impl Case {
             Bound::Id { seen, .. } => seen.clone(),
             Bound::No | Bound::Maybe { .. } => Seen::default(),
         };
-        let email = wanted.mark(&before);
-        let seen = Seen { written: wanted.fingerprint(), name: name.map_or(before.name, fingerprint), email };
+        let (email, given) = (wanted.mark(&before), wanted.given(&before));
+        let seen = Seen { written: wanted.fingerprint(), name: name.map_or(before.name, fingerprint), email, given };
         self.done(Entity::Person, id, seen, around.account, progress);
         Ok(())
     }

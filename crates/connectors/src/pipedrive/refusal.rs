@@ -22,6 +22,8 @@ pub(super) enum Refusal {
     Everybody(Verdict),
     /// Nobody knows whether it was done.
     Unclear(Verdict),
+    /// The user may not do it: Pipedrive's words, and the verdict if that is so whatever the record.
+    NoAccess(String, Verdict),
     /// There is no such record, or no such thing at all.
     NotFound(String),
     /// What was sent, with Pipedrive's words.
@@ -69,10 +71,10 @@ pub(super) fn sort(reply: &Reply, share: u64) -> Refusal {
                 ),
             }
         }
-        403 => Verdict::unauthorized(format!(
+        403 => return Refusal::NoAccess(words(reply), Verdict::unauthorized(format!(
             "the user of the API token may not do this{text}; have an admin give the user a permission set that lets it see, add, edit \
              and merge everybody's people and deals (Settings › Manage users), then resume the destination"
-        )),
+        ))),
         405 | 410 | 415 | 501 => Verdict::misconfigured(format!(
             "Pipedrive has no such API any more{text}; look for a newer version of Afterclick, then resume the destination"
         )),

@@ -59,8 +59,10 @@ pub(super) enum Whose {
 
 impl Account {
     pub(super) fn read(settings: &Settings) -> Result<Self, SettingsError> {
-        let host = host(settings)?;
-        let digest = ring::digest::digest(&ring::digest::SHA256, host.as_bytes());
+        let (host, token) = (host(settings)?, tracking::key(settings, "api_token")?);
+        // A domain is one company's. Behind another host it is the token that says which company is spoken to.
+        let whose_token = if settings.text("domain").is_some() { "" } else { token.as_str() };
+        let digest = ring::digest::digest(&ring::digest::SHA256, format!("{host}{whose_token}").as_bytes());
         let seconds = settings.integer("search_lag_seconds").unwrap_or(60);
         let whose = match settings.text("deal") {
             Some("referral") => Whose::Referred,
@@ -78,7 +80,7 @@ impl Account {
         Ok(Self {
             place: hex::encode(&digest.as_ref()[..4]),
             host,
-            token: tracking::key(settings, "api_token")?,
+            token,
             matching: Matching::of(settings),
             people: Properties::read(settings, "properties", &key_field, PERSON_OURS, PERSON_MEMBERS)?,
             placeholder: template(settings, "placeholder_name")?,

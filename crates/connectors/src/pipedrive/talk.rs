@@ -38,6 +38,8 @@ struct Talk {
     lookup: Lookup,
     /// The fields were looked up in this exchange, so what is refused is refused for something else.
     is_schema_new: bool,
+    /// Whose record the user of the token may not see or write.
+    shut_out: Option<usize>,
     asked: Asked,
 }
 
@@ -321,6 +323,16 @@ impl Talk {
         }
         match (what, refusal) {
             (_, Refusal::Everybody(verdict) | Refusal::Unclear(verdict)) => return Err(Over(verdict)),
+            // A record may be somebody's alone. Two of them are no coincidence.
+            (What::Read(_) | What::Update(..), Refusal::NoAccess(text, _)) if self.shut_out.is_none() => {
+                self.shut_out = Some(place);
+                let message = format!(
+                    "the user of the API token may not see or write this record ({text}); have its owner or an admin share it with the \
+                     user, then redrive"
+                );
+                case.outcome = Some(Outcome::Refused(FailureReason::Refused, message));
+            }
+            (_, Refusal::NoAccess(_, verdict)) => return Err(Over(verdict)),
             (What::Read(Entity::Person), Refusal::NotFound(_)) if !case.candidates.is_empty() => {
                 case.candidates_read(Vec::new(), around, progress);
             }
@@ -428,7 +440,7 @@ fn understood(account: &Account, reply: &Reply) -> Result<Value, Refusal> {
 /// What a refusal means that is not about one person.
 fn for_everybody(refusal: Refusal) -> Verdict {
     match refusal {
-        Refusal::Everybody(verdict) | Refusal::Unclear(verdict) => verdict,
+        Refusal::Everybody(verdict) | Refusal::Unclear(verdict) | Refusal::NoAccess(_, verdict) => verdict,
         Refusal::NotFound(text) | Refusal::Content(_, text) => Verdict::misconfigured(format!(
             "Pipedrive does not know what it was asked ({text}); see whether `domain` is the company's and leave `host` out, then resume the \
              destination"

@@ -4,6 +4,7 @@ mod deals;
 mod merging;
 mod people;
 mod provisioning;
+mod sent;
 mod trial;
 mod trouble;
 

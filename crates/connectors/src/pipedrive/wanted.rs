@@ -1,5 +1,7 @@
 //! What a record should say, given what is known of a person.
 
+use std::collections::BTreeMap;
+
 use domain::Verdict;
 use domain::identity::IdentifierKind;
 use domain::verdict::FailureReason;
@@ -12,7 +14,7 @@ use super::fields::{CURRENCY, EMAIL, NAME, PHONE, VALUE};
 use super::lookup::Schema;
 use super::settings::{Account, Properties, Whose, is_something};
 use crate::common::on_one_line;
-use crate::crm::{self, Person, fingerprint, mark};
+use crate::crm::{self, Given, Part, Person, fingerprint, mark};
 
 /// Longest name or title, in characters.
 const NAME_CHARS_MAX: usize = 254;
@@ -36,6 +38,8 @@ pub(super) struct Wanted {
     members: Map<String, Value>,
     /// By code, the key among them.
     custom: Map<String, Value>,
+    /// Of those that may turn out to be nothing, what of the record they are. Such a one is emptied if what it holds is ours.
+    parts: BTreeMap<String, Part>,
 }
 
 impl Account {
@@ -111,13 +115,18 @@ impl Account {
                 custom.entry(field.code.clone()).or_insert(Value::Null);
             }
         }
-        for ours in properties.ours().iter().filter(|ours| ours.is_cleared(&record)) {
-            let is_ours = !properties.mapping.names().any(|name| name == ours.name);
-            if let Some(field) = schema.field(entity, ours.name).filter(|_| is_ours) {
+        let mut parts = BTreeMap::new();
+        for ours in properties.ours() {
+            let is_overridden = properties.mapping.names().any(|name| name == ours.name);
+            let (Some(field), Some(part), false) = (schema.field(entity, ours.name), ours.part, is_overridden) else {
+                continue;
+            };
+            parts.insert(field.code.clone(), part);
+            if ours.is_nothing(&record) {
                 custom.insert(field.code.clone(), Value::Null);
             }
         }
-        Ok(Wanted { entity, name: None, email: None, has_lost_email: false, phone: None, members, custom })
+        Ok(Wanted { entity, name: None, email: None, has_lost_email: false, phone: None, members, custom, parts })
     }
 
     /// What somebody is called who has to be made and whose name is not known.
@@ -184,6 +193,17 @@ impl Wanted {
         }
     }
 
+    /// Which parts of the record are ours once it is written.
+    pub(super) fn given(&self, seen: &Seen) -> Given {
+        let mut given = seen.given.clone();
+        for (code, part) in &self.parts {
+            if let Some(value) = self.custom.get(code) {
+                given.set(*part, !value.is_null());
+            }
+        }
+        given
+    }
+
     /// A new record. `first` comes first: what it is called, and what it belongs to.
     pub(super) fn created(&self, first: Map<String, Value>) -> Value {
         let mut body = first;
@@ -225,7 +245,11 @@ impl Wanted {
                 body.insert(name.clone(), value.clone());
             }
         }
-        let custom = self.custom.iter().filter(|(code, value)| !is_same(value, record.custom(code)));
+        let is_theirs = |code: &str| self.parts.get(code).is_some_and(|part| !seen.given.has(*part));
+        let custom = self
+            .custom
+            .iter()
+            .filter(|(code, value)| !is_same(value, record.custom(code)) && !(value.is_null() && is_theirs(code)));
         let custom: Map<_, _> = custom.map(|(code, value)| (code.clone(), value.clone())).collect();
         if !custom.is_empty() {
             body.insert("custom_fields".to_owned(), custom.into());

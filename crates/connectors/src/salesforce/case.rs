@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use domain::Verdict;
 use domain::connector::{Batch, Progress, Step};
 use domain::verdict::FailureReason;
-use domain::{Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::bound::{Bound, Ledger, Ours};
 use super::settings::Org;
 use crate::crm::{People, Person};
 
@@ -15,12 +16,6 @@ use crate::crm::{People, Person};
 const NOTE: &str = "exchange";
 /// How long to wait before what one exchange had too few calls for is gone on with.
 const PUT_OFF: Duration = Duration::from_secs(1);
-/// What is bound before something is created, followed by the time: it may be there.
-const MAYBE: &str = "?";
-/// What is bound to a subject whose record is merged into another one.
-pub(super) const GONE: &str = "";
-/// Between the id of a lead and that of the contact that it was converted to.
-const CONVERTED: char = '>';
 
 /// Everybody of a batch.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -33,7 +28,7 @@ pub(super) struct Exchange {
 pub(super) struct Turn<'a> {
     pub(super) batch: &'a Batch<'a>,
     pub(super) people: People<'a>,
-    pub(super) progress: &'a mut Progress,
+    pub(super) ledger: Ledger<'a>,
     pub(super) exchange: Exchange,
 }
 
@@ -71,6 +66,10 @@ pub(super) enum Need {
     /// A record that is known by its id is to be written, with these fields only if they are named. It may be `of` another
     /// subject so far.
     Update { id: String, object: String, only: Option<Vec<String>>, of: Option<String> },
+    /// The address that this record has from us turned out to be somebody else's: is it there still?
+    Look { id: String, object: String },
+    /// It is, and is to be taken out.
+    Clear { id: String, object: String },
     /// Records of subjects that turned out to be this person are to become one with this person's.
     Join,
     /// To be converted.
@@ -93,6 +92,8 @@ pub(super) enum What {
     Follow,
     Find,
     Compare,
+    Look,
+    Clear,
     Merge,
     Convert,
 }
@@ -104,23 +105,29 @@ pub(super) struct Whom {
     pub(super) case: usize,
     /// What the entry is about if it is not the person's own record: absorbed subjects, or the id of a record.
     pub(super) about: Vec<String>,
+    /// What the record has from us once it is written.
+    pub(super) ours: Ours,
 }
 
 impl Whom {
-    pub(super) const fn itself(case: usize) -> Self {
-        Self { case, about: Vec::new() }
+    pub(super) fn itself(case: usize) -> Self {
+        Self::about(case, Vec::new())
+    }
+
+    pub(super) fn about(case: usize, about: Vec<String>) -> Self {
+        Self { case, about, ours: Ours::default() }
     }
 }
 
 impl Exchange {
     /// As it begins.
-    pub(super) fn begin(org: &Org, people: &People<'_>, progress: &mut Progress) -> Self {
+    pub(super) fn begin(org: &Org, people: &People<'_>, ledger: &mut Ledger<'_>) -> Self {
         let mut case = |person: &Person<'_>| {
             let key = person.key();
-            let need = match Bound::of(progress, &key) {
-                Bound::Converted { contact, .. } => org.follows(&key, Some(contact.to_owned())),
-                Bound::No => org.inherits(person, progress).unwrap_or(Need::Write { creates: false }),
-                Bound::Record(id) if org.is_own(id) => org.change(id, None),
+            let need = match ledger.of(&key) {
+                Bound::Converted { contact, .. } => org.follows(&key, Some(contact)),
+                Bound::No => org.inherits(person, ledger).unwrap_or(Need::Write { creates: false }),
+                Bound::Record(id) if org.is_own(&id) => org.change(&id, None),
                 Bound::Maybe { .. } | Bound::Record(_) => Need::Write { creates: false },
             };
             Case { key, need, has_raced: false, is_first: false, complaint: None }
@@ -207,9 +214,9 @@ impl Case {
     }
 
     /// Salesforce has said that it made no record.
-    pub(super) fn not_made(&mut self, progress: &mut Progress) {
-        if std::mem::take(&mut self.is_first) && matches!(Bound::of(progress, &self.key), Bound::Maybe { .. }) {
-            progress.bind(&self.key, GONE);
+    pub(super) fn not_made(&mut self, ledger: &mut Ledger<'_>) {
+        if std::mem::take(&mut self.is_first) && matches!(ledger.of(&self.key), Bound::Maybe { .. }) {
+            ledger.forget(&self.key);
         }
     }
 
@@ -223,7 +230,8 @@ impl Case {
 
 impl Need {
     /// What is known by its id comes first, for what turns out to be gone is then written with what is new. Reading comes
-    /// before writing once more, and records are brought together when all are written.
+    /// before writing once more, what turned out to be somebody else's is taken out of what is written, and records are brought
+    /// together when all are.
     const fn rank(&self) -> u8 {
         match self {
             Self::Update { only: None, .. } => 0,
@@ -231,57 +239,11 @@ impl Need {
             Self::Follow { .. } => 2,
             Self::Compare { .. } => 3,
             Self::Update { only: Some(_), .. } => 4,
-            Self::Join => 5,
-            Self::Convert => 6,
-            Self::Over { .. } => 7,
+            Self::Look { .. } => 5,
+            Self::Clear { .. } => 6,
+            Self::Join => 7,
+            Self::Convert => 8,
+            Self::Over { .. } => 9,
         }
-    }
-}
-
-/// What is known of the record of a subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bound<'p> {
-    /// Nothing was ever made for it, or it is gone.
-    No,
-    /// Something was to be made then, and nobody has heard whether it was.
-    Maybe {
-        since: Timestamp,
-    },
-    Record(&'p str),
-    Converted {
-        lead: &'p str,
-        contact: &'p str,
-    },
-}
-
-impl<'p> Bound<'p> {
-    pub(super) fn of(progress: &'p Progress, subject: &str) -> Self {
-        let bound = progress.bound(subject).unwrap_or(GONE);
-        if let Some(since) = bound.strip_prefix(MAYBE) {
-            return Self::Maybe { since: Timestamp::from_millis(since.trim().parse().unwrap_or(0)) };
-        }
-        match bound.split_once(CONVERTED) {
-            Some((lead, contact)) => Self::Converted { lead, contact },
-            None if bound == GONE => Self::No,
-            None => Self::Record(bound),
-        }
-    }
-
-    /// The id of the record that can be written.
-    pub(super) const fn record(self) -> Option<&'p str> {
-        match self {
-            Self::No | Self::Maybe { .. } => None,
-            Self::Record(id) | Self::Converted { contact: id, .. } => Some(id),
-        }
-    }
-
-    /// How something is bound that is about to be made.
-    pub(super) fn maybe(now: Timestamp) -> String {
-        format!("{MAYBE} {}", now.as_millis())
-    }
-
-    /// How a converted lead is bound.
-    pub(super) fn converted(lead: &str, contact: &str) -> String {
-        format!("{lead}{CONVERTED}{contact}")
     }
 }

@@ -7,14 +7,16 @@ use domain::mapping::Mapping;
 use domain::verdict::FailureReason;
 use serde_json::{Map, Value, json};
 
+use super::bound::Ours;
 use super::settings::{Object, Org};
-use crate::crm::{Person, Record};
+use crate::crm::{Given, Part, Person, Record, mark};
 
 /// A field of our own.
 pub(super) struct Column {
     pub(super) name: &'static str,
     pub(super) label: &'static str,
     pub(super) kind: Kind,
+    part: Part,
     of: fn(&Record<'_>) -> Option<Value>,
 }
 
@@ -34,29 +36,41 @@ pub(super) const KEY_CHARS_MAX: usize = 120;
 
 /// Our fields besides the key; the first ones have the names that people know.
 pub(super) const COLUMNS: [Column; 12] = [
-    Column::text("Deep_Link_Campaign__c", "Deep Link Campaign", |record| said(record.campaign)),
-    Column::text("Deep_Link_Channel__c", "Deep Link Channel", |record| said(record.channel)),
-    Column::text("Deep_Link_Platform__c", "Deep Link Platform", |record| said(record.platform)),
-    Column::text("Deep_Link_Token__c", "Deep Link Token", |record| said(record.token)),
-    Column::text("Deep_Link_Prefix__c", "Deep Link Prefix", |record| said(record.prefix)),
-    Column::text("Deep_Link_Last_Campaign__c", "Deep Link Last Campaign", |record| said(record.last_campaign)),
-    Column::text("Deep_Link_Last_Channel__c", "Deep Link Last Channel", |record| said(record.last_channel)),
-    Column::time("Install_Date__c", "Install Date", |record| record.installed_at.map(|at| at.to_string().into())),
-    Column::time("Referral_Date__c", "Referral Date", |record| record.referred_at.map(|at| at.to_string().into())),
-    Column::text("Referral_Source__c", "Referral Source", |record| said(record.referral_source)),
-    Column::time("Conversion_Date__c", "Conversion Date", |record| record.converted_at.map(|at| at.to_string().into())),
+    Column::text("Deep_Link_Campaign__c", "Deep Link Campaign", Part::Campaign, |record| said(record.campaign)),
+    Column::text("Deep_Link_Channel__c", "Deep Link Channel", Part::Channel, |record| said(record.channel)),
+    Column::text("Deep_Link_Platform__c", "Deep Link Platform", Part::Platform, |record| said(record.platform)),
+    Column::text("Deep_Link_Token__c", "Deep Link Token", Part::Token, |record| said(record.token)),
+    Column::text("Deep_Link_Prefix__c", "Deep Link Prefix", Part::Prefix, |record| said(record.prefix)),
+    Column::text("Deep_Link_Last_Campaign__c", "Deep Link Last Campaign", Part::LastCampaign, |record| {
+        said(record.last_campaign)
+    }),
+    Column::text("Deep_Link_Last_Channel__c", "Deep Link Last Channel", Part::LastChannel, |record| {
+        said(record.last_channel)
+    }),
+    Column::time("Install_Date__c", "Install Date", Part::InstalledAt, |record| {
+        record.installed_at.map(|at| at.to_string().into())
+    }),
+    Column::time("Referral_Date__c", "Referral Date", Part::ReferredAt, |record| {
+        record.referred_at.map(|at| at.to_string().into())
+    }),
+    Column::text("Referral_Source__c", "Referral Source", Part::ReferralSource, |record| said(record.referral_source)),
+    Column::time("Conversion_Date__c", "Conversion Date", Part::ConvertedAt, |record| {
+        record.converted_at.map(|at| at.to_string().into())
+    }),
     Column {
         name: "Deep_Link_Conversion_Value__c",
         label: "Deep Link Conversion Value",
         kind: Kind::Money,
+        part: Part::Value,
         of: |record| record.value.filter(|value| value.is_finite()).map(Value::from),
     },
 ];
 
 /// Texts that every organisation has, with their lengths.
 const STANDARD: [(&str, usize); 6] =
-    [("FirstName", 40), ("LastName", 80), ("Company", 255), (EMAIL, 80), ("Phone", 40), ("LeadSource", 255)];
+    [("FirstName", 40), ("LastName", 80), ("Company", 255), (EMAIL, 80), ("Phone", 40), (LEAD_SOURCE, 255)];
 pub(super) const EMAIL: &str = "Email";
+pub(super) const LEAD_SOURCE: &str = "LeadSource";
 const FIRST_NAME: &str = "FirstName";
 const LAST_NAME: &str = "LastName";
 const COMPANY: &str = "Company";
@@ -74,18 +88,19 @@ pub(super) enum Way {
 }
 
 impl Column {
-    const fn text(name: &'static str, label: &'static str, of: fn(&Record<'_>) -> Option<Value>) -> Self {
-        Self { name, label, kind: Kind::Text, of }
+    const fn text(name: &'static str, label: &'static str, part: Part, of: fn(&Record<'_>) -> Option<Value>) -> Self {
+        Self { name, label, kind: Kind::Text, part, of }
     }
 
-    const fn time(name: &'static str, label: &'static str, of: fn(&Record<'_>) -> Option<Value>) -> Self {
-        Self { name, label, kind: Kind::Time, of }
+    const fn time(name: &'static str, label: &'static str, part: Part, of: fn(&Record<'_>) -> Option<Value>) -> Self {
+        Self { name, label, kind: Kind::Time, part, of }
     }
 }
 
 impl Org {
-    /// The fields of a person, key excepted. What is not known is not there: an empty value would clear what Salesforce has.
-    pub(super) fn fields(&self, person: &Person<'_>, way: Way) -> Result<Map<String, Value>, Verdict> {
+    /// The fields of a person, key excepted. What is not known is not there: an empty value would clear what Salesforce has. That
+    /// is for what is known to be nothing where the record has something of ours, unless the settings say otherwise.
+    pub(super) fn fields(&self, person: &Person<'_>, way: Way, ours: &Given) -> Result<Map<String, Value>, Verdict> {
         let record = Record::of(person.profile);
         let company = person.profile.trait_text("company").filter(|_| self.object == Object::Lead);
         let standard = [
@@ -93,20 +108,19 @@ impl Org {
             (LAST_NAME, record.last_name),
             (COMPANY, company),
             // Half an address is somebody else's.
-            (EMAIL, record.email.filter(|email| email.encode_utf16().count() <= 80)),
+            (EMAIL, record.email.filter(|email| (1..=80).contains(&email.encode_utf16().count()))),
             ("Phone", record.phone),
-            ("LeadSource", Some(record.lead_source)),
+            (LEAD_SOURCE, Some(record.lead_source)),
         ];
         let standard = standard.into_iter().filter_map(|(name, text)| Some((name, said(text)?)));
         let own = COLUMNS.iter().filter_map(|column| Some((column.name, (column.of)(&record)?)));
-        let known: Vec<(&str, Value)> = standard.chain(own).collect();
-        // What is known to be nothing, and of ours what turned out to be somebody else's, unless the settings say otherwise.
-        let lost = COLUMNS.iter().filter(|column| record.has_lost && (column.of)(&record).is_none());
-        let nothing = known.iter().filter(|(_, value)| *value == "").map(|(name, _)| *name);
-        let cleared: Vec<&str> = nothing.chain(lost.map(|column| column.name)).collect();
-        let mut fields: Map<_, _> = known.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let known = standard.chain(own).map(|(name, value)| (name.to_owned(), value));
+        let mut fields: Map<_, _> = known.collect();
         apply(&self.properties, "properties", person, &mut fields)?;
-        for name in cleared.into_iter().filter(|name| !self.properties.names().any(|own| own == *name)) {
+        let is_cleared = |part: Part| record.is_nothing(part) && ours.has(part);
+        let cleared =
+            parts().filter(|(name, part)| is_cleared(*part) && !self.properties.names().any(|own| own == *name));
+        for (name, _) in cleared {
             fields.entry(name).or_insert(Value::Null);
         }
         match way {
@@ -136,6 +150,25 @@ impl Org {
         }
         Ok(())
     }
+}
+
+/// What a record has from us once these fields are written.
+pub(super) fn ours(before: &Ours, fields: &Map<String, Value>) -> Ours {
+    let mut ours = before.clone();
+    if let Some(email) = fields.get(EMAIL).and_then(Value::as_str) {
+        ours.email = Some(mark(email));
+    }
+    for (name, part) in parts() {
+        if let Some(value) = fields.get(name) {
+            ours.given.set(part, !value.is_null());
+        }
+    }
+    ours
+}
+
+/// The fields that may turn out to be nothing.
+fn parts() -> impl Iterator<Item = (&'static str, Part)> {
+    std::iter::once((FIRST_NAME, Part::FirstName)).chain(COLUMNS.iter().map(|column| (column.name, column.part)))
 }
 
 fn apply(

@@ -8,7 +8,8 @@ use domain::verdict::FailureReason;
 use domain::{Timestamp, Verdict};
 use serde_json::{Value, json};
 
-use super::case::{Asked, Bound, GONE, Need, Turn, What, Whom};
+use super::bound::Bound;
+use super::case::{Asked, Need, Turn, What, Whom};
 use super::reply::{self, Answer, Refusal, is_id};
 use super::settings::{CONTACT, Object, Org};
 use super::write::Asking;
@@ -20,7 +21,7 @@ const CONVERTED_CONTACT: &str = "ConvertedContactId";
 impl Org {
     /// Looks at contacts: one that is read whole shows which fields there are, and that we may see them.
     pub(super) fn follow(&self, turn: &mut Turn<'_>) -> Option<Asking> {
-        let Turn { batch, progress, exchange, .. } = turn;
+        let Turn { batch, ledger, exchange, .. } = turn;
         let (mut requests, mut whom) = (Vec::new(), Vec::new());
         for place in exchange.who(|need| matches!(need, Need::Follow { .. })) {
             let Need::Follow { lead, contact } = &exchange.cases[place].need else { continue };
@@ -28,7 +29,8 @@ impl Org {
                 break;
             }
             let contact = contact.clone().unwrap_or_else(|| {
-                let id = Bound::of(progress, lead).record().filter(|id| self.is_own(id));
+                let bound = ledger.of(lead);
+                let id = bound.record().filter(|id| self.is_own(id));
                 requests.push(self.look_at_lead(&format!("lead{place}"), lead, id));
                 format!("@{{lead{place}.{CONVERTED_CONTACT}}}")
             });
@@ -41,7 +43,7 @@ impl Org {
     }
 
     pub(super) fn followed(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
-        let Turn { progress, exchange, .. } = turn;
+        let Turn { ledger, exchange, .. } = turn;
         let answers = reply::answers(self, reply)?;
         for whom in &asked.whom {
             let place = whom.case;
@@ -56,10 +58,8 @@ impl Org {
                 Ok((pair, (id, only))) => {
                     if let Some((lead_id, contact_id)) = pair {
                         let (key, lead) = (case.key.clone(), lead.clone());
-                        progress.bind(&key, Bound::converted(&lead_id, &contact_id));
-                        if lead != key {
-                            progress.bind(lead, GONE);
-                        }
+                        ledger.hand_over(&lead, &key);
+                        ledger.note(&key, &Bound::Converted { lead: lead_id, contact: contact_id });
                     }
                     Need::Update { id, object: CONTACT.to_owned(), only: Some(only), of: None }
                 }
@@ -78,18 +78,18 @@ impl Org {
             .enumerate()
             .map(|(n, (_, key))| self.look_at_lead(&format!("found{n}"), key, None))
             .collect();
-        let whom = subjects.into_iter().map(|(case, subject)| Whom { case, about: vec![subject] }).collect();
+        let whom = subjects.into_iter().map(|(case, subject)| Whom::about(case, vec![subject])).collect();
         (!requests.is_empty()).then(|| (What::Find, whom, self.composite(batch.token, &requests, false)))
     }
 
     pub(super) fn found(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
-        let Turn { batch, progress, exchange, .. } = turn;
+        let Turn { batch, ledger, exchange, .. } = turn;
         let answers = reply::answers(self, reply)?;
         for (n, whom) in asked.whom.iter().enumerate() {
             let Some(subject) = whom.about.first() else { continue };
             let found = answer(&answers, &format!("found{n}"));
             match found {
-                Some(Answer { status: 404, .. }) => match self.still_comes(batch.now, Bound::of(progress, subject)) {
+                Some(Answer { status: 404, .. }) => match self.still_comes(batch.now, &ledger.of(subject)) {
                     Some(after) => exchange.over(whom.case, Verdict::Retry {
                         after: Some(after),
                         reason: FailureReason::Broken,
@@ -99,14 +99,15 @@ impl Org {
                                 .to_owned(),
                         ),
                     }),
-                    None => progress.bind(subject, GONE),
+                    None => ledger.forget(subject),
                 },
                 Some(Answer { status: 200, body }) if text(body, "Id").is_some_and(is_id) => {
-                    let id = text(body, "Id").unwrap_or_default();
-                    match text(body, CONVERTED_CONTACT).filter(|id| is_id(id)) {
-                        Some(contact) => progress.bind(subject, Bound::converted(id, contact)),
-                        None => progress.bind(subject, id),
-                    }
+                    let id = text(body, "Id").unwrap_or_default().to_owned();
+                    let bound = match text(body, CONVERTED_CONTACT).filter(|id| is_id(id)) {
+                        Some(contact) => Bound::Converted { lead: id, contact: contact.to_owned() },
+                        None => Bound::Record(id),
+                    };
+                    ledger.note(subject, &bound);
                 }
                 other => exchange.over(whom.case, self.of_answer(other)),
             }
@@ -115,8 +116,8 @@ impl Org {
     }
 
     /// For how long it is too early to believe that a record was not made which was to be made at some time.
-    fn still_comes(&self, now: Timestamp, bound: Bound<'_>) -> Option<Duration> {
-        let Bound::Maybe { since } = bound else { return None };
+    fn still_comes(&self, now: Timestamp, bound: &Bound) -> Option<Duration> {
+        let &Bound::Maybe { since } = bound else { return None };
         // A clock that was set back must not make anybody wait for years.
         let age = now.since(since).max(since.since(now));
         Some(self.lost_answer.saturating_sub(age)).filter(|left| !left.is_zero())

@@ -2,12 +2,14 @@
 //! whose person converted is converted, where that is wanted.
 
 use domain::Verdict;
-use domain::connector::{Batch, HttpCall, Progress, Reply};
+use domain::connector::{Batch, HttpCall, Reply};
 use domain::verdict::FailureReason;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::case::{Asked, Bound, GONE, Need, Turn, What, Whom};
+use super::blame::{Blame, Deed};
+use super::bound::{Bound, Ledger};
+use super::case::{Asked, Need, Turn, What, Whom};
 use super::reply::{self, Failure, ItemError, Outcome, Refusal, is_id};
 use super::settings::{CONTACT, Org};
 use super::soap::{self, Merge};
@@ -22,40 +24,39 @@ const CONVERSIONS_MAX: usize = 100;
 impl Org {
     /// Looks for what may be there of absorbed subjects, then merges what is there; who has nothing of the kind is done.
     pub(super) fn join(&self, turn: &mut Turn<'_>) -> Option<Asking> {
-        let Turn { batch, people, progress, exchange } = turn;
+        let Turn { batch, people, ledger, exchange } = turn;
         let (mut unheard_of, mut merges, mut whom) = (Vec::new(), Vec::new(), Vec::new());
         for place in exchange.who(|need| *need == Need::Join) {
             let Some(person) = people.people.get(place) else { continue };
             let absorbed: Vec<String> = person.profile.absorbed.iter().map(ToString::to_string).collect();
-            let maybe = absorbed.iter().filter(|subject| matches!(Bound::of(progress, subject), Bound::Maybe { .. }));
+            let maybe = absorbed.iter().filter(|subject| matches!(ledger.of(subject), Bound::Maybe { .. }));
             let before = unheard_of.len();
             unheard_of.extend(maybe.map(|subject| (place, subject.clone())));
             if unheard_of.len() > before {
                 continue;
             }
-            let own = Bound::of(progress, &person.key()).record().map(str::to_owned);
-            let there: Vec<_> =
-                absorbed.into_iter().filter(|subject| Bound::of(progress, subject).record().is_some()).collect();
+            let own = ledger.of(&person.key());
+            let there: Vec<_> = absorbed.into_iter().filter(|subject| ledger.has(subject)).collect();
             // A record of both already needs no more than to be forgotten as the other's.
             let (same, there): (Vec<_>, Vec<_>) =
-                there.into_iter().partition(|subject| Bound::of(progress, subject).record() == own.as_deref());
+                there.into_iter().partition(|subject| ledger.of(subject).record() == own.record());
             for subject in same {
-                progress.bind(subject, GONE);
+                ledger.forget(&subject);
             }
             if there.is_empty() {
-                let need = self.finish(person, progress);
+                let need = self.finish(person, ledger);
                 exchange.needs(place, need);
                 continue;
             }
-            match self.merges(progress, person, &there) {
+            match self.merges(ledger, person, &there) {
                 Ok(ours) => {
                     merges.extend(ours);
-                    whom.extend(there.into_iter().map(|subject| Whom { case: place, about: vec![subject] }));
+                    whom.extend(there.into_iter().map(|subject| Whom::about(place, vec![subject])));
                 }
                 Err(verdict) => {
                     // Nobody is told again with every event; whoever reads it merges them.
                     for subject in there {
-                        progress.bind(subject, GONE);
+                        ledger.forget(&subject);
                     }
                     exchange.over(place, verdict);
                 }
@@ -70,15 +71,15 @@ impl Org {
     }
 
     /// The requests that make one record of several, the person's own being the one that stays.
-    fn merges(&self, progress: &Progress, person: &Person<'_>, subjects: &[String]) -> Result<Vec<Merge>, Verdict> {
-        let own = Bound::of(progress, &person.key());
+    fn merges(&self, ledger: &Ledger<'_>, person: &Person<'_>, subjects: &[String]) -> Result<Vec<Merge>, Verdict> {
+        let own = ledger.of(&person.key());
         let Some(master) = own.record() else {
             return Err(Verdict::retry(FailureReason::Unprocessable));
         };
-        let object = self.object_of(own);
+        let object = self.object_of(&own);
         let merge = |subject: &String| {
-            let other = Bound::of(progress, subject);
-            let (other_object, other) = (self.object_of(other), other.record().unwrap_or_default());
+            let other = ledger.of(subject);
+            let (other_object, other) = (self.object_of(&other), other.record().unwrap_or_default());
             if other_object != object {
                 return Err(unlike(&format!("{object} `{master}`"), &format!("{other_object} `{other}`")));
             }
@@ -87,7 +88,7 @@ impl Org {
         subjects.iter().map(merge).collect()
     }
 
-    fn object_of(&self, bound: Bound<'_>) -> &'static str {
+    pub(super) fn object_of(&self, bound: &Bound) -> &'static str {
         if matches!(bound, Bound::Converted { .. }) { CONTACT } else { self.object.name() }
     }
 
@@ -100,22 +101,22 @@ impl Org {
     }
 
     pub(super) fn merged(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
-        let Turn { progress, exchange, .. } = turn;
+        let Turn { ledger, exchange, .. } = turn;
         let outcomes = soap::outcomes(self, reply, asked.whom.len())?;
-        let is_nobody_let_in = reply::is_nobody_let_in(&outcomes);
+        let blame = Blame::of(Deed::Merge, &outcomes);
         for (whom, outcome) in asked.whom.iter().zip(outcomes) {
-            match Failure::of(self, &outcome, is_nobody_let_in) {
+            match Failure::of(self, &outcome, blame) {
                 // The person's own record was just written, so what is deleted is the other one.
                 None | Some(Failure::Deleted(_)) => {
-                    whom.about.iter().for_each(|subject| progress.bind(subject, GONE));
+                    whom.about.iter().for_each(|subject| ledger.forget(subject));
                 }
                 // Somebody has converted the other one, and is told once.
                 Some(Failure::IsConverted) => {
                     let Some((case, subject)) = exchange.cases.get(whom.case).zip(whom.about.first()) else { continue };
-                    let [own, other] =
-                        [&case.key, subject].map(|of| Bound::of(progress, of).record().unwrap_or_default());
+                    let [own, other] = [&case.key, subject].map(|of| ledger.of(of));
+                    let [own, other] = [&own, &other].map(|bound| bound.record().unwrap_or_default());
                     let verdict = unlike(&format!("Lead `{own}`"), &format!("the converted lead `{other}`"));
-                    progress.bind(subject, GONE);
+                    ledger.forget(subject);
                     exchange.over(whom.case, verdict);
                 }
                 Some(failure) => exchange.over(whom.case, failure.verdict()),
@@ -125,9 +126,9 @@ impl Org {
     }
 
     /// What is left to do about somebody whose record is written and is the only one.
-    fn finish(&self, person: &Person<'_>, progress: &Progress) -> Need {
+    fn finish(&self, person: &Person<'_>, ledger: &Ledger<'_>) -> Need {
         let is_due = self.converts_to.is_some() && person.profile.trace.converted_at.is_some();
-        match Bound::of(progress, &person.key()) {
+        match ledger.of(&person.key()) {
             Bound::Record(_) if is_due => Need::Convert,
             _ => Need::Over { verdict: Verdict::Delivered },
         }
@@ -135,13 +136,13 @@ impl Org {
 
     /// Converts leads as Salesforce means it: by an operation of its own, once, and never by writing a status.
     pub(super) fn convert(&self, turn: &mut Turn<'_>) -> Option<Asking> {
-        let Turn { batch, progress, exchange, .. } = turn;
+        let Turn { batch, ledger, exchange, .. } = turn;
         let (mut inputs, mut whom) = (Vec::new(), Vec::new());
         for place in exchange.who(|need| *need == Need::Convert).into_iter().take(CONVERSIONS_MAX) {
-            match Bound::of(progress, &exchange.cases[place].key) {
+            match ledger.of(&exchange.cases[place].key) {
                 Bound::Record(id) => {
                     inputs.push(json!({"leadId": id, "convertedStatus": self.converts_to, "createOpportunity": false}));
-                    whom.push(Whom { case: place, about: vec![id.to_owned()] });
+                    whom.push(Whom::about(place, vec![id]));
                 }
                 _ => exchange.over(place, Verdict::Delivered),
             }
@@ -151,16 +152,17 @@ impl Org {
     }
 
     pub(super) fn converted(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
-        let Turn { progress, exchange, .. } = turn;
+        let Turn { ledger, exchange, .. } = turn;
         let results = conversions(self, reply, asked.whom.len())?;
         let outcomes: Vec<_> = results.iter().map(Conversion::outcome).collect();
-        let is_nobody_let_in = reply::is_nobody_let_in(&outcomes);
+        let blame = Blame::of(Deed::Conversion, &outcomes);
         for ((whom, result), outcome) in asked.whom.iter().zip(results).zip(outcomes) {
             let (Some(case), Some(lead)) = (exchange.cases.get_mut(whom.case), whom.about.first()) else { continue };
-            case.need = match Failure::of(self, &outcome, is_nobody_let_in) {
+            case.need = match Failure::of(self, &outcome, blame) {
                 None => {
                     if let Some(contact) = result.output_values["contactId"].as_str().filter(|id| is_id(id)) {
-                        progress.bind(&case.key, Bound::converted(lead, contact));
+                        let bound = Bound::Converted { lead: lead.clone(), contact: contact.to_owned() };
+                        ledger.note(&case.key, &bound);
                     }
                     Need::Over { verdict: Verdict::Delivered }
                 }
@@ -205,6 +207,7 @@ impl Conversion {
 fn conversions(org: &Org, reply: &Reply, count: usize) -> Result<Vec<Conversion>, Refusal> {
     match serde_json::from_slice::<Vec<Conversion>>(&reply.body) {
         Ok(results) if matches!(reply.status, 200 | 201 | 400) && results.len() == count => Ok(results),
+        Ok(results) if reply.is_success() => Err(reply::miscounted(results.len(), count)),
         _ => Err(reply::refusal(org, reply)),
     }
 }

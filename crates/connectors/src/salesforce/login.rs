@@ -116,7 +116,7 @@ pub(super) fn good_for(session: Duration) -> Duration {
     session.saturating_sub(session / SLACK)
 }
 
-/// Reads what the token server answers: besides the token the host to talk to and the id of the user.
+/// Reads what the token server answers: besides the token the host to talk to and the ids of the user and of the organisation.
 pub(super) fn token(org: &Org, reply: &Reply) -> Result<Token, Verdict> {
     let refused = || serde_json::from_slice::<Refused>(&reply.body).ok();
     if !reply.is_success() && refused().is_some_and(|refused| refused.error == "rate_limit_exceeded") {
@@ -134,8 +134,8 @@ pub(super) fn token(org: &Org, reply: &Reply) -> Result<Token, Verdict> {
         })?,
         None => org.host.clone(),
     };
-    let user = granted.id.as_deref().and_then(|id| id.rsplit('/').next()).filter(|user| is_id(user));
-    let extra = user.map_or_else(|| host.to_string(), |user| format!("{host} {user}"));
+    let mut ids = granted.id.as_deref().unwrap_or_default().rsplit('/').map_while(|id| Some(id).filter(|id| is_id(id)));
+    let extra = [Some(host.as_str()), ids.next(), ids.next()].into_iter().flatten().collect::<Vec<_>>().join(" ");
     Ok(Token { valid_for: Some(org.session), extra: Some(extra), ..token })
 }
 

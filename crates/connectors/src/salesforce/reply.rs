@@ -8,7 +8,8 @@ use domain::verdict::{FailureReason, PauseReason};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::fields::EMAIL;
+use super::blame::{Blame, Deed};
+use super::fields::{EMAIL, LEAD_SOURCE};
 use super::settings::Org;
 use crate::common::{self, on_one_line};
 use crate::warehouse::PROVISION;
@@ -92,7 +93,7 @@ impl ItemError {
 
     /// For a person.
     fn said(&self) -> String {
-        let fields = self.fields.as_deref().unwrap_or_default();
+        let fields = self.fields();
         let at = if fields.is_empty() { String::new() } else { format!(" at {}", fields.join(", ")) };
         on_one_line(&format!("{}: {}{at}", self.code, self.message), TEXT_CHARS_MAX)
     }
@@ -125,17 +126,26 @@ impl ItemError {
     /// was made a duty later, and must not get placeholders for that.
     fn is_of_a_new_record(&self) -> bool {
         let is_ours = |field: &str| NEEDED.contains(&field);
-        match self.fields.as_deref().unwrap_or_default() {
+        match self.fields() {
             [] => NEEDED.iter().any(|needed| self.message.contains(needed)),
             fields => fields.iter().any(|field| is_ours(field)),
         }
     }
 
-    fn is(&self, codes: &[&str]) -> bool {
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The fields that it names.
+    pub(super) fn fields(&self) -> &[String] {
+        self.fields.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn is(&self, codes: &[&str]) -> bool {
         codes.contains(&self.code.as_str())
     }
 
-    fn is_about_access(&self) -> bool {
+    pub(super) fn is_about_access(&self) -> bool {
         self.code.starts_with("INSUFFICIENT_ACCESS") || self.is(&["CANNOT_DELETE_MANAGED_OBJECT", "NO_ACCESS"])
     }
 }
@@ -148,6 +158,11 @@ impl Outcome {
     pub(super) const fn is_refused(&self) -> bool {
         !self.success
     }
+
+    /// What is wrong, if anything is.
+    pub(super) fn errors(&self) -> &[ItemError] {
+        if self.success { &[] } else { &self.errors }
+    }
 }
 
 /// Whether a text has the form of an id, which goes into paths and is remembered.
@@ -155,24 +170,23 @@ pub(super) fn is_id(text: &str) -> bool {
     matches!(text.len(), 15 | 18) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Whether no record of a call could be written for want of a permission: then it is not the record's fault.
-pub(super) fn is_nobody_let_in(outcomes: &[Outcome]) -> bool {
-    outcomes.iter().all(|outcome| !outcome.success && outcome.errors.iter().any(ItemError::is_about_access))
-}
-
 impl Failure {
     /// None if the record was written.
-    pub(super) fn of(org: &Org, outcome: &Outcome, is_nobody_let_in: bool) -> Option<Self> {
+    pub(super) fn of(org: &Org, outcome: &Outcome, blame: Blame) -> Option<Self> {
         if outcome.success {
             return None;
         }
         let none = ItemError::default();
         let error = outcome.errors.first().unwrap_or(&none);
-        Some(Self::of_error(org, error, is_nobody_let_in))
+        Some(Self::of_error(org, error, blame))
     }
 
-    fn of_error(org: &Org, error: &ItemError, is_nobody_let_in: bool) -> Self {
+    fn of_error(org: &Org, error: &ItemError, blame: Blame) -> Self {
         let refused = || Verdict::reject(FailureReason::Refused, error.said());
+        let blamed = org.blamed(error, blame);
+        if !blamed.is_empty() {
+            return Self::Verdict(of_settings(&blamed, error));
+        }
         match error.code.as_str() {
             "REQUIRED_FIELD_MISSING" if error.is_of_a_new_record() => Self::Missing(refused()),
             "CANNOT_UPDATE_CONVERTED_LEAD" => Self::IsConverted,
@@ -183,12 +197,16 @@ impl Failure {
                 Self::Duplicates(ours.map(|(_, id)| id).collect(), verdict)
             }
             "DUPLICATE_VALUE" => Self::Taken(refused()),
+            "DUPLICATE_EXTERNAL_ID" => {
+                let message = not_unique(org, &error.said(), "redrive the delivery");
+                Self::Verdict(Verdict::reject(FailureReason::Refused, message))
+            }
             "INVALID_EMAIL_ADDRESS" => {
                 let named = error.fields.clone().filter(|fields| !fields.is_empty());
                 Self::NoAddress(named.unwrap_or_else(|| vec![EMAIL.to_owned()]), refused())
             }
             "ENTITY_IS_DELETED" | "INVALID_CROSS_REFERENCE_KEY" => Self::Deleted(refused()),
-            _ => Self::Verdict(of_code(org, error, is_nobody_let_in).unwrap_or_else(refused)),
+            _ => Self::Verdict(of_code(org, error, blame).unwrap_or_else(refused)),
         }
     }
 
@@ -223,7 +241,7 @@ pub(super) fn duplicates<'i>(ids: impl Iterator<Item = &'i String>) -> Verdict {
 }
 
 /// What a code means wherever it stands; None for those that speak of this record alone, and refuse it for ever.
-fn of_code(org: &Org, error: &ItemError, is_nobody_let_in: bool) -> Option<Verdict> {
+fn of_code(org: &Org, error: &ItemError, blame: Blame) -> Option<Verdict> {
     let (said, object) = (error.said(), org.object.name());
     let again = || Verdict::Retry { after: None, reason: FailureReason::ServerError, message: Some(said.clone()) };
     let is_locked = error.message.contains("UNABLE_TO_LOCK_ROW");
@@ -260,16 +278,17 @@ fn of_code(org: &Org, error: &ItemError, is_nobody_let_in: bool) -> Option<Verdi
             "the integration user sees no object `{object}` ({said}); have an administrator of Salesforce give access to it, then \
              resume the destination"
         )),
-        "DUPLICATE_EXTERNAL_ID" => Verdict::misconfigured(not_unique(org, &said)),
-        "INVALID_STATUS" => Verdict::misconfigured(format!(
-            "a status stands in the settings that the lead cannot be given ({said}); correct `on_create` or `converted_status`, \
-             then resume the destination"
+        "INVALID_STATUS" if blame.deed == Deed::Conversion => Verdict::misconfigured(format!(
+            "`converted_status` is no status that a converted lead can be given ({said}); correct it, then resume the \
+             destination"
         )),
-        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST" if is_of_every_record(error) => Verdict::misconfigured(format!(
-            "a restricted picklist lacks a value that every record has ({said}); have an administrator of Salesforce add it, or \
-             name another one by `properties` or `on_create`, then resume the destination"
-        )),
-        _ if error.is_about_access() && is_nobody_let_in => Verdict::unauthorized(format!(
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST" if is_our_source(org, error, blame) => {
+            Verdict::misconfigured(format!(
+                "a restricted picklist lacks a value that every record has ({said}); have an administrator of Salesforce add it, or \
+                 name another one by `properties`, then resume the destination"
+            ))
+        }
+        _ if error.is_about_access() && blame.is_nobody_let_in => Verdict::unauthorized(format!(
             "the integration user may not do this with `{object}` ({said}); have an administrator of Salesforce give it the \
              object permissions Read, Create, Edit and, to merge, Delete, and to convert, `Convert Leads`, then resume the \
              destination"
@@ -278,16 +297,33 @@ fn of_code(org: &Org, error: &ItemError, is_nobody_let_in: bool) -> Option<Verdi
     })
 }
 
-/// Whether a value was refused that stands in the settings and not in an event.
-fn is_of_every_record(error: &ItemError) -> bool {
-    let fields = error.fields.as_deref().unwrap_or_default();
-    !fields.is_empty() && fields.iter().all(|field| matches!(field.as_str(), "LeadSource" | "Status"))
+/// Whether the source was refused that we give to everybody. A record that is there may be of a type that has other sources.
+fn is_our_source(org: &Org, error: &ItemError, blame: Blame) -> bool {
+    let is_ours = !org.properties.names().any(|name| name == LEAD_SOURCE);
+    blame.deed == Deed::New && is_ours && matches!(error.fields(), [field] if field == LEAD_SOURCE)
 }
 
-fn not_unique(org: &Org, said: &str) -> String {
+/// A value is refused that the settings give to every record.
+fn of_settings(blamed: &[String], error: &ItemError) -> Verdict {
+    let named: Vec<_> = blamed.iter().map(|setting| format!("`{setting}`")).collect();
+    let (named, said) = (named.join(" or "), error.said());
+    Verdict::misconfigured(if error.is(&["INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"]) {
+        format!(
+            "a restricted picklist lacks a value that every record has by {named} ({said}); correct it in the settings or have an \
+             administrator of Salesforce add it, then resume the destination"
+        )
+    } else {
+        format!(
+            "Salesforce refuses every record for {named} ({said}); correct it in the settings or in Salesforce, then resume the \
+             destination"
+        )
+    })
+}
+
+fn not_unique(org: &Org, said: &str, then: &str) -> String {
     format!(
         "several records of `{}` have the same `{}` ({said}); have an administrator of Salesforce merge them and mark the field \
-         as unique, then resume the destination",
+         as unique, then {then}",
         org.object.name(),
         org.key_field
     )
@@ -311,13 +347,18 @@ pub(super) fn list(org: &Org, reply: &Reply, count: usize) -> Result<Vec<Value>,
 fn read<T: for<'de> Deserialize<'de>>(org: &Org, reply: &Reply, count: usize) -> Result<Vec<T>, Refusal> {
     match serde_json::from_slice::<Vec<T>>(&reply.body) {
         Ok(list) if reply.is_success() && list.len() == count => Ok(list),
-        Ok(list) if reply.is_success() => Err(Refusal::Verdict(Verdict::Retry {
-            after: None,
-            reason: FailureReason::ServerError,
-            message: Some(format!("Salesforce answered about {} records of {count}", list.len())),
-        })),
+        Ok(list) if reply.is_success() => Err(miscounted(list.len(), count)),
         _ => Err(refusal(org, reply)),
     }
+}
+
+/// An answer about fewer records, or more, than it should be about.
+pub(super) fn miscounted(answered: usize, count: usize) -> Refusal {
+    Refusal::Verdict(Verdict::Retry {
+        after: None,
+        reason: FailureReason::ServerError,
+        message: Some(format!("Salesforce answered about {answered} records of {count}")),
+    })
 }
 
 /// The answers to the requests inside of one, by name.
@@ -350,8 +391,8 @@ pub(super) fn answers(org: &Org, reply: &Reply) -> Result<Vec<(String, Answer)>,
 pub(super) fn refused(org: &Org, answer: &Answer) -> Verdict {
     let errors = errors(&answer.body);
     match (answer.status, errors.first()) {
-        (300, _) => Verdict::misconfigured(not_unique(org, "300")),
-        (_, Some(error)) => Failure::of_error(org, error, true).verdict(),
+        (300, _) => Verdict::reject(FailureReason::Refused, not_unique(org, "300", "redrive the delivery")),
+        (_, Some(error)) => Failure::of_error(org, error, Blame::one_record()).verdict(),
         (status, None) => Verdict::retry(FailureReason::of_status(status)),
     }
 }
@@ -375,10 +416,16 @@ pub(super) fn refusal_of(org: &Org, reply: &Reply, status: u16, errors: &[ItemEr
     let step = |step| Refusal::Step(Box::new(step));
     match status {
         200..=299 if common::is_page(reply) => end(common::page(reply, "Salesforce")),
+        // Cut off on the way, or nothing at all.
+        200..=299 if reply.json().is_none() => end(Verdict::Retry {
+            after: None,
+            reason: FailureReason::Broken,
+            message: Some("Salesforce's answer cannot be read".to_owned()),
+        }),
         200..=299 => end(Verdict::misconfigured(
             "what answers under `host` is not Salesforce; write your My Domain there, then resume the destination",
         )),
-        300 => end(Verdict::misconfigured(not_unique(org, &said))),
+        300 => end(Verdict::misconfigured(not_unique(org, &said, "resume the destination"))),
         401 if NOT_EXPIRED.iter().any(|text| error.message.contains(text)) => end(Verdict::unauthorized(format!(
             "the session is good for something else than this API ({said}); have an administrator of Salesforce give the External \
              Client App the scope `api`, then resume the destination"
@@ -395,13 +442,13 @@ pub(super) fn refusal_of(org: &Org, reply: &Reply, status: u16, errors: &[ItemEr
              destination"
         ))),
         429 => end(common::wait(reply, RATE_WAIT)),
-        _ if error.is(&["REQUEST_LIMIT_EXCEEDED"]) => end(in_time(reply, of_code(org, error, true))),
+        _ if error.is(&["REQUEST_LIMIT_EXCEEDED"]) => end(in_time(reply, of_code(org, error, Blame::everybody()))),
         408 | 500..=599 => end(Verdict::Retry {
             after: common::asked_wait(reply),
             reason: FailureReason::of_status(status),
             message: Some(said),
         }),
-        403 => end(of_code(org, error, true).unwrap_or_else(|| {
+        403 => end(of_code(org, error, Blame::everybody()).unwrap_or_else(|| {
             Verdict::unauthorized(format!(
                 "Salesforce lets the integration user not do this ({said}); have an administrator of Salesforce see to its \
                  permissions, then resume the destination"
@@ -413,7 +460,7 @@ pub(super) fn refusal_of(org: &Org, reply: &Reply, status: u16, errors: &[ItemEr
             org.object.name(),
             org.key_field
         ))),
-        400..=499 => match of_code(org, error, true).filter(|_| !error.code.is_empty()) {
+        400..=499 => match of_code(org, error, Blame::everybody()).filter(|_| !error.code.is_empty()) {
             Some(verdict) => end(verdict),
             None => {
                 step(Step::Split { alone: Verdict::reject(FailureReason::Refused, said) })

@@ -33,6 +33,8 @@ pub(super) struct Org {
     /// Fields of ours that are not to be written at all.
     pub(super) left_out: Vec<String>,
     pub(super) on_create: Mapping,
+    /// Fields that are given the same value in every record, each with the setting that gives it.
+    pub(super) constants: Vec<(&'static str, String)>,
     /// The status that conversion gives, if leads are converted.
     pub(super) converts_to: Option<String>,
     pub(super) follows_contacts: bool,
@@ -101,6 +103,7 @@ impl Org {
             matching: Matching::of(settings),
             properties: mapping(settings, "properties", key_field)?,
             left_out: left_out(settings),
+            constants: constants(settings),
             on_create: mapping(settings, "on_create", key_field)?,
             key_field: key_field.to_owned(),
             converts_to: converts.then(|| converted_status.to_owned()),
@@ -140,7 +143,13 @@ impl Org {
 
 fn host(settings: &Settings) -> Result<Url, SettingsError> {
     let wrong = |message: String| SettingsError::new("host", message);
-    let mut url = receivers::parse(settings.text("host").unwrap_or_default()).map_err(wrong)?;
+    let text = settings.text("host").unwrap_or_default();
+    if !text.contains("://") {
+        return Err(wrong(
+            "does not begin with `https://`; write your My Domain, like `https://acme.my.salesforce.com`".to_owned(),
+        ));
+    }
+    let mut url = receivers::parse(text).map_err(wrong)?;
     let name = url.host_str().unwrap_or_default();
     if matches!(name, "login.salesforce.com" | "test.salesforce.com") {
         return Err(wrong(format!(
@@ -192,6 +201,19 @@ fn left_out(settings: &Settings) -> Vec<String> {
     let properties = settings.object("properties").into_iter().flatten();
     let is_empty = |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
     properties.filter(|(_, value)| is_empty(value)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Fields whose values do not depend on the event.
+fn constants(settings: &Settings) -> Vec<(&'static str, String)> {
+    let is_said = |value: &Value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty());
+    let is_same =
+        |value: &Value| value.as_str().is_none_or(|text| !["{{", "{%", "{#"].iter().any(|it| text.contains(it)));
+    let of = |setting: &'static str| {
+        let values = settings.object(setting).into_iter().flatten();
+        let constants = values.filter(move |(_, value)| is_said(value) && is_same(value));
+        constants.map(move |(name, _)| (setting, fields::canonical(name).to_owned()))
+    };
+    of("properties").chain(of("on_create")).collect()
 }
 
 /// A name of a field, which ends up in paths and in the record itself.

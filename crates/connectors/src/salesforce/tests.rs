@@ -1,9 +1,12 @@
 //! What the fixture cannot say: exchanges of several calls, held against the simulator, which is asked without a socket.
 
+mod addresses;
 mod conversions;
 mod keys;
 mod merging;
 mod people;
+mod refusals;
+mod sent;
 mod sessions;
 mod setup;
 mod trust;
@@ -20,9 +23,12 @@ use vendors::{Book, Request, Vendor as _};
 
 use super::fields::COLUMNS;
 use super::*;
+use crate::crm::fingerprint;
 use crate::crm::trial::{absorbing, converted, exchange, person, said, with_items};
 use crate::kit::{NOW, answered, asked, described, open};
 
+/// The organisation of the simulator.
+const ORG: &str = "00D5g00000AaBbC";
 /// Records written by their keys, and by their ids.
 const UPSERT: &str = "PATCH composite/sobjects/Lead/Afterclick_Key__c";
 const CHANGE: &str = "PATCH composite/sobjects";
@@ -36,6 +42,7 @@ struct World {
     token: Option<Token>,
     /// Every call that was made, as method and path.
     calls: Vec<String>,
+    sent: Vec<HttpCall>,
     /// The numbers of the calls whose answer is lost.
     lost: BTreeSet<usize>,
     /// The same of those that Salesforce takes its time over: they have an effect only when they arrive.
@@ -72,6 +79,7 @@ impl World {
             settings: all.as_object().unwrap().clone(),
             token: None,
             calls: Vec::new(),
+            sent: Vec::new(),
             lost: BTreeSet::new(),
             slow: BTreeSet::new(),
             under_way: Vec::new(),
@@ -89,6 +97,7 @@ impl World {
         let request = asked(call).with("host", "salesforce.test");
         let path = request.target.split('?').next().unwrap();
         let short = path.trim_start_matches("/services/").trim_start_matches("data/v66.0/");
+        self.sent.push(call.clone());
         let number = self.calls.len();
         self.calls.push(format!("{} {short}", call.method));
         if self.slow.contains(&number) {
@@ -138,6 +147,16 @@ impl World {
     /// The calls since the last time this was asked, those for tokens left out.
     fn calls(&mut self) -> Vec<String> {
         std::mem::take(&mut self.calls).into_iter().filter(|call| !call.ends_with("oauth2/token")).collect()
+    }
+
+    /// What is bound to a person, without where and with what.
+    fn bound(&self, profile: &Profile) -> &str {
+        self.bindings[&profile.subject.to_string()].split(' ').next().unwrap()
+    }
+
+    /// Binds something to a person, of the organisation whose ids begin like this.
+    fn bind(&mut self, profile: &Profile, what: &str, org: &str) {
+        self.bindings.insert(profile.subject.to_string(), format!("{what} {}", fingerprint(org)));
     }
 
     fn leads(&self) -> Vec<Map<String, Value>> {

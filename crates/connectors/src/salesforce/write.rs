@@ -7,16 +7,18 @@
 //! are new ones among them; to read before writing would take one call for every 25.
 
 use domain::Verdict;
-use domain::connector::{HttpCall, Progress, Reply};
+use domain::connector::{HttpCall, Reply};
 use domain::verdict::FailureReason;
 use serde_json::{Value, json};
 
+use super::blame::{Blame, Deed};
+use super::bound::{Bound, Ledger, Ours};
 use super::calls::record;
-use super::case::{Asked, Bound, GONE, Need, Turn, What, Whom};
-use super::fields::Way;
+use super::case::{Asked, Need, Turn, What, Whom};
+use super::fields::{self, Way};
 use super::reply::{self, Failure, Outcome, Refusal};
 use super::settings::{Duplicates, Org};
-use crate::crm::Person;
+use crate::crm::{Given, Person};
 
 /// Most records of one call.
 const RECORDS_MAX: usize = 200;
@@ -27,23 +29,25 @@ pub(super) type Asking = (What, Vec<Whom>, HttpCall);
 impl Org {
     /// Everybody who is to be written by the key.
     pub(super) fn write(&self, turn: &mut Turn<'_>) -> Option<Asking> {
-        let Turn { batch, people, progress, exchange } = turn;
+        let Turn { batch, people, ledger, exchange } = turn;
         let (mut records, mut whom) = (Vec::new(), Vec::new());
         for place in exchange.who(|need| matches!(need, Need::Write { .. })).into_iter().take(RECORDS_MAX) {
             let creates = matches!(exchange.cases[place].need, Need::Write { creates: true });
             let Some(person) = people.people.get(place) else { continue };
-            match self.fields(person, way(progress, person, creates)) {
+            let (key, way) = (person.key(), way(ledger, person, creates));
+            let before = ledger.ours(&key);
+            match self.fields(person, way, &before.given) {
                 Ok(mut fields) => {
                     exchange.cases[place].relieve(&mut fields);
-                    let key = person.key();
-                    if creates && Bound::of(progress, &key).record().is_none() {
+                    let ours = fields::ours(&before, &fields);
+                    if creates && !ledger.has(&key) {
                         // If the answer is lost and the subject becomes part of another one, it must be known that there
-                        // may be a record of it.
-                        exchange.cases[place].is_first = Bound::of(progress, &key) == Bound::No;
-                        progress.bind(&key, Bound::maybe(batch.now));
+                        // may be a record of it, and which address that has.
+                        exchange.cases[place].is_first = ledger.of(&key) == Bound::No;
+                        ledger.note_with(&key, &Bound::Maybe { since: batch.now }, &ours);
                     }
                     records.push(record(self.object.name(), &self.key_field, &key, fields));
-                    whom.push(Whom::itself(place));
+                    whom.push(Whom { ours, ..Whom::itself(place) });
                 }
                 Err(verdict) => exchange.over(place, verdict),
             }
@@ -54,32 +58,37 @@ impl Org {
 
     /// What became of them.
     pub(super) fn written(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
-        let Turn { people, progress, exchange, .. } = turn;
+        let Turn { people, ledger, exchange, .. } = turn;
         if reply::is_refused_whole(reply) {
             for whom in &asked.whom {
-                exchange.cases.get_mut(whom.case).into_iter().for_each(|case| case.not_made(progress));
+                exchange.cases.get_mut(whom.case).into_iter().for_each(|case| case.not_made(ledger));
             }
         }
         let outcomes = reply::outcomes(self, reply, asked.whom.len())?;
-        let is_nobody_let_in = reply::is_nobody_let_in(&outcomes);
+        let [known, new] = [Deed::Known, Deed::New].map(|deed| Blame::of(deed, &outcomes));
         for (whom, outcome) in asked.whom.iter().zip(outcomes) {
             let place = whom.case;
             let (Some(person), Some(case)) = (people.people.get(place), exchange.cases.get_mut(place)) else {
                 continue;
             };
             let creates = matches!(case.need, Need::Write { creates: true });
-            let sent = way(progress, person, creates);
+            let sent = way(ledger, person, creates);
             if outcome.is_refused() {
-                case.not_made(progress);
+                case.not_made(ledger);
             }
-            case.need = match Failure::of(self, &outcome, is_nobody_let_in) {
+            let blame = if sent == Way::Known { known } else { new };
+            case.need = match Failure::of(self, &outcome, blame) {
                 None => {
-                    bind(progress, &case.key, &outcome);
+                    bind(ledger, whom, &case.key, &outcome);
                     // Not all was said, because it was to be seen first whether there is a record, or the organisation makes
                     // leads without a name, of whom the rest is to be told.
                     let is_new = outcome.created == Some(true) && !creates;
                     let is_name_left = sent == Way::IfThere && self.is_named(person);
-                    if is_new || is_name_left { Need::Write { creates: is_new } } else { Need::Join }
+                    if is_new || is_name_left {
+                        Need::Write { creates: is_new }
+                    } else {
+                        self.after_writing(whom, &case.key, person, ledger, None)
+                    }
                 }
                 Some(Failure::Missing(_)) if !creates => Need::Write { creates: true },
                 Some(Failure::Missing(verdict) | Failure::Deleted(verdict) | Failure::Verdict(verdict)) => {
@@ -103,17 +112,16 @@ impl Org {
 
     /// The record of a subject that turned out to be this person, who has none: it becomes the person's. Nothing is made,
     /// nothing is merged, and what the sales team has written there stays.
-    pub(super) fn inherits(&self, person: &Person<'_>, progress: &mut Progress) -> Option<Need> {
-        let absorbed = person.profile.absorbed.iter().map(ToString::to_string);
-        let of = absorbed.into_iter().find(|subject| Bound::of(progress, subject).record().is_some())?;
-        let bound = progress.bound(&of)?.to_owned();
-        if let Bound::Converted { contact, .. } = Bound::of(progress, &of) {
-            let need = self.follows(&person.key(), Some(contact.to_owned()));
-            progress.bind(person.key(), bound);
-            progress.bind(of, GONE);
-            return Some(need);
+    pub(super) fn inherits(&self, person: &Person<'_>, ledger: &mut Ledger<'_>) -> Option<Need> {
+        let mut absorbed = person.profile.absorbed.iter().map(ToString::to_string);
+        let of = absorbed.find(|subject| ledger.has(subject))?;
+        match ledger.of(&of) {
+            Bound::Converted { contact, .. } => {
+                ledger.hand_over(&of, &person.key());
+                Some(self.follows(&person.key(), Some(contact)))
+            }
+            bound => Some(self.change(bound.record()?, Some(of))),
         }
-        Some(self.change(&bound, Some(of)))
     }
 
     /// The need of somebody whose record is known, though it may be `of` another subject so far.
@@ -140,20 +148,28 @@ impl Org {
 
     /// Everybody who is to be written by the id of a record.
     pub(super) fn update(&self, turn: &mut Turn<'_>) -> Option<Asking> {
-        let Turn { batch, people, exchange, .. } = turn;
+        let Turn { batch, people, ledger, exchange } = turn;
         let (mut records, mut whom) = (Vec::new(), Vec::new());
         for place in exchange.who(|need| matches!(need, Need::Update { .. })).into_iter().take(RECORDS_MAX) {
-            let Need::Update { id, object, only, .. } = exchange.cases[place].need.clone() else { continue };
+            let Need::Update { id, object, only, of } = exchange.cases[place].need.clone() else { continue };
             let Some(person) = people.people.get(place) else { continue };
-            match self.fields(person, Way::Known) {
+            let holder = of.unwrap_or_else(|| person.key());
+            let before = ledger.ours(&holder);
+            match self.fields(person, Way::Known, &before.given) {
                 Ok(mut fields) => {
                     exchange.cases[place].relieve(&mut fields);
                     fields.insert(self.key_field.clone(), person.key().into());
                     if let Some(only) = only {
                         fields.retain(|name, _| only.iter().any(|known| known.eq_ignore_ascii_case(name)));
                     }
+                    let ours = fields::ours(&before, &fields);
+                    if ledger.has(&holder) {
+                        // Also if nobody hears of it.
+                        let given = before.given.or(&ours.given);
+                        ledger.note_ours(&holder, &Ours { given, ..before });
+                    }
+                    whom.push(Whom { ours, ..Whom::itself(place) });
                     records.push(record(&object, "id", &id, fields));
-                    whom.push(Whom::itself(place));
                 }
                 Err(verdict) => exchange.over(place, verdict),
             }
@@ -163,29 +179,32 @@ impl Org {
     }
 
     pub(super) fn updated(&self, turn: &mut Turn<'_>, asked: &Asked, reply: &Reply) -> Result<(), Refusal> {
-        let Turn { progress, exchange, .. } = turn;
+        let Turn { people, ledger, exchange, .. } = turn;
         let outcomes = reply::outcomes(self, reply, asked.whom.len())?;
-        let is_nobody_let_in = reply::is_nobody_let_in(&outcomes);
+        let blame = Blame::of(Deed::Known, &outcomes);
         for (whom, outcome) in asked.whom.iter().zip(outcomes) {
-            let Some(case) = exchange.cases.get_mut(whom.case) else { continue };
-            let Need::Update { id, of, .. } = case.need.clone() else { continue };
+            let (Some(person), Some(case)) = (people.people.get(whom.case), exchange.cases.get_mut(whom.case)) else {
+                continue;
+            };
+            let Need::Update { id, of, only, .. } = case.need.clone() else { continue };
             let holder = of.clone().unwrap_or_else(|| case.key.clone());
-            let is_bound = Bound::of(progress, &holder) == Bound::Record(&id);
-            case.need = match (Failure::of(self, &outcome, is_nobody_let_in), of) {
+            let is_bound = ledger.of(&holder) == Bound::Record(id.clone());
+            case.need = match (Failure::of(self, &outcome, blame), of) {
                 (None, of) => {
-                    if Bound::of(progress, &case.key).record() != Some(&id) {
-                        progress.bind(&case.key, id);
-                    }
                     if let Some(of) = of {
-                        progress.bind(of, GONE);
+                        ledger.hand_over(&of, &case.key);
                     }
-                    Need::Join
+                    if ledger.of(&case.key).record() != Some(&id) {
+                        ledger.note(&case.key, &Bound::Record(id));
+                    }
+                    self.after_writing(whom, &case.key, person, ledger, only.as_deref())
                 }
                 (Some(Failure::IsConverted), _) if is_bound => self.follows(&holder, None),
                 // Somebody has deleted it, and the person gets another one.
                 (Some(Failure::Deleted(_)), of) if is_bound => {
-                    if let Some(of) = of {
-                        progress.bind(of, GONE);
+                    // Where a value of the settings may be what there is none of, that is not known for sure.
+                    if let Some(of) = of.filter(|_| !self.refers()) {
+                        ledger.forget(&of);
                     }
                     Need::Write { creates: false }
                 }
@@ -209,7 +228,7 @@ impl Org {
         for place in exchange.who(|need| matches!(need, Need::Compare { .. })) {
             let Need::Compare { ids } = &exchange.cases[place].need else { continue };
             let about: Vec<String> = ids.iter().take(reply::DUPLICATES_MAX).cloned().collect();
-            whom.push(Whom { case: place, about });
+            whom.push(Whom::about(place, about));
         }
         let ids: Vec<&String> = whom.iter().flat_map(|whom| &whom.about).collect();
         let body = json!({"ids": ids, "fields": ["Id", "Email", self.key_field]});
@@ -246,22 +265,20 @@ impl Org {
     }
 
     fn is_named(&self, person: &Person<'_>) -> bool {
-        self.fields(person, Way::Known).is_ok_and(|fields| fields.contains_key("LastName"))
+        self.fields(person, Way::Known, &Given::default()).is_ok_and(|fields| fields.contains_key("LastName"))
     }
 }
 
-fn way(progress: &Progress, person: &Person<'_>, creates: bool) -> Way {
-    match Bound::of(progress, &person.key()) {
+fn way(ledger: &Ledger<'_>, person: &Person<'_>, creates: bool) -> Way {
+    match ledger.of(&person.key()) {
         _ if creates => Way::New,
         Bound::Record(_) => Way::Known,
         Bound::No | Bound::Maybe { .. } | Bound::Converted { .. } => Way::IfThere,
     }
 }
 
-fn bind(progress: &mut Progress, key: &str, outcome: &Outcome) {
-    if let Some(id) = outcome.id.as_deref().filter(|id| reply::is_id(id))
-        && progress.bound(key) != Some(id)
-    {
-        progress.bind(key, id);
+fn bind(ledger: &mut Ledger<'_>, whom: &Whom, key: &str, outcome: &Outcome) {
+    if let Some(id) = outcome.id.as_deref().filter(|id| reply::is_id(id)) {
+        ledger.note_with(key, &Bound::Record(id.to_owned()), &whom.ours);
     }
 }

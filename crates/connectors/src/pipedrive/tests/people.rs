@@ -172,6 +172,23 @@ fn ids_of_another_company_are_not_taken_for_this_ones() {
 }
 
 #[test]
+fn behind_one_host_the_token_says_which_company_it_is() {
+    let settings = |token: &str| json!({"domain": null, "host": "https://proxy.example", "api_token": token});
+    let mut trial = Trial::new(&json!({})).reopened(&settings("api-token"));
+    let ada = person(&["user:1"]);
+    trial.deliver_one(&ada);
+    // The same number is a stranger's in the company of another token.
+    let mut other = Trial::new(&json!({}));
+    other.company.api_token = "other-token".to_owned();
+    other.company.add_by_hand(Entity::Person, &json!({"name": "A stranger"}), other.at());
+    other.bound = trial.bound;
+    other = other.reopened(&settings("other-token"));
+    assert_eq!(other.deliver_one(&completed(&ada)), "delivered");
+    assert_eq!(other.company.people().map(|person| person.name().to_owned()).next().unwrap(), "A stranger");
+    assert_eq!(other.company.people().count(), 2);
+}
+
+#[test]
 fn somebody_whose_record_is_anothers_by_now_is_looked_for() {
     let mut trial = Trial::new(&json!({}));
     let (ada, eve) = (person(&["user:1"]), person(&["user:2"]));
@@ -248,4 +265,33 @@ fn what_wants_to_break_out_stays_text() {
         trial.sent[2].0,
         "GET persons/search?term=x%2By%26fields%3Dname%40example.org&fields=email&exact_match=true"
     );
+}
+
+#[test]
+fn what_sales_wrote_before_us_is_not_emptied_and_what_we_wrote_is() {
+    let mut trial = Trial::new(&json!({}));
+    let campaign = trial.company.code(Entity::Person, "Deep link campaign").unwrap().to_owned();
+    let emails = json!([{"value": ADA, "primary": true, "label": "work"}]);
+    let theirs = json!({"name": "Ada", "emails": emails, "custom_fields": {campaign.clone(): "set by the old code"}});
+    trial.company.add_by_hand(Entity::Person, &theirs, trial.at());
+    trial.wait(60);
+    let mut bare = person(&["user:1", "email:ada@example.org"]);
+    let touch = bare.trace.first_touch.as_mut().unwrap();
+    (touch.value.campaign, touch.value.channel) = (None, Some("tv".to_owned()));
+    assert_eq!(trial.deliver_one(&bare), "delivered");
+    assert_eq!(
+        (trial.says("Deep link campaign"), trial.says("Deep link channel")),
+        (json!("set by the old code"), json!("tv"))
+    );
+    bare.trace.first_touch.as_mut().unwrap().value.channel = None;
+    assert_eq!(trial.deliver_one(&bare), "delivered");
+    assert_eq!(
+        (trial.says("Deep link campaign"), trial.says("Deep link channel")),
+        (json!("set by the old code"), Value::Null)
+    );
+    // What they write into it is theirs.
+    let code = trial.company.code(Entity::Person, "Deep link channel").unwrap().to_owned();
+    trial.ask("PATCH", "/api/v2/persons/1", &json!({"custom_fields": {code: "fair"}}));
+    assert_eq!(trial.deliver_one(&completed(&bare)), "delivered");
+    assert_eq!(trial.says("Deep link channel"), "fair");
 }

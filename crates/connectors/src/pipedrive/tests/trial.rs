@@ -26,6 +26,8 @@ pub(super) struct Trial {
     pub(super) calls: Vec<String>,
     /// The same with their bodies.
     pub(super) sent: Vec<(String, Value)>,
+    /// All calls so far, whole.
+    pub(super) all: Vec<HttpCall>,
     pub(super) answers: Answers,
     pub(super) now: Timestamp,
     /// Which resend it is, and which try.
@@ -56,6 +58,7 @@ impl Trial {
             bound: BTreeMap::new(),
             calls: Vec::new(),
             sent: Vec::new(),
+            all: Vec::new(),
             answers: Answers::new(),
             now: NOW,
             ordinal: 0,
@@ -92,6 +95,7 @@ impl Trial {
     fn exchange(&mut self, items: &[Item<'_>]) -> Vec<String> {
         let batch = Batch { items, now: self.now, token: None, digest: None };
         let ask = |call: &HttpCall, number| {
+            self.all.push(call.clone());
             let request = asked(call).at(self.now.since(NOW));
             let short = format!("{} {}", call.method, request.target.trim_start_matches("/api/v2/"));
             self.calls.push(short.split('?').next().unwrap().to_owned());
@@ -140,6 +144,7 @@ impl Trial {
 pub(super) fn outlet(settings: &Value) -> Box<dyn Outlet> {
     let mut all = json!({"api_token": "api-token", "domain": "acme"});
     all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    all.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     open(&Pipedrive, &Settings(all.as_object().unwrap().clone()))
 }
 

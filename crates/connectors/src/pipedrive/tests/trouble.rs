@@ -5,7 +5,7 @@ use vendors::Answer;
 use vendors::pipedrive::Entity;
 
 use super::trial::{ADA, Trial, completed};
-use crate::crm::trial::person;
+use crate::crm::trial::{person, said};
 
 fn lost() -> (Answer, bool) {
     (Answer::empty(502), true)
@@ -101,6 +101,30 @@ fn what_is_refused_for_everybody_was_not_made() {
         assert_eq!(trial.bound[&ada.subject.to_string()], "");
     }
     assert_eq!(trial.deliver_one(&ada), "delivered");
+}
+
+#[test]
+fn a_person_whom_the_user_may_not_write_refuses_itself_and_two_are_no_coincidence() {
+    let mut trial = Trial::new(&json!({}));
+    let people = ["user:1", "user:2", "user:3"].map(|identifier| person(&[identifier]));
+    for person in &people {
+        trial.deliver_one(person);
+    }
+    let done = people.each_ref().map(|person| completed(person));
+    let no = || (Answer::json(403, &json!({"success": false, "error": "Forbidden"})), false);
+    trial.answers.insert(0, no());
+    let verdict = trial.deliver_one(&done[0]);
+    assert!(
+        verdict.starts_with("reject refused: the user of the API token may not see or write this record (Forbidden)")
+    );
+    trial.answers.insert(1, no());
+    let verdicts = trial.deliver(&done.each_ref());
+    assert!(verdicts[0].starts_with("reject refused: the user of the API token"), "{verdicts:?}");
+    assert_eq!(verdicts[1..], ["delivered", "delivered"]);
+    let done = done.each_ref().map(|person| said(person, "name", "Ada"));
+    trial.answers.extend([(1, no()), (2, no())]);
+    let verdicts = trial.deliver(&done.each_ref());
+    assert!(verdicts[1].starts_with("pause unauthorized: the user of the API token may not do this"), "{verdicts:?}");
 }
 
 #[test]

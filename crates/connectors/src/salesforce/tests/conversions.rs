@@ -30,7 +30,7 @@ fn a_conversion_of_which_nobody_heard_is_not_made_twice() {
     assert_eq!((world.org.conversions().len(), world.org.records("Contact").len()), (1, 1));
     let lead = world.org.records("Lead")[0]["Id"].as_str().unwrap().to_owned();
     let contact = world.org.records("Contact")[0]["Id"].as_str().unwrap().to_owned();
-    assert_eq!(world.bindings.values().collect::<Vec<_>>(), [&format!("{lead}>{contact}")]);
+    assert_eq!(world.bound(&ada()), format!("{lead}>{contact}"));
 }
 
 #[test]
@@ -60,9 +60,9 @@ fn a_converted_lead_and_an_open_one_of_one_person_are_left_to_people_and_said_on
     let mut world = World::new(&json!({"match": "stub"}));
     let stub = person(&["install:i"]);
     world.deliver(&[stub.clone(), ada()]);
-    let lead = world.bindings[&stub.subject.to_string()].clone();
+    let lead = world.bound(&stub).to_owned();
     let contact = world.org.convert(&lead).unwrap();
-    world.bindings.insert(stub.subject.to_string(), format!("{lead}>{contact}"));
+    world.bind(&stub, &format!("{lead}>{contact}"), ORG);
     let known = absorbing(&ada(), &[&stub]);
     let verdicts = world.deliver(std::slice::from_ref(&known));
     assert!(verdicts[0].contains("Salesforce merges no lead with a contact"), "{verdicts:?}");

@@ -41,7 +41,7 @@ fn a_key_that_another_record_has_meanwhile_says_whose_it_is() {
     assert_eq!(world.deliver(&[said(&ada(), "phone", "+44 1")]), ["delivered"]);
     assert_eq!(world.leads().len(), 2);
     assert_eq!(of(&world.leads()[1], ["Phone"]), ["+44 1"]);
-    assert_eq!(world.bindings[&ada().subject.to_string()], ids[1]);
+    assert_eq!(world.bound(&ada()), ids[1]);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_record_that_sales_made_is_refused_by_name_adopted_or_doubled_as_the_setting
         assert_eq!(world.leads().len(), records, "{setting}");
         let is_ours = world.leads()[0].contains_key("Afterclick_Key__c");
         assert_eq!(is_ours, setting == "adopt");
-        assert!(setting != "adopt" || world.bindings.values().any(|bound| *bound == id));
+        assert!(setting != "adopt" || world.bound(&ada()) == id);
     }
 }
 

@@ -51,7 +51,7 @@ fn one_that_is_gone_or_converted_keeps_no_other_from_being_merged() {
     let stubs: Vec<_> = (0..4).map(|n| person(&[&format!("install:{n}")])).collect();
     world.deliver(&stubs);
     world.deliver(&[ada()]);
-    let id = |world: &World, profile: &Profile| world.bindings[&profile.subject.to_string()].clone();
+    let id = |world: &World, profile: &Profile| world.bound(profile).to_owned();
     let [deleted, lead] = [&stubs[0], &stubs[1]].map(|stub| id(&world, stub));
     world.org.delete(&deleted);
     world.org.convert(&lead).unwrap();
@@ -70,7 +70,7 @@ fn a_record_of_an_absorbed_subject_that_nobody_heard_of_is_found_and_merged() {
     let stub = person(&["install:i"]);
     world.lost.insert(2);
     assert_eq!(world.deliver(std::slice::from_ref(&stub)), Vec::<String>::new());
-    assert_eq!(world.bindings[&stub.subject.to_string()], format!("? {}", NOW.as_millis()));
+    assert_eq!(world.bound(&stub), format!("?{}", NOW.as_millis()));
     world.calls();
     world.lost.clear();
     assert_eq!(world.deliver(&[absorbing(&ada(), &[&stub])]), ["delivered"]);
@@ -81,7 +81,7 @@ fn a_record_of_an_absorbed_subject_that_nobody_heard_of_is_found_and_merged() {
     let days_ms = 3 * 86_400_000;
     for since_ms in [NOW.as_millis() - 600_000, NOW.as_millis() + days_ms] {
         let mut world = World::new(&json!({"match": "stub"}));
-        world.bindings.insert(stub.subject.to_string(), format!("? {since_ms}"));
+        world.bind(&stub, &format!("?{since_ms}"), ORG);
         assert_eq!(world.deliver(&[absorbing(&ada(), &[&stub])]), ["delivered"]);
         assert_eq!((world.leads().len(), world.org.merges().len()), (1, 0));
         assert_eq!(world.bindings[&stub.subject.to_string()], "");
@@ -119,9 +119,9 @@ fn a_record_that_was_refused_is_not_waited_for() {
     assert_eq!(world.deliver(&[absorbing(&ada(), &[&stub])]), ["delivered"]);
 
     // But one that may have been under way before stays so.
-    world.bindings.insert(stub.subject.to_string(), format!("? {}", NOW.as_millis()));
+    world.bind(&stub, &format!("?{}", NOW.as_millis()), ORG);
     world.deliver(std::slice::from_ref(&stub));
-    assert!(world.bindings[&stub.subject.to_string()].starts_with("? "));
+    assert!(world.bound(&stub).starts_with('?'));
 
     // Nor is one of a call that was refused whole.
     let mut world = World::new(&json!({"match": "stub", "on_create": {"Nope__c": "x"}}));

@@ -114,7 +114,7 @@ fn a_record_whose_binding_is_lost_keeps_what_sales_wrote() {
     world.bindings.clear();
     assert_eq!(world.deliver(&[person(&["install:i"])]), ["delivered"]);
     assert_eq!(of(&world.leads()[0], ["LastName"]), ["Byron"]);
-    assert_eq!(world.bindings.values().collect::<Vec<_>>(), [&id]);
+    assert_eq!(world.bound(&person(&["install:i"])), id);
 }
 
 #[test]
@@ -171,4 +171,44 @@ fn an_event_whose_property_fails_is_refused_and_the_others_are_not() {
     assert_eq!(verdicts[0], "delivered");
     assert_eq!(of(&world.leads()[0], ["Rating", "Phone"]), ["hot!", "-"]);
     assert!(verdicts[1].starts_with("reject template_error: setting `properties`"), "{verdicts:?}");
+}
+
+#[test]
+fn what_sales_wrote_before_us_is_not_emptied_and_what_we_wrote_is() {
+    let mut world = World::new(&json!({"duplicates": "adopt"}));
+    world.deliver(&[ada()]);
+    let id = world.leads()[0]["Id"].as_str().unwrap().to_owned();
+    world.org.write(&id, "Afterclick_Key__c", Value::Null);
+    world.org.write(&id, "Deep_Link_Campaign__c", "set by the old code");
+    world.bindings.clear();
+    world.org.duplicate_rule = Some(vendors::salesforce::DuplicateRule::Alert);
+    let mut bare = ada();
+    let touch = bare.trace.first_touch.as_mut().unwrap();
+    (touch.value.campaign, touch.value.channel) = (None, Some("tv".to_owned()));
+    let names = ["Deep_Link_Campaign__c", "Deep_Link_Channel__c", "FirstName"];
+    assert_eq!(world.deliver(std::slice::from_ref(&bare)), ["delivered"]);
+    assert_eq!(of(&world.leads()[0], names), ["set by the old code", "tv", "Ada"]);
+    bare.trace.first_touch.as_mut().unwrap().value.channel = None;
+    assert_eq!(world.deliver(std::slice::from_ref(&bare)), ["delivered"]);
+    assert_eq!(of(&world.leads()[0], names), ["set by the old code", "-", "Ada"]);
+    // What they write into it is theirs.
+    world.org.write(&id, "Deep_Link_Channel__c", "fair");
+    assert_eq!(world.deliver(&[converted(&bare)]), ["delivered"]);
+    assert_eq!(of(&world.leads()[0], names), ["set by the old code", "fair", "Ada"]);
+    // A first name goes with the name that it was part of, unless sales gave it.
+    assert_eq!(world.deliver(&[said(&bare, "name", "Lovelace")]), ["delivered"]);
+    world.org.write(&id, "FirstName", "Augusta");
+    assert_eq!(world.deliver(&[said(&bare, "name", "King")]), ["delivered"]);
+    assert_eq!(of(&world.leads()[0], ["FirstName", "LastName"]), ["Augusta", "King"]);
+}
+
+#[test]
+fn what_may_have_been_written_though_nobody_heard_counts_as_ours() {
+    let mut world = World::new(&json!({}));
+    world.lost.insert(2);
+    world.deliver(&[ada()]);
+    let mut bare = ada();
+    bare.trace.first_touch.as_mut().unwrap().value.channel = None;
+    assert_eq!(world.deliver(&[bare]), ["delivered"]);
+    assert_eq!(of(&world.leads()[0], ["Deep_Link_Channel__c"]), ["-"]);
 }

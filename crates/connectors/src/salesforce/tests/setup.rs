@@ -3,7 +3,7 @@
 use super::*;
 use crate::crm::trial;
 
-fn provision(world: &mut World) -> Result<Vec<String>, String> {
+pub(super) fn provision(world: &mut World) -> Result<Vec<String>, String> {
     let outlet = world.outlet();
     if world.token.is_none() {
         world.log_in(outlet.as_ref());

@@ -21,7 +21,7 @@ fn granted(host: &str, instance: &Value) -> Result<String, String> {
 #[test]
 fn a_token_leads_to_salesforce_and_nowhere_else() {
     let ours = "https://acme.my.salesforce.com";
-    let user = "0055g00000AaBbCAAV";
+    let (user, org) = ("0055g00000AaBbCAAV", "00D5g00000AaBbCEAV");
     for (host, named, expect) in [
         (ours, "https://acme.my.salesforce.com", "https://acme.my.salesforce.com/"),
         (ours, "https://eu45.salesforce.com/x?y#z", "https://eu45.salesforce.com/"),
@@ -30,7 +30,7 @@ fn a_token_leads_to_salesforce_and_nowhere_else() {
         ("https://proxy.example", "https://acme.my.salesforce.com", "https://proxy.example/"),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080", "http://127.0.0.1:8080/"),
     ] {
-        assert_eq!(granted(host, &json!(named)), Ok(format!("{expect} {user}")), "{named}");
+        assert_eq!(granted(host, &json!(named)), Ok(format!("{expect} {user} {org}")), "{named}");
     }
     for named in [
         "https://evil.example",
@@ -46,7 +46,7 @@ fn a_token_leads_to_salesforce_and_nowhere_else() {
         let message = granted(ours, &json!(named)).unwrap_err();
         assert!(message.contains("names a host that is not Salesforce's"), "{named}: {message}");
     }
-    assert_eq!(granted(ours, &Value::Null), Ok(format!("{ours}/ {user}")));
+    assert_eq!(granted(ours, &Value::Null), Ok(format!("{ours}/ {user} {org}")));
 }
 
 #[test]
@@ -136,7 +136,10 @@ fn settings_that_lead_nowhere_are_refused_with_what_to_write() {
             json!({"host": "https://acme.lightning.force.com/x"}),
             "setting `host` is `acme.lightning.force.com`, which is for",
         ),
-        (json!({"host": "acme.my.salesforce.com"}), "setting `host` is not a URL"),
+        (
+            json!({"host": "acme.my.salesforce.com"}),
+            "setting `host` does not begin with `https://`; write your My Domain, like `https://acme.my.salesforce.com`",
+        ),
         (json!({"client_id": "a b"}), "setting `client_id` is empty or holds a space"),
         (json!({"username": "x"}), "setting `client_secret` is there together with"),
         (json!({"api_version": "latest"}), "setting `api_version` is no version of the API; write it like `66.0`"),
