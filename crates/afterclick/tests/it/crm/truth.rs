@@ -33,6 +33,10 @@ pub(super) enum Field {
     ReferralDate,
     ReferralSource,
     ConversionDate,
+    /// The same three as days in UTC.
+    InstallDay,
+    ReferralDay,
+    ConversionDay,
     Value,
     Currency,
     Stage,
@@ -164,6 +168,7 @@ impl Truth {
         let stage = if self.converted.is_some() { "customer" } else { "lead" };
         let deal = if self.completed.is_some() { "won" } else { "open" };
         let moment = |at: Option<Millis>| at.map(|at| at.to_string());
+        let day = |at: Option<Millis>| at.map(day_of);
         let all = [
             (Field::LeadSource, Some("Deep Link".to_owned())),
             (Field::Email, latest(&self.emails)),
@@ -182,6 +187,9 @@ impl Truth {
             (Field::ReferralDate, moment(self.referred)),
             (Field::ReferralSource, earliest(&self.referrers).or_else(|| earliest(&self.codes))),
             (Field::ConversionDate, moment(self.converted)),
+            (Field::InstallDay, day(self.installed)),
+            (Field::ReferralDay, day(self.referred)),
+            (Field::ConversionDay, day(self.converted)),
             (Field::Value, money.map(|(_, amount, _)| amount.to_string())),
             (Field::Currency, money.map(|(.., currency)| (*currency).to_owned())),
             (Field::Stage, Some(stage.to_owned())),
@@ -213,6 +221,11 @@ fn latest(said: &[(Millis, String)]) -> Option<String> {
 
 fn earliest(said: &[(Millis, String)]) -> Option<String> {
     said.iter().min_by_key(|(at, _)| *at).map(|(_, text)| text.clone())
+}
+
+/// As `2026-03-04`.
+fn day_of(at: Millis) -> String {
+    domain::Timestamp::from_millis(at).to_string().chars().take(10).collect()
 }
 
 /// First and last name; the last word is the last name.

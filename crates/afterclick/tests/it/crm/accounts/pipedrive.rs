@@ -10,6 +10,9 @@ use crate::crm::truth::{Field, Strategy};
 /// How far search lags behind; the setting says a second.
 const SEARCH_LAG: Duration = Duration::from_millis(700);
 
+/// What a day may cost, of which the whole day takes about a fifth; what is left is told with each answer.
+const TOKENS_PER_DAY: u64 = 5_000_000;
+
 /// Addresses, numbers, the name and the deal are no custom fields.
 const KEEPS: Keeps = &[
     (Field::LeadSource, "Deep link lead source", 255),
@@ -27,12 +30,15 @@ const KEEPS: Keeps = &[
     (Field::ReferralDate, "Referred at", 255),
     (Field::ReferralSource, "Referral source", 255),
     (Field::ConversionDate, "Converted at", 255),
+    (Field::InstallDay, "Install date", 255),
+    (Field::ReferralDay, "Referral date", 255),
+    (Field::ConversionDay, "Conversion date", 255),
     (Field::Value, "Conversion value", 255),
     (Field::Currency, "Conversion currency", 255),
     (Field::Deal, "", 255),
 ];
 
-/// Pipedrive keeps days; these are fields of somebody's own that keep moments.
+/// Our fields are of the type that keeps days; these are fields of somebody's own that keep moments.
 const PROPERTIES: &str = r#"{ "Installed at" = "{{ person.installed_at }}", "Referred at" = "{{ person.referred_at }}", "Converted at" = "{{ person.converted_at }}" }"#;
 
 const CRM: Crm<Pipedrive> = Crm {
@@ -57,6 +63,7 @@ pub(super) fn account(weather: Weather, strategy: Strategy) -> Account {
         .into_iter()
         .fold(Pipedrive::new().without_limit(), |company, name| company.with_field(Entity::Person, name, "varchar"));
     (company.search_lag, company.open_deals_max) = (SEARCH_LAG, usize::MAX);
+    company.tokens_per_day = Some(TOKENS_PER_DAY);
     CRM.account(company, weather, weather.faults(3, 4), strategy)
 }
 

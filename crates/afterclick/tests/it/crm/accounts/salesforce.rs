@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use vendors::salesforce::Salesforce;
+use vendors::salesforce::{DuplicateRule, Salesforce};
 
 use super::{Account, Crm, Keeps, Kept, Weather, text};
 use crate::crm::truth::{Field, Strategy};
 
 /// How long a session lasts on a rough day, which nobody is told.
 const SESSION: Duration = Duration::from_secs(7);
+/// What an organisation of middling size may ask in a day.
+const CALLS_PER_DAY: u64 = 100_000;
+/// Every so many calls the answer is lost on a rough day, and a 200 stands in for it.
+const HOLLOW_EVERY: u64 = 29;
 
 const KEEPS: Keeps = &[
     (Field::LeadSource, "LeadSource", 255),
@@ -37,6 +41,7 @@ const CRM: Crm<Salesforce> = Crm {
         ("client_id", "\"consumer-key\""),
         ("client_secret", "\"consumer-secret\""),
         ("lost_answer_seconds", "1"),
+        ("duplicates", "\"allow\""),
     ],
     keeps: KEEPS,
     stands_in: |field, is, wanted| {
@@ -47,11 +52,20 @@ const CRM: Crm<Salesforce> = Crm {
 };
 
 pub(super) fn account(weather: Weather, strategy: Strategy) -> Account {
-    let mut organisation = Salesforce::new().without_limit();
+    let mut organisation = Salesforce::new();
+    (organisation.api_limit, organisation.duplicate_rule) = (CALLS_PER_DAY, Some(DuplicateRule::Alert));
+    organisation.validation =
+        Some(|object, record| is_of_unknown_origin(object, record).then_some("say where it is from"));
     if weather != Weather::Calm {
-        organisation.session = SESSION;
+        (organisation.session, organisation.hollow_every) = (SESSION, Some(HOLLOW_EVERY));
     }
     CRM.account(organisation, weather, weather.faults(2, 1), strategy)
+}
+
+/// A lead of which nobody could say where it is from, or who it is.
+fn is_of_unknown_origin(object: &str, record: &Map<String, Value>) -> bool {
+    let lacks = |name: &str| record.get(name).is_none_or(Value::is_null);
+    object == "Lead" && (lacks("LeadSource") || lacks("Afterclick_Key__c"))
 }
 
 fn kept(lead: &Map<String, Value>) -> Kept {
