@@ -7,6 +7,7 @@ mod emptied;
 mod flows;
 mod hostile;
 mod provisioning;
+mod sent;
 mod trial;
 
 use serde_json::json;

@@ -23,6 +23,8 @@ pub(super) struct Trial {
     pub(super) calls: Vec<String>,
     /// The bodies of all calls.
     pub(super) sent: Vec<Value>,
+    /// All calls as they were sent.
+    pub(super) all: Vec<HttpCall>,
     pub(super) answers: Answers,
     outlet: Box<dyn Outlet>,
 }
@@ -47,6 +49,7 @@ impl Trial {
             bound: BTreeMap::new(),
             calls: Vec::new(),
             sent: Vec::new(),
+            all: Vec::new(),
             answers: Answers::new(),
             outlet: open(&HubSpot, &all),
         }
@@ -69,6 +72,7 @@ impl Trial {
             let request = asked(call);
             self.calls.push(request.target.trim_start_matches("/crm/objects/2026-09/contacts/").to_owned());
             self.sent.push(serde_json::from_slice(&call.body).unwrap());
+            self.all.push(call.clone());
             let instead = self.answers.remove(&number);
             Some(answered(answer(&mut self.account, &mut self.book, &request, instead)))
         };
