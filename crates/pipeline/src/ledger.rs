@@ -238,6 +238,7 @@ mod tests {
                 );
                 "answered"
             }
+            Decision::Repeat(_) => "repeat",
             Decision::Over(Verdict::Skip { .. }) => "skip",
             Decision::Over(Verdict::Reject { reason: FailureReason::UnknownOutcome, .. }) => "unknown",
             Decision::Over(other) => panic!("{other:?}"),
