@@ -61,7 +61,7 @@ impl Connector for ClickHouse {
     }
 
     fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
-        let url = receivers::parse(settings.text("url").unwrap_or_default())
+        let url = receivers::parse_or(settings.text("url").unwrap_or_default(), "put them into `user` and `password`")
             .map_err(|message| SettingsError::new("url", message))?;
         let table = Table {
             database: identifier::read(settings, "database", "default")?,
@@ -222,5 +222,19 @@ impl Server {
             headers.push(("X-ClickHouse-Key".to_owned(), password.expose().to_owned()));
         }
         HttpCall { method: "POST", url, headers, body: body.into(), reply_bytes_max: REPLY_BYTES_DEFAULT }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::{fixture, refusal};
+
+    #[test]
+    fn a_login_in_the_url_is_sent_to_its_own_settings() {
+        let settings =
+            fixture("clickhouse").with(serde_json::json!({"url": "https://u:p@clickhouse.example.com:8443"}));
+        let refusal = refusal(&ClickHouse, &settings);
+        assert_eq!(refusal, "setting `url` holds a user name or password; put them into `user` and `password`");
     }
 }

@@ -228,6 +228,10 @@ impl Login {
             }
             return Ok(Self { project_id: None, user: String::new(), secret: tracking::key(settings, "token")? });
         }
+        if let Some(name) = ["project_id", "user", "secret"].into_iter().find(|name| !settings.0.contains_key(*name)) {
+            let message = "is missing; give `project_id`, `user` and `secret` of a service account, or `token` in place of all three";
+            return Err(SettingsError::new(name, message));
+        }
         let project_id = tracking::key(settings, "project_id")?;
         if !project_id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(SettingsError::new("project_id", "is not a number; it stands in Mixpanel's project settings"));

@@ -59,7 +59,7 @@ impl Connector for Webhook {
 
     fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
         let url = settings.text("url").unwrap_or_default();
-        url::parse(url).map_err(|message| SettingsError::new("url", message))?;
+        url::parse_or(url, url::INTO_A_HEADER).map_err(|message| SettingsError::new("url", message))?;
         headers::validate(settings)?;
         let scheme = settings.text("scheme").and_then(Scheme::from_name).unwrap_or_default();
         Ok(Box::new(Receiver {

@@ -71,7 +71,9 @@ impl Connector for Zapier {
 
     fn open(&self, settings: &Settings) -> Result<Box<dyn Outlet>, SettingsError> {
         let text = settings.text("url").unwrap_or_default();
-        let url = url::parse(text).and_then(checked).map_err(|message| SettingsError::new("url", message))?;
+        let url = url::parse_or(text, url::INTO_A_HEADER)
+            .and_then(checked)
+            .map_err(|message| SettingsError::new("url", message))?;
         let no_properties = Map::new();
         let properties = Mapping::compile(settings.object("properties").unwrap_or(&no_properties))
             .map_err(|message| SettingsError::new("properties", message))?;

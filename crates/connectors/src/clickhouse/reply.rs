@@ -139,6 +139,8 @@ fn without_exception(reply: &Reply) -> Judgement {
             reply.status,
             brackets(),
         )),
+        // Whoever looks into requests on their way may have something against one row.
+        406 | 409 | 422 | 451 => return Judgement::OneOfThem(common::retry(reply)),
         429 => common::wait(reply, Duration::from_secs(10)),
         300..=399 => common::redirected(reply, "url"),
         408 | 425 | 500.. => common::retry(reply),

@@ -5,8 +5,16 @@ pub(crate) use url::Url;
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2_048;
 
+/// Where a login belongs that stands in a URL, if headers can be sent along.
+pub(crate) const INTO_A_HEADER: &str = "send them as an `Authorization` header under `headers`";
+
 /// The URL in its normal form, or how the sentence "setting `url` …" ends.
 pub(crate) fn parse(text: &str) -> Result<Url, String> {
+    parse_or(text, "leave them out; there are other settings for whoever logs in")
+}
+
+/// The same for a connector that knows better what to do with a login in a URL.
+pub(crate) fn parse_or(text: &str, login: &str) -> Result<Url, String> {
     if text.len() > URL_BYTES_MAX {
         return Err(format!("is longer than {URL_BYTES_MAX} bytes"));
     }
@@ -26,7 +34,7 @@ pub(crate) fn parse(text: &str) -> Result<Url, String> {
         return Err("has no host; write it like `https://example.com/hooks`".to_owned());
     }
     if authority.contains('@') {
-        return Err("holds a user name or password; send them as an `Authorization` header under `headers`".to_owned());
+        return Err(format!("holds a user name or password; {login}"));
     }
     if url.port() == Some(0) {
         return Err("names port 0; leave the port out or give the right one".to_owned());
@@ -58,6 +66,13 @@ mod tests {
         accepted("https://bücher.example/ä", "https://xn--bcher-kva.example/%C3%A4");
         accepted("http://0x7f.1/", "http://127.0.0.1/");
         accepted("https://[2001:db8::1]/", "https://[2001:db8::1]/");
+    }
+
+    #[test]
+    fn who_logs_in_is_told_where_that_belongs() {
+        let error = |login| parse_or("https://u:p@example.com/", login).unwrap_err();
+        assert_eq!(error("say it there"), "holds a user name or password; say it there");
+        assert!(!parse("https://u:p@example.com/").unwrap_err().contains("`headers`"), "most connectors have none");
     }
 
     #[test]

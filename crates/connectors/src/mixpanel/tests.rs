@@ -64,9 +64,10 @@ fn an_event_with_too_many_properties_is_rejected_before_it_is_sent() {
 fn a_login_is_whole_or_refused() {
     let settings = |value: Value| Settings(value.as_object().unwrap().clone());
     for (value, expect) in [
-        (json!({}), "`project_id` is empty"),
-        (json!({"project_id": "acme"}), "`project_id` is not a number"),
-        (json!({"project_id": "42", "user": "robot"}), "`secret` is empty"),
+        (json!({}), "`project_id` is missing; give `project_id`, `user` and `secret` of a service account, or `token`"),
+        (json!({"project_id": "acme", "user": "robot", "secret": "s"}), "`project_id` is not a number"),
+        (json!({"project_id": "42", "user": "robot"}), "`secret` is missing"),
+        (json!({"project_id": "42", "user": "robot", "secret": ""}), "`secret` is empty"),
         (json!({"token": "t", "user": "robot"}), "`user` stands beside `token`"),
     ] {
         let refusal = refusal(&Mixpanel, &settings(value));

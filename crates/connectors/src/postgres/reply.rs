@@ -1,7 +1,7 @@
 //! What a refusal means: the SQLSTATE decides, by its class where nothing more is known.
 
 use domain::Verdict;
-use domain::connector::{Batch, Reply, Step};
+use domain::connector::{Batch, Reply, SqlServer, Step};
 use domain::verdict::FailureReason;
 use serde::Deserialize;
 
@@ -102,22 +102,42 @@ fn unfilled(table: &Table, refusal: &Refusal, text: &str) -> Verdict {
 
 fn of_the_server(table: &Table, code: &str, text: String) -> Verdict {
     let server = &table.server;
+    // What a pooler in between has to say has one code, whatever it is.
+    let is_of_pooler = |texts: &[&str]| code == "08P01" && texts.iter().any(|it| text.starts_with(it));
     match (code.get(..2).unwrap_or_default(), code) {
-        ("28", _) => Verdict::unauthorized(format!(
-            "PostgreSQL refuses the login of `{}` ({text}); set `user`, `password` and `database` to ones that are let in \
-             from here, then resume the destination",
-            server.user
-        )),
-        ("3D", _) => Verdict::misconfigured(format!(
-            "there is no database `{}` ({text}); set `database` to one that is there, then resume the destination",
-            server.database
-        )),
+        _ if is_of_pooler(&["no such database"]) => no_database(server, &text),
+        ("28", _) => refused_login(server, &text),
+        _ if is_of_pooler(&[
+            "no such user",
+            "password authentication failed",
+            "auth failed",
+            "SASL authentication failed",
+        ]) =>
+        {
+            refused_login(server, &text)
+        }
+        ("3D", _) => no_database(server, &text),
         (_, "53300") => retry(FailureReason::Throttled, text),
         (_, "57014" | "55P03") => retry(FailureReason::Timeout, text),
         // A server that shuts down, is short of something, stands by for another or is in somebody's way may be mended
         // meanwhile.
         _ => retry(FailureReason::ServerError, text),
     }
+}
+
+fn refused_login(server: &SqlServer, text: &str) -> Verdict {
+    Verdict::unauthorized(format!(
+        "PostgreSQL refuses the login of `{}` ({text}); set `user`, `password` and `database` to ones that are let in from here, \
+         then resume the destination",
+        server.user
+    ))
+}
+
+fn no_database(server: &SqlServer, text: &str) -> Verdict {
+    Verdict::misconfigured(format!(
+        "there is no database `{}` ({text}); set `database` to one that is there, then resume the destination",
+        server.database
+    ))
 }
 
 fn of_the_statement(table: &Table, code: &str, text: String) -> Verdict {

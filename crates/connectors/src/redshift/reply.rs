@@ -196,7 +196,10 @@ fn of_failure(table: &Table, text: &str) -> Told {
 
 /// What a statement fails of whatever its rows are.
 const UNLUCKY: &[&str] = &[
-    "serializable",
+    "serializ",
+    "concurrent",
+    "in use",
+    "try again",
     "deadlock",
     "lock",
     "cancel",

@@ -45,9 +45,18 @@ pub(super) fn judge(reply: &Reply, whom: &str) -> Judgement {
         )),
         429 => throttled(reply),
         408 | 410 | 460 | 500..=599 | ..=399 | 600.. => clamped(retry(reply)),
+        400 if is_of_another_door(reply) => Verdict::misconfigured(format!(
+            "something that is not the tracking API answers for {whom}{said}; correct `host`, its `https:` and its port too, then \
+             resume"
+        )),
         413 => return refused(FailureReason::TooLarge),
         400..=499 => return refused(FailureReason::Refused),
     })
+}
+
+/// Whether a refusal is not about what was sent, but about where: no tracking API has pages, and a port for `https:` says that it is.
+fn is_of_another_door(reply: &Reply) -> bool {
+    is_page(reply) || reply.text().starts_with("Client sent an HTTP request to an HTTPS server")
 }
 
 /// A wait that is named spends no attempt; without one it is a failure like any other.
