@@ -123,6 +123,8 @@ impl TransportError {
 
 impl From<Refused> for TransportError {
     fn from(refused: Refused) -> Self {
-        Self::new(FailureReason::AddressRefused, refused.to_string())
+        // Where a name leads may change; what the settings say does not.
+        let is_misconfigured = refused != Refused::Address;
+        Self { is_misconfigured, ..Self::new(FailureReason::AddressRefused, refused.to_string()) }
     }
 }

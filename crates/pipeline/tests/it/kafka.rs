@@ -114,6 +114,21 @@ async fn a_port_with_encryption_pauses_who_speaks_in_the_open() {
 }
 
 #[tokio::test]
+async fn a_web_server_is_said_to_be_one_if_nobody_else_is_there() {
+    let web = says(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    let error = Destination::new("kafka", settings(&web, json!({}))).deliver(&[click(1, "user")]).await.unwrap_err();
+    let expect = "what answers is a web server and no broker; mend the hosts and ports under `brokers`, 9092 as a rule, then \
+                  resume the destination";
+    assert_eq!((&*error.message, error.is_misconfigured), (expect, true));
+    let good = broker(|request, port| match request[..2] {
+        [0, 3] => metadata("127.0.0.1", port.into()),
+        _ => produced(0),
+    });
+    let destination = Destination::new("kafka", settings("", json!({"brokers": [web, good]})));
+    assert_eq!(destination.verdicts(&[click(1, "user")]).await, [Verdict::Delivered]);
+}
+
+#[tokio::test]
 async fn somebody_who_hangs_up_in_the_handshake_is_no_verdict() {
     let destination = Destination::new("kafka", settings(&says(&[]), json!({"tls": true})));
     let error = destination.deliver(&[sample("link.clicked", 1)]).await.unwrap_err();

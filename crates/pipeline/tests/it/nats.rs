@@ -219,6 +219,19 @@ fn scripted(scripts: impl IntoIterator<Item = Script>) -> (Destination, Arc<Stag
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_of_another_kind_is_said_to_be_one_if_nobody_else_is_there() {
+    let mail =
+        || -> Script { Box::new(|line: &mut Line| line.stream.write_all(b"220 mx.example.com ESMTP\r\n").unwrap()) };
+    let (destination, _stage) = scripted([mail(), mail()]);
+    let error = destination.deliver(&[sample("link.clicked", 1)]).await.unwrap_err();
+    let expect = "what answers is no NATS server; mend the hosts and ports under `servers`, 4222 as a rule, then resume the \
+                  destination";
+    assert_eq!((&*error.message, error.is_misconfigured), (expect, true));
+    let (destination, _stage) = scripted([mail(), well(1)]);
+    assert_eq!(destination.verdicts(&[sample("link.clicked", 1)]).await, [Verdict::Delivered]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_says_nothing_does_not_use_up_the_attempt() {
     let greets: Script = Box::new(|line| {
         line.stream.write_all(b"INFO {\"headers\":true}\r\n").unwrap();

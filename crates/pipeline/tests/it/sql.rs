@@ -160,7 +160,6 @@ async fn what_is_no_database_is_a_failure_like_any_other() {
         (b"", ServerTls::None, FailureReason::Broken, false),
         (b"N", ServerTls::Public, FailureReason::Tls, true),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", ServerTls::Public, FailureReason::Tls, true),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", ServerTls::Public, FailureReason::Tls, true),
         (b"S\x15\x03", ServerTls::Public, FailureReason::Tls, false),
         (b"S", ServerTls::Public, FailureReason::Tls, false),
     ] {

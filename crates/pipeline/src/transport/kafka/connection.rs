@@ -13,6 +13,7 @@ use super::codec::{Reader, Writer};
 use super::login::{Scram, UNPROVEN, plain};
 use super::messages::{Metadata, Request, SaslAuthenticate, SaslHandshake, error_name};
 use super::{Duplex, End};
+use crate::transport::TransportError;
 use crate::transport::records::servers::HEARD_LATELY;
 
 /// Largest reply, in bytes: that about the partitions of some topics is the largest.
@@ -73,8 +74,12 @@ impl Connection {
 
     async fn talk(&mut self, request: &[u8]) -> Result<Bytes, End> {
         let length = self.say(request).await.map_err(|error| broken(&error))?;
-        if length.to_be_bytes()[..2] == TLS_ALERT {
-            return Err(End::turned_away("TLS_REQUIRED", "the broker wants an encrypted connection"));
+        match length.to_be_bytes() {
+            bytes if bytes.starts_with(&TLS_ALERT) => {
+                return Err(End::turned_away("TLS_REQUIRED", "the broker wants an encrypted connection"));
+            }
+            bytes if bytes == *b"HTTP" => return Err(not_kafka()),
+            _ => {}
         }
         self.hear(length).await.map_err(|error| broken(&error))
     }
@@ -125,6 +130,13 @@ impl Connection {
 pub(super) fn replicas_ms(until: Instant) -> i32 {
     let left = until.saturating_duration_since(Instant::now()).mul_f64(0.8).min(REPLICAS_MAX);
     i32::try_from(left.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// Whoever answers so will never do, but others are named.
+fn not_kafka() -> End {
+    let message = "what answers is a web server and no broker";
+    let advice = "mend the hosts and ports under `brokers`, 9092 as a rule";
+    TransportError::misconfigured(FailureReason::Broken, message).advised(advice).into()
 }
 
 fn broken(error: &io::Error) -> End {

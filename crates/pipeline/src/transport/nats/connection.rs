@@ -49,9 +49,14 @@ impl Connection {
         let mut plain = BufReader::new(tcp);
         let info = match timeout(GREETING_MAX, wire::read(&mut plain)).await {
             Ok(Ok(Op::Info(info))) => info,
-            Ok(Ok(_)) => return Err(broken(&io::ErrorKind::InvalidData.into())),
+            // Nothing has been said to it that it could have misunderstood.
+            Ok(Ok(_)) => return Err(not_nats()),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => return Err(not_nats()),
             Ok(Err(error)) => return Err(broken(&error)),
-            Err(_) => return Err(TransportError::new(FailureReason::Timeout, "the server does not greet").into()),
+            Err(_) => {
+                let message = "the server does not greet; perhaps its port is not for NATS, or wants a handshake first";
+                return Err(TransportError::new(FailureReason::Timeout, message).into());
+            }
         };
         check(&info, tls.is_some())?;
         let tcp = plain.into_inner();
@@ -201,6 +206,12 @@ fn refused(message: String) -> End {
         }
     };
     End::turned_away(code, message)
+}
+
+/// Whoever greets so will never do, but others are named.
+fn not_nats() -> End {
+    let advice = "mend the hosts and ports under `servers`, 4222 as a rule";
+    TransportError::misconfigured(FailureReason::Broken, "what answers is no NATS server").advised(advice).into()
 }
 
 fn broken(error: &io::Error) -> End {
