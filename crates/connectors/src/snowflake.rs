@@ -10,20 +10,24 @@ use domain::connector::{
 };
 use domain::verdict::FailureReason;
 use domain::{Settings, Timestamp, Verdict};
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use self::names::Names;
 use crate::auth::jwt::Key;
 use crate::auth::oauth;
 use crate::common::{USER_AGENT, url as receivers};
-use crate::warehouse::{COLUMNS_FIELD, DATA, DEFAULT_COLUMNS_FIELD, Layout, Manner, Rows, TABLE_DEFAULT, identifier};
+use crate::warehouse::{
+    COLUMNS_FIELD, DATA, DEFAULT_COLUMNS_FIELD, Kind, Layout, Manner, Rows, TABLE_DEFAULT, identifier,
+};
 
 /// Speaks to Snowflake.
 pub(crate) struct Snowflake;
 
 /// Largest body of rows, in bytes: Snowflake takes four million on the wire.
 const ROWS_BYTES_MAX: usize = 3_900_000;
+/// The first amount that no longer fits a `NUMBER(18, 4)`.
+const MONEY_MAX: f64 = 1e14;
 /// How long a token of ours is good for, in seconds: the longest that Snowflake accepts.
 const LIFETIME_SECS: i64 = 3_600;
 
@@ -203,6 +207,9 @@ impl Table {
     }
 
     fn rows(&self, batch: &Batch<'_>, rows: &Rows<'_>, host: &str, token: &str) -> Step {
+        if let Some(alone) = self.unfit(rows) {
+            return Step::Split { alone };
+        }
         let mut body = Vec::new();
         for row in &rows.rows {
             // Writing JSON into memory cannot fail.
@@ -241,6 +248,19 @@ impl Table {
             body: body.into(),
             reply_bytes_max: REPLY_BYTES_DEFAULT,
         }))
+    }
+
+    /// What is wrong with an amount of money that its column cannot hold: Snowflake would put the row away without a word.
+    fn unfit(&self, rows: &Rows<'_>) -> Option<Verdict> {
+        let is_money = |name: &str| self.layout.our(name).is_some_and(|column| column.kind == Kind::Money);
+        let is_unfit = |value: &Value| value.as_f64().is_some_and(|amount| amount.abs() >= MONEY_MAX);
+        let (name, value) = rows.rows.iter().flatten().find(|(name, value)| is_money(name) && is_unfit(value))?;
+        let message = format!(
+            "`{name}` is {value}, and column `{}` of type NUMBER(18, 4) has fourteen digits before the point; send the right \
+             amount, or fill the column otherwise by `columns.{name}`",
+            names::stored(name)
+        );
+        Some(Verdict::reject(FailureReason::Refused, message))
     }
 
     fn url_of(&self, path: &str) -> String {

@@ -99,3 +99,22 @@ fn settings_that_lead_nowhere_are_refused() {
     assert!(with("private_key", crate::auth::jwt::tests::EC_PEM).contains("is an elliptic key"));
     assert!(with("ingest_host", "host/path").starts_with("setting `ingest_host` is not"));
 }
+
+#[test]
+fn an_amount_that_its_column_cannot_hold_is_a_dead_letter_and_takes_nobody_with_it() {
+    let event = |revenue: f64| {
+        let mut event = crate::kit::event("link.conversion");
+        let mut body: Value = serde_json::from_slice(&event.body).unwrap();
+        body["data"]["revenue"] = json!(revenue);
+        event.body = body.to_string().into();
+        event
+    };
+    let step = |events: &[domain::Event]| {
+        let described = |batch: &Batch<'_>| crate::kit::described(&outlet("").prepare(batch, &mut Progress::default()));
+        crate::kit::with_batch(events, false, described).remove(0)
+    };
+    let too_much = "`revenue` is -2e20, and column `REVENUE` of type NUMBER(18, 4)";
+    assert!(step(&[event(1.0), event(-2e20)]).starts_with("split, alone: reject refused"));
+    assert!(step(&[event(-2e20)]).contains(too_much), "{}", step(&[event(-2e20)]));
+    assert!(step(&[event(1.0), event(99_999_999_999_999.0)]).starts_with("send POST"));
+}
