@@ -31,7 +31,7 @@ pub(crate) fn wait(reply: &Reply, otherwise: Duration) -> Verdict {
 /// Somebody sends us elsewhere, and nobody goes there by himself: `setting` must lead to the place itself.
 pub(crate) fn redirected(reply: &Reply, setting: &str) -> Verdict {
     let place = reply.header("location").map(|place| on_one_line(place, SAID_CHARS_MAX));
-    let to = place.map(|place| format!(", a redirect to `{place}`")).unwrap_or_else(|| ", a redirect".to_owned());
+    let to = place.map_or_else(|| ", a redirect".to_owned(), |place| format!(", a redirect to `{place}`"));
     Verdict::misconfigured(format!(
         "what answers under `{setting}` answers {}{to}; redirects are not followed, so set `{setting}` to where it leads if that is \
          the right place, then resume the destination",

@@ -76,7 +76,7 @@ pub(super) fn judge(table: &Table, batch: &Batch<'_>, code: &str, reply: &Reply)
         }
         // The statement is not understood, and so none of its rows; what a function stumbles over may be in one row.
         (class, _) if is_of_the_statement(class) && refusal.r#where.is_none() => {
-            Step::settle_all(batch, &of_the_statement(table, code, text))
+            Step::settle_all(batch, &of_the_statement(table, code, &text))
         }
         _ => Step::Split { alone: retry(FailureReason::ServerError, text) },
     }
@@ -140,7 +140,7 @@ fn no_database(server: &SqlServer, text: &str) -> Verdict {
     ))
 }
 
-fn of_the_statement(table: &Table, code: &str, text: String) -> Verdict {
+fn of_the_statement(table: &Table, code: &str, text: &str) -> Verdict {
     let name = format!("{}.{}", table.schema, table.name);
     match (code.get(..2).unwrap_or_default(), code) {
         (_, "42703") => Verdict::misconfigured(format!(

@@ -132,7 +132,7 @@ impl KafkaTransport {
             let stream: Box<dyn Duplex> = Box::new(self.guard.connect(&peer, until).await?);
             Connection::open(stream, None, 0).await?.ask(&ApiVersions).await
         };
-        matches!(timeout_at(awake_by(until), asked).await, Ok(Ok(_)))
+        matches!(timeout_at(awake_by(until), asked).await, Ok(Ok(())))
     }
 
     /// A connection to a leader: one that was kept, if somebody is still at its other end.
