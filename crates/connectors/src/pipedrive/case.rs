@@ -86,6 +86,15 @@ impl Outcome {
         }
     }
 
+    /// It is a record that the user of the token may not see or write.
+    pub(super) fn shut_out(text: &str) -> Self {
+        let message = format!(
+            "the user of the API token may not see or write this record ({text}); have its owner or an admin share it with the user, \
+             then redrive"
+        );
+        Self::Refused(FailureReason::Refused, message)
+    }
+
     /// What a verdict about one person's content comes to.
     pub(super) fn of(verdict: Verdict) -> Self {
         match verdict {

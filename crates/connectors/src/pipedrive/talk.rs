@@ -322,17 +322,14 @@ impl Talk {
             case.keep(entity, Bound::No, account, progress);
         }
         match (what, refusal) {
-            (_, Refusal::Everybody(verdict) | Refusal::Unclear(verdict)) => return Err(Over(verdict)),
             // A record may be somebody's alone. Two of them are no coincidence.
             (What::Read(_) | What::Update(..), Refusal::NoAccess(text, _)) if self.shut_out.is_none() => {
                 self.shut_out = Some(place);
-                let message = format!(
-                    "the user of the API token may not see or write this record ({text}); have its owner or an admin share it with the \
-                     user, then redrive"
-                );
-                case.outcome = Some(Outcome::Refused(FailureReason::Refused, message));
+                case.outcome = Some(Outcome::shut_out(&text));
             }
-            (_, Refusal::NoAccess(_, verdict)) => return Err(Over(verdict)),
+            (_, Refusal::Everybody(verdict) | Refusal::Unclear(verdict) | Refusal::NoAccess(_, verdict)) => {
+                return Err(Over(verdict));
+            }
             (What::Read(Entity::Person), Refusal::NotFound(_)) if !case.candidates.is_empty() => {
                 case.candidates_read(Vec::new(), around, progress);
             }

@@ -249,7 +249,7 @@ impl Wanted {
         let custom = self
             .custom
             .iter()
-            .filter(|(code, value)| !is_same(value, record.custom(code)) && !(value.is_null() && is_theirs(code)));
+            .filter(|(code, value)| !(is_same(value, record.custom(code)) || value.is_null() && is_theirs(code)));
         let custom: Map<_, _> = custom.map(|(code, value)| (code.clone(), value.clone())).collect();
         if !custom.is_empty() {
             body.insert("custom_fields".to_owned(), custom.into());

@@ -156,3 +156,55 @@ impl<'p> Ledger<'p> {
         (place == self.place).then_some((what, words))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crm::Part;
+    use crate::kit::{NOW, fixture};
+
+    fn token(extra: &str) -> Token {
+        Token { secret: "t".into(), valid_for: None, extra: Some(extra.to_owned()) }
+    }
+
+    #[test]
+    fn what_was_kept_is_read_again_in_the_organisation_that_it_is_of() {
+        let org = Org::read(&fixture("salesforce").default).unwrap();
+        let here = token("https://acme.my.salesforce.com/ 0055g00000AaBbCAAV 00D5g00000AaBbCEAV");
+        let mut progress = Progress::default();
+        let mut given = Given::default();
+        given.set(Part::Campaign, true);
+        let ours = Ours { email: Some("9c1d".to_owned()), given };
+        let (lead, contact) = ("00Q5g00000AbCdEEAV".to_owned(), "0035g00000AbCdEEAV".to_owned());
+        for (bound, text) in [
+            (Bound::Maybe { since: NOW }, "?1772634728441 60cc94e427e3d898 9c1d c"),
+            (Bound::Record(lead.clone()), "00Q5g00000AbCdEEAV 60cc94e427e3d898 9c1d c"),
+            (Bound::Converted { lead, contact }, "00Q5g00000AbCdEEAV>0035g00000AbCdEEAV 60cc94e427e3d898 9c1d c"),
+            (Bound::No, ""),
+        ] {
+            let mut ledger = Ledger::open(&org, Some(&here), &mut progress);
+            ledger.note_with("sub_1", &bound, &ours);
+            assert_eq!(ledger.of("sub_1"), bound);
+            assert_eq!(ledger.ours("sub_1"), if bound == Bound::No { Ours::default() } else { ours.clone() });
+            assert_eq!(progress.bound("sub_1"), Some(text), "it is kept for years");
+            for elsewhere in
+                [None, Some(token("https://acme.my.salesforce.com/ 0055g00000AaBbCAAV 00D9z00000ZzZzZEAV"))]
+            {
+                let other = Ledger::open(&org, elsewhere.as_ref(), &mut progress);
+                assert_eq!((other.of("sub_1"), other.ours("sub_1")), (Bound::No, Ours::default()));
+            }
+        }
+    }
+
+    #[test]
+    fn an_organisation_is_told_by_its_id_and_else_by_its_host() {
+        let org = |host: &str| Org::read(&fixture("salesforce").with(serde_json::json!({ "host": host }))).unwrap();
+        let [one, other] = ["https://acme.my.salesforce.com", "https://acme--uat.sandbox.my.salesforce.com"].map(org);
+        assert_ne!(one.place(None), other.place(None));
+        // The longer form of an id says no more.
+        let [long, short] =
+            ["00D5g00000AaBbCEAV", "00D5g00000AaBbC"].map(|id| token(&format!("h 0055g00000AaBbCAAV {id}")));
+        assert_eq!(one.place(Some(&long)), other.place(Some(&short)));
+        assert_eq!(one.place(None), one.place(Some(&token("https://acme.my.salesforce.com/"))));
+    }
+}

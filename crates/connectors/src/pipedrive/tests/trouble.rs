@@ -110,7 +110,7 @@ fn a_person_whom_the_user_may_not_write_refuses_itself_and_two_are_no_coincidenc
     for person in &people {
         trial.deliver_one(person);
     }
-    let done = people.each_ref().map(|person| completed(person));
+    let done = people.each_ref().map(completed);
     let no = || (Answer::json(403, &json!({"success": false, "error": "Forbidden"})), false);
     trial.answers.insert(0, no());
     let verdict = trial.deliver_one(&done[0]);

@@ -10,7 +10,7 @@ use crate::crm::truth::{Field, Strategy};
 /// How far search lags behind; the setting says a second.
 const SEARCH_LAG: Duration = Duration::from_millis(700);
 
-/// What a day may cost, of which the whole day takes about a fifth; what is left is told with each answer.
+/// What a day may cost, of which each answer tells what is left; more than the whole day takes.
 const TOKENS_PER_DAY: u64 = 5_000_000;
 
 /// Addresses, numbers, the name and the deal are no custom fields.
