@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(error, "a destination of `test` needs nothing that Afterclick could make for it");
         let wants = Wants { things: vec!["table"], look_at: "https://nobody/", token: None };
         let error = run(&vendor, &wants, Wish::Make).await.unwrap_err();
-        assert_eq!(error, "what is there could not be looked at: nobody is there");
+        assert_eq!(error, "what is there could not be looked at: nobody is there; see whether the host in the settings is right and can be reached from here");
         vendor.there.lock().unwrap().push("other".to_owned());
         let wants = Wants { things: vec!["table"], ..GOOD };
         let error = run(&vendor, &wants, Wish::Make).await.unwrap_err();
