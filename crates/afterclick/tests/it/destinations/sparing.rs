@@ -8,7 +8,7 @@ use vendors::{Faults, Simulator, Vendor as _};
 
 use super::fleet::section;
 use super::person::{again, claim, install, start, wait_until_everything_is_delivered};
-use crate::support::{Server, Setup};
+use crate::support::{Server, Setup, until};
 
 const LANE: &str = "breaker = false\nbatch = { items = 7, wait = \"20ms\" }\nrate = 1000";
 const NUMBER: &str = "+44 20 7946 0001";
@@ -66,6 +66,18 @@ fn owed(server: &Server, crm: &Crm) -> Vec<String> {
     deliveries["data"].as_array().expect("deliveries").iter().map(of).collect()
 }
 
+/// Waits until nothing is owed any more; the install of somebody unknown is skipped.
+fn wait_until_everything_is_settled(server: &Server, crm: &Crm) {
+    let path = format!("/v1/destinations/{}/deliveries?limit=200", crm.name);
+    until("everything to be settled", || {
+        let deliveries = server.get(&path);
+        let deliveries = deliveries["data"].as_array().expect("deliveries");
+        assert!(deliveries.iter().all(|delivery| delivery["state"] != "dead"), "{deliveries:?}");
+        let is_over = |state: &Value| ["delivered", "skipped"].contains(&state.as_str().unwrap_or_default());
+        deliveries.iter().all(|delivery| is_over(&delivery["state"])).then_some(())
+    });
+}
+
 #[test]
 fn on_identify_says_whether_a_record_is_written_for_what_becomes_known_late() {
     for (on_identify, is_told) in [(None, true), (Some("update"), true), (Some("ignore"), false)] {
@@ -87,6 +99,27 @@ fn on_identify_says_whether_a_record_is_written_for_what_becomes_known_late() {
             assert!((crm.sent)().contains(NUMBER), "{} {on_identify:?}", crm.name);
             server.stop();
         }
+    }
+}
+
+#[test]
+fn what_is_taken_away_from_a_person_is_emptied_in_every_crm() {
+    let emptied = ["\"install_date\":\"\"", "\"Install_Date__c\":null", ":null"];
+    for (crm, emptied) in all().into_iter().zip(emptied) {
+        let setup = crm.setup("", &[]);
+        let server = crm.server(&setup);
+        server.publish(&install(1));
+        let who =
+            json!({ "install_id": "ins-1", "user_id": "user-1", "email": "ada@example.org", "name": "Ada Lovelace" });
+        server.send("POST", "/v1/identify", &who);
+        wait_until_everything_is_settled(&server, &crm);
+        let before = (crm.sent)();
+        assert!(before.contains("spring-1"), "{}: {before}", crm.name);
+        server.run(&["subjects", "unlink", "user:user-1", "--install", "ins-1"]).ended(0);
+        wait_until_everything_is_settled(&server, &crm);
+        let after = (crm.sent)().split_off(before.len());
+        assert!(after.contains(emptied) && !after.contains("spring-1"), "{}: {after}", crm.name);
+        server.stop();
     }
 }
 
