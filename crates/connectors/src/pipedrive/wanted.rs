@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use domain::Verdict;
-use domain::identity::IdentifierKind;
 use domain::verdict::FailureReason;
 use serde_json::{Map, Value, json};
 
@@ -53,7 +52,9 @@ impl Account {
         // What the settings have hashed is no address.
         let email = text(EMAIL, ENTRY_CHARS_MAX).filter(|email| email.contains('@') && !email.contains(' '));
         let phone = text(PHONE, ENTRY_CHARS_MAX);
-        let has_lost_email = email.is_none() && person.profile.lost.contains(&IdentifierKind::Email);
+        // Not if it is only that this destination is not told of addresses.
+        let is_nothing = crm::Record::of(person.profile).email == Some("");
+        let has_lost_email = email.is_none() && is_nothing;
         Ok(Wanted { name, email, has_lost_email, phone, ..wanted })
     }
 

@@ -2,7 +2,6 @@
 //! that we gave: whatever the sales team has typed in since stays.
 
 use domain::connector::Reply;
-use domain::identity::IdentifierKind;
 use serde_json::{Map, Value, json};
 
 use super::blame::{Blame, Deed};
@@ -13,7 +12,7 @@ use super::fields::EMAIL;
 use super::reply::{self, Failure, Refusal};
 use super::settings::Org;
 use super::write::Asking;
-use crate::crm::{Person, mark};
+use crate::crm::{Person, Record, mark};
 
 /// Most records of one call.
 const RECORDS_MAX: usize = 200;
@@ -30,10 +29,8 @@ impl Org {
     ) -> Need {
         let is_kept = |only: &[String]| only.iter().any(|name| name == EMAIL);
         ledger.note_ours(key, &whom.ours);
-        let profile = person.profile;
-        let is_still_theirs = |there: &str| profile.email().is_some_and(|email| mark(email) == there);
-        let is_lost = profile.lost.contains(&IdentifierKind::Email)
-            && whom.ours.email.as_deref().is_some_and(|there| !is_still_theirs(there));
+        // Not if it is only that this destination is not told of addresses.
+        let is_lost = Record::of(person.profile).email == Some("") && whom.ours.email.is_some();
         if !is_lost || self.properties.names().any(|name| name == EMAIL) || !only.is_none_or(is_kept) {
             return Need::Join;
         }
@@ -103,6 +100,8 @@ impl Org {
                     ledger.note_ours(&case.key, &Ours { email: None, ..ledger.ours(&case.key) });
                     Need::Join
                 }
+                // Whatever became of the record, the next event deals with it.
+                Some(Failure::Deleted(_) | Failure::IsConverted) => Need::Join,
                 Some(failure) => Need::Over { verdict: failure.verdict() },
             };
         }

@@ -4,15 +4,11 @@
 use super::reply::{ItemError, Outcome};
 use super::settings::Org;
 
-/// What Salesforce says of a record that refers to something that is not there, or that it may not refer to.
-const REFERENCE: [&str; 6] = [
-    "INVALID_CROSS_REFERENCE_KEY",
-    "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
-    "INACTIVE_OWNER_OR_USER",
-    "OP_WITH_INVALID_USER_TYPE_EXCEPTION",
-    "FIELD_INTEGRITY_EXCEPTION",
-    "MALFORMED_ID",
-];
+/// What Salesforce says of an id that is none, or of nothing that can be referred to.
+const NO_REFERENCE: [&str; 4] =
+    ["INVALID_CROSS_REFERENCE_KEY", "INACTIVE_OWNER_OR_USER", "OP_WITH_INVALID_USER_TYPE_EXCEPTION", "MALFORMED_ID"];
+/// The same of something that this record may not refer to.
+const UNFIT_REFERENCE: [&str; 2] = ["INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "FIELD_INTEGRITY_EXCEPTION"];
 /// What it says of access to one record, whoever else may be let in elsewhere.
 const ONE_RECORD: [&str; 2] = ["INSUFFICIENT_ACCESS_OR_READONLY", "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"];
 /// What the names of fields end in that hold ids.
@@ -69,8 +65,11 @@ impl Org {
         let blamed = match error.code() {
             // What a record may hold depends on its type, and one that is there may be of one of its own.
             "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST" | "INVALID_STATUS" if is_new => self.fixed(true, is_named),
-            code if REFERENCE.contains(&code) && !named.is_empty() => self.fixed(is_new, is_named),
-            code if REFERENCE.contains(&code) && is_new => self.fixed(true, |field| field.ends_with(ID)),
+            code if NO_REFERENCE.contains(&code) && !named.is_empty() => self.fixed(is_new, is_named),
+            code if UNFIT_REFERENCE.contains(&code) && is_new && !named.is_empty() => self.fixed(true, is_named),
+            code if [&NO_REFERENCE[..], &UNFIT_REFERENCE].concat().contains(&code) && is_new => {
+                self.fixed(true, |field| field.ends_with(ID))
+            }
             _ => Vec::new(),
         };
         // If one of those that are named is the record's own, that may be what is wrong.

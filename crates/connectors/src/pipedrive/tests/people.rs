@@ -1,5 +1,6 @@
 //! People: found, made, adopted and brought up to date.
 
+use domain::identity::IdentifierKind;
 use serde_json::{Value, json};
 use vendors::Answer;
 use vendors::pipedrive::Entity;
@@ -294,4 +295,15 @@ fn what_sales_wrote_before_us_is_not_emptied_and_what_we_wrote_is() {
     trial.ask("PATCH", "/api/v2/persons/1", &json!({"custom_fields": {code: "fair"}}));
     assert_eq!(trial.deliver_one(&completed(&bare)), "delivered");
     assert_eq!(trial.says("Deep link channel"), "fair");
+}
+
+#[test]
+fn who_is_not_told_of_addresses_any_more_is_not_told_that_one_went() {
+    let mut trial = Trial::new(&json!({}));
+    let mut ada = person(&["user:1", "email:ada@example.org"]);
+    trial.deliver_one(&ada);
+    ada.lost.insert(IdentifierKind::Email);
+    let privacy = domain::Privacy { drop: ["email".to_owned()].into(), ..domain::Privacy::default() };
+    assert_eq!(trial.deliver_one(&privacy.profile(&completed(&ada))), "delivered");
+    assert!(trial.only_person().entries("emails").iter().any(|entry| entry["value"] == ADA));
 }

@@ -69,6 +69,18 @@ fn an_address_that_the_settings_give_is_no_concern_of_ours() {
 }
 
 #[test]
+fn who_is_not_told_of_addresses_any_more_is_not_told_that_one_went() {
+    let mut world = World::new(&json!({}));
+    world.deliver(&[ada()]);
+    let mut two = unlinked(&ada());
+    two.identifiers.extend(ada().identifiers);
+    let privacy = domain::Privacy { drop: ["email".to_owned()].into(), ..domain::Privacy::default() };
+    world.calls();
+    assert_eq!(world.deliver(&[privacy.profile(&two)]), ["delivered"]);
+    assert_eq!((world.calls(), email(&world).as_str()), (vec![CHANGE.to_owned()], "ada@example.org"));
+}
+
+#[test]
 fn the_contact_that_a_lead_became_loses_an_address_in_the_same_way() {
     let mut world = World::new(&json!({}));
     world.deliver(&[ada()]);
