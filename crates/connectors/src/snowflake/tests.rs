@@ -113,7 +113,7 @@ fn an_amount_that_its_column_cannot_hold_is_a_dead_letter_and_takes_nobody_with_
         let described = |batch: &Batch<'_>| crate::kit::described(&outlet("").prepare(batch, &mut Progress::default()));
         crate::kit::with_batch(events, false, described).remove(0)
     };
-    let too_much = "`revenue` is -2e20, and column `REVENUE` of type NUMBER(18, 4)";
+    let too_much = "`revenue` is -2e+20, and column `REVENUE` of type NUMBER(18, 4)";
     assert!(step(&[event(1.0), event(-2e20)]).starts_with("split, alone: reject refused"));
     assert!(step(&[event(-2e20)]).contains(too_much), "{}", step(&[event(-2e20)]));
     assert!(step(&[event(1.0), event(99_999_999_999_999.0)]).starts_with("send POST"));
