@@ -27,6 +27,9 @@ pub(super) fn refused(refusal: &RecordRefusal) -> Verdict {
         "TOPIC_AUTHORIZATION_FAILED" | "CLUSTER_AUTHORIZATION_FAILED" => Verdict::unauthorized(format!(
             "the user may not write there; give it the right to write to the topic{said}"
         )),
+        "NO_LOGIN" => Verdict::unauthorized(
+            "the broker wants a login; put a good one into `user` and `password`, and choose `mechanism`",
+        ),
         "NO_TLS" => Verdict::misconfigured(
             "the broker offers no encryption at this port; name the port for encrypted connections under `brokers`, or set \
              `tls` to `false` for a cluster on your own network",

@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::connection::{Connection, replicas_ms};
 use self::leaders::{Placed, announced, by_leader, refusal, topics};
-use self::messages::{ApiVersions, Cluster, Metadata, Produce, is_of_all};
+use self::messages::{ApiVersions, Cluster, Metadata, Produce, SaslHandshake, is_of_all};
 use super::kept::Kept;
 use super::records::errand::{self, Errand};
 use super::records::servers::{awake_by, first_to_answer};
@@ -98,9 +98,23 @@ impl KafkaTransport {
             return Ok(cluster);
         }
         let mut connection = self.connect(place, server, errand.until).await?;
-        let cluster = connection.ask(&metadata).await?;
-        self.kept.lay_down(errand.lane, at, connection);
-        Ok(cluster)
+        match connection.ask(&metadata).await {
+            Ok(cluster) => {
+                self.kept.lay_down(errand.lane, at, connection);
+                Ok(cluster)
+            }
+            Err(End::Failed(_)) if place.login.is_none() && self.wants_login(place, server, errand.until).await => {
+                Err(End::turned_away("NO_LOGIN", "the broker wants a login"))
+            }
+            Err(end) => Err(end),
+        }
+    }
+
+    /// Whether a broker talks about logins, which one that wants none does not. It hangs up on whoever asks it for anything else.
+    async fn wants_login(&self, place: &Place, server: &Server, until: Instant) -> bool {
+        const UNSUPPORTED_MECHANISM: i16 = 33;
+        let asked = async { self.connect(place, server, until).await?.ask(&SaslHandshake("SCRAM-SHA-256")).await };
+        matches!(timeout_at(awake_by(until), asked).await, Ok(Ok((0 | UNSUPPORTED_MECHANISM, _))))
     }
 
     async fn connect(&self, place: &Place, server: &Server, until: Instant) -> Result<Connection, End> {

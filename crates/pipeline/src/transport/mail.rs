@@ -31,7 +31,6 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use rustls_pki_types::CertificateDer;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::envelope::Envelope;
@@ -174,35 +173,39 @@ impl MailTransport {
         let stream = match server.tls {
             MailTls::None => Stream::over(tcp, &watch),
             MailTls::Implicit => {
-                let stream = tls.shake_hands(peer.server_name, tcp, deadline).await;
+                let stream = tls.shake_hands(peer.server_name.clone(), tcp, deadline).await;
                 Stream::over(stream.map_err(|error| error.advised(NOT_IMPLICIT_ADVICE))?, &watch)
             }
             MailTls::StartTls => {
-                self.ask_for_tls(&mut tcp, &name, &peer, tls, deadline).await?;
-                Stream::greeted(tls.shake_hands(peer.server_name, tcp, deadline).await?, &watch)
+                let asked = opening::ask_for_tls(&mut tcp, &name);
+                self.in_the_open(asked, &peer, tls, deadline).await?.map_err(|end| self.opened(end))?;
+                Stream::greeted(tls.shake_hands(peer.server_name.clone(), tcp, deadline).await?, &watch)
             }
         };
-        let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &ClientId::Domain(name)).await;
+        let name = ClientId::Domain(name);
+        let connecting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &name);
+        let connected = match server.tls {
+            MailTls::None => self.in_the_open(connecting, &peer, tls, deadline).await?,
+            MailTls::Implicit | MailTls::StartTls => connecting.await,
+        };
         let connection = connected.map_err(|error| self.end("CONNECT", &error))?;
         Ok(Line { connection, watch, messages: 0 })
     }
 
-    /// Comes to the point where the handshake begins.
-    async fn ask_for_tls(
+    /// What a server answers in the open, if it answers: it is given time, unless it turns out to wait for a handshake.
+    async fn in_the_open<T>(
         &self,
-        tcp: &mut TcpStream,
-        name: &str,
+        answer: impl Future<Output = T>,
         peer: &Peer,
         tls: &Tls,
         deadline: Instant,
-    ) -> Result<(), End> {
-        let mut asked = pin!(opening::ask_for_tls(tcp, name));
-        let asked = match timeout(SILENCE_MAX, &mut asked).await {
-            Ok(asked) => asked,
-            Err(_) if self.is_encrypted_at_once(peer, tls, deadline).await => return Err(End::implicit()),
-            Err(_) => asked.await,
-        };
-        asked.map_err(|end| self.opened(end))
+    ) -> Result<T, End> {
+        let mut answer = pin!(answer);
+        match timeout(SILENCE_MAX, &mut answer).await {
+            Ok(answer) => Ok(answer),
+            Err(_) if self.is_encrypted_at_once(peer, tls, deadline).await => Err(End::implicit()),
+            Err(_) => Ok(answer.await),
+        }
     }
 
     /// Whether a server that says nothing waits for us to begin a handshake.

@@ -141,7 +141,7 @@ fn broken(error: &hyper::Error) -> TransportError {
         let message = "the head of the answer is larger than 32 KiB or has more than 100 headers";
         TransportError::new(FailureReason::Broken, message)
     } else if error.is_parse() {
-        TransportError::new(FailureReason::Broken, "the answer is not HTTP")
+        TransportError::new(FailureReason::Broken, "the answer is not HTTP; look at `https:` and the port in the URL")
     } else if error.is_incomplete_message() || error.is_closed() {
         closed()
     } else {

@@ -103,6 +103,16 @@ async fn a_port_without_encryption_pauses_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_broker_that_wants_a_login_pauses_who_has_none_and_says_so() {
+    let Some(kafka) = Kafka::start_for_nobody() else { return };
+    let destination = Destination::new("kafka", settings(&kafka.address(), json!({})));
+    let verdicts = destination.verdicts(&[sample("link.clicked", 1)]).await;
+    let (reason, message) = pause(&verdicts);
+    assert_eq!(reason, PauseReason::Unauthorized);
+    assert!(message.starts_with("the broker wants a login; put a good one into `user` and `password`"), "{message}");
+}
+
+#[tokio::test]
 async fn a_port_with_encryption_pauses_who_speaks_in_the_open() {
     // The alert of a server that expected a handshake.
     let address = says(&[0x15, 0x03, 0x03, 0, 2, 2, 10]);

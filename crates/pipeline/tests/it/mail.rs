@@ -166,10 +166,12 @@ async fn a_port_for_the_other_way_of_encryption_says_which_setting_that_is() {
     assert_eq!((&*error.message, error.is_misconfigured), (expect, true));
 
     let silent = PostOffice::encrypted(&[]).await;
-    let error = send(&silent, mail(silent.address.port(), MailTls::StartTls), LONG).await.unwrap_err();
     let expect = "the mail server expects encryption from the start at this port; set `tls` to `implicit`, or `port` to the \
                   one for STARTTLS, 587 as a rule, then resume the destination";
-    assert_eq!((&*error.message, error.is_misconfigured), (expect, true));
+    for tls in [MailTls::StartTls, MailTls::None] {
+        let error = send(&silent, mail(silent.address.port(), tls), LONG).await.unwrap_err();
+        assert_eq!((&*error.message, error.is_misconfigured), (expect, true));
+    }
 }
 
 #[tokio::test]
