@@ -207,7 +207,9 @@ impl Shelf {
         };
         let gone: Vec<String> =
             self.people().keys().filter(|set| alone(set)).map(|set| set.first().unwrap().to_string()).collect();
-        gone.iter().for_each(|one| self.erase(one));
+        for one in gone {
+            self.erase(&one);
+        }
     }
 }
 

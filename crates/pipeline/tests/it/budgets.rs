@@ -69,9 +69,9 @@ async fn a_wait_holds_the_lane_and_spends_nothing_of_the_schedule() {
 
 #[tokio::test(start_paused = true)]
 async fn one_item_that_is_to_wait_holds_up_nobody_else() {
-    let script = |sent: &Sent| match sent.tokens().contains(&"t3".to_owned()) {
-        true => Answer::Says(json!({ "verdicts": { "t3": "later" } })),
-        false => Answer::Status(200),
+    let script = |sent: &Sent| {
+        let is_third = sent.tokens().contains(&"t3".to_owned());
+        if is_third { Answer::Says(json!({ "verdicts": { "t3": "later" } })) } else { Answer::Status(200) }
     };
     let (engine, lane) = bulk(script, |_| {}).await;
     engine.clicks(0..10).await;
@@ -84,9 +84,8 @@ async fn one_item_that_is_to_wait_holds_up_nobody_else() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_names_a_time_holds_the_lane() {
-    let script = |sent: &Sent| match sent.at < SECOND {
-        true => Answer::Headed(503, "retry-after", "300".to_owned()),
-        false => Answer::Status(200),
+    let script = |sent: &Sent| {
+        if sent.at < SECOND { Answer::Headed(503, "retry-after", "300".to_owned()) } else { Answer::Status(200) }
     };
     let (engine, lane) = bulk(script, |_| {}).await;
     engine.clicks(0..10).await;

@@ -232,8 +232,8 @@ async fn what_is_taken_away_reaches_whoever_has_a_record_and_so_does_what_is_sai
     house.identity.unlink(house.appspace(), None, &id("install:i")).await.unwrap();
     engine.pass(SECOND).await;
     let told_of = |what: &str| {
-        let of_user = told(&engine, crm).into_iter().filter(|(_, person)| person["user_id"] == "1");
-        let (_, last) = of_user.last().unwrap();
+        let mut of_user = told(&engine, crm).into_iter().filter(|(_, person)| person["user_id"] == "1");
+        let (_, last) = of_user.next_back().unwrap();
         last[what].clone()
     };
     assert_eq!(told_of("installed_at"), Value::Null);

@@ -10,7 +10,7 @@ use storage::memory::MemoryStore;
 use storage::{DeadLetterQuery, Memo, Memos as _};
 
 use crate::engine::{Answer, Engine, SECOND, Sent};
-use crate::people::{people, told, with_people};
+use crate::people::{id, people, told, with_people};
 use crate::sulky::Sulky;
 
 const UPDATED: &str = "afterclick.subject.updated";
@@ -62,6 +62,25 @@ async fn what_rode_on_a_delivery_that_dies_is_told_once_by_itself() {
     assert_eq!(engine.house.store.redrive(query, engine.house.clock.now(), 9).await.unwrap(), 1);
     engine.pass(300 * SECOND).await;
     assert_eq!(heard(&engine, crm)[2..], all(&[("install.tracked", "1")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_rode_on_a_delivery_about_a_visitor_is_told_where_there_is_a_record() {
+    let engine = refusing(&["link.clicked"]).await;
+    let crm = people(&engine, "crm", &["install.tracked", "link.clicked"], true).await;
+    let house = &engine.house;
+    house.say("install.tracked", &json!({ "install_id": "i" })).await;
+    house.identify(&["user:1", "install:i"], json!({})).await.unwrap();
+    engine.pass(SECOND).await;
+    house.identity.unlink(house.appspace(), None, &id("install:i")).await.unwrap();
+    engine.pass(SECOND).await;
+    let before = heard(&engine, crm).len();
+    for user in ["1", "2"] {
+        house.say("link.clicked", &json!({ "user_id": user, "campaign": "spring" })).await;
+        engine.pass(SECOND).await;
+    }
+    let expected = all(&[("link.clicked", "1"), (UPDATED, "1"), ("link.clicked", "2")]);
+    assert_eq!(heard(&engine, crm)[before..], expected);
 }
 
 #[tokio::test(start_paused = true)]
