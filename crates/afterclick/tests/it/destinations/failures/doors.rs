@@ -17,7 +17,7 @@ fn stranger(answer: &'static [u8]) -> u16 {
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
-            let _ = stream.read(&mut [0; 64 * 1024]).and_then(|_| stream.write_all(answer));
+            let _ = stream.read(&mut [0; 16 * 1024]).and_then(|_| stream.write_all(answer));
         }
     });
     port
