@@ -117,7 +117,7 @@ fn a_value_that_people_read_begins_no_line_and_turns_nothing_around() {
     assert_eq!(rendered(Escape::Line), "first\nspring *ADMIN*: pay now!\nlast a b");
     assert_eq!(rendered(Escape::Slack), "first\nspring *ADMIN*: pay now!\nlast a b");
     assert_eq!(rendered(Escape::Markdown), "first\nspring \\*ADMIN\\*: pay now!\nlast a b");
-    assert_eq!(rendered(Escape::None).lines().count(), 4);
+    assert_eq!(rendered(Escape::None).lines().count(), 5, "as it came");
 }
 
 #[test]
