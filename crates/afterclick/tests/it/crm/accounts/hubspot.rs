@@ -38,7 +38,8 @@ const CRM: Crm<HubSpot> = Crm {
 };
 
 pub(super) fn account(weather: Weather, strategy: Strategy) -> Account {
-    CRM.account(HubSpot::new().without_limit(), weather, weather.faults(1, 1), strategy)
+    // An exchange takes several calls: with more faults among them most would fail, and the lane would rest for minutes.
+    CRM.account(HubSpot::new().without_limit(), weather, weather.faults(1, 2), strategy)
 }
 
 fn kept(contact: &Contact) -> Kept {
