@@ -10,6 +10,8 @@ use super::traffic::marks_in;
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) times: BTreeMap<String, usize>,
+    /// How many events each message speaks of, where it names none of them.
+    pub(super) counted: Option<Vec<usize>>,
     /// Swallowed without a word, with the vendor's secret reason.
     pub(super) lost: Vec<String>,
     /// Kept although something is wrong about them.

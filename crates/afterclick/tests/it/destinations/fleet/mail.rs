@@ -1,9 +1,11 @@
 //! Welcome mail, by every provider.
 
-use vendors::Vendor as _;
+use vendors::bucket::Bucket;
 use vendors::mail_api::MailApi;
 use vendors::smtp::Smtp;
+use vendors::{Book, Vendor as _};
 
+use super::super::tally::{Tally, count_marks};
 use super::super::traffic::Event;
 use super::{Member, Promise, section, seldom, with_pages};
 
@@ -23,6 +25,37 @@ pub(super) fn resend(seed: u64) -> Member {
     let settings = [("provider", "resend"), ("api_url", &*url), ("api_key", "re_afterclick")];
     let config = section("resend", "email", WELCOMES, &[&settings[..], &WELCOME].concat());
     Member::simulated("resend", config, simulator).gets(Event::is_install)
+}
+
+/// All of a team are on one mail, which is known by its key too. So many mails are taken a second, and no more.
+pub(super) fn team(seed: u64) -> Member {
+    let mut vendor = MailApi::new();
+    vendor.resend.rate = Some(Bucket::new(20.0, 20.0));
+    let simulator = vendor.start(with_pages(seldom(seed)));
+    let url = simulator.url();
+    let settings = [
+        ("provider", "resend"),
+        ("api_url", &*url),
+        ("api_key", "re_afterclick"),
+        ("recipients", "['ada@acme.example', 'bob@acme.example']"),
+    ];
+    let config = section("mail-team", "email", WELCOMES, &[&settings[..], &WELCOME].concat());
+    let look = move || {
+        let marks_of = |to: &str| {
+            let mails = |book: &Book| {
+                let mails = book.stored.iter().filter(|entry| entry.key == to);
+                count_marks(mails.map(|entry| entry.item.to_string()))
+            };
+            simulator.book(mails)
+        };
+        let (times, others) = (marks_of("ada@acme.example"), marks_of("bob@acme.example"));
+        let mut tally = Tally { times, ..Tally::of(&simulator) };
+        if others != tally.times {
+            tally.lost.push("a mail that not all of the team have".to_owned());
+        }
+        tally
+    };
+    Member::new("mail-team", config, look).gets(Event::is_install)
 }
 
 /// These know nothing of the kind.

@@ -1,5 +1,8 @@
 //! Every destination that the storm blows at: its section of the file, the faults of its vendor, and what may be asked of it.
 
+mod ads;
+mod clouds;
+mod digests;
 mod mail;
 mod people;
 mod receivers;
@@ -33,9 +36,11 @@ pub(super) enum Promise {
 /// A destination of the storm.
 pub(super) struct Member {
     pub(super) name: &'static str,
-    pub(super) promise: Promise,
+    promise: Promise,
     pub(super) config: String,
     wants: fn(&Event) -> bool,
+    /// What the vendor knows a repetition of although it knows none of others.
+    knows: fn(&Event) -> bool,
     /// The mark that can never be taken, and what the dead letter says of it.
     pub(super) poison: Option<(String, &'static str)>,
     pub(super) needs_provision: bool,
@@ -50,6 +55,10 @@ pub(super) fn start(seed: u64, events: &mut [Event]) -> Vec<Member> {
     let fortune = &mut events[1_500];
     fortune.envelope["data"]["revenue"] = json!(1e30);
     let fortune = fortune.mark.clone();
+    let counterfeit =
+        events[1_200..].iter_mut().find(|event| event.kind == "ecommerce.purchase").expect("many purchases");
+    counterfeit.envelope["data"]["currency"] = json!("QQQ");
+    let counterfeit = counterfeit.mark.clone();
     let nobody = events.iter().filter(|event| event.is_install()).nth(42).expect("many installs").mark.clone();
 
     let mut members = vec![
@@ -69,6 +78,14 @@ pub(super) fn start(seed: u64, events: &mut [Event]) -> Vec<Member> {
         warehouses::bigquery(seed + 20),
         receivers::braze(seed + 21),
         receivers::iterable(seed + 22),
+        receivers::ga4(seed + 23),
+        ads::meta(seed + 24).poisoned(&counterfeit, "ISO 4217"),
+        ads::google(seed + 25).poisoned(&counterfeit, "ISO 4217"),
+        clouds::snowflake(seed + 26).poisoned(&fortune, "NUMBER(18, 4)"),
+        clouds::redshift(seed + 27).poisoned(&fortune, "overflow"),
+        digests::slack(seed + 28),
+        digests::mail(seed + 29),
+        mail::team(seed + 30),
     ];
     members.extend(real_servers(seed, &fortune));
     members
@@ -99,6 +116,7 @@ impl Member {
             promise: Promise::Once,
             config,
             wants: |_| true,
+            knows: |_| false,
             poison: None,
             needs_provision: false,
             look: Box::new(look),
@@ -118,12 +136,21 @@ impl Member {
         Self { wants, ..self }
     }
 
+    fn knows(self, knows: fn(&Event) -> bool) -> Self {
+        Self { knows, ..self }
+    }
+
     fn poisoned(self, mark: &str, says: &'static str) -> Self {
         Self { poison: Some((mark.to_owned(), says)), ..self }
     }
 
     fn provisioned(self) -> Self {
         Self { needs_provision: true, ..self }
+    }
+
+    /// What holds for this event.
+    pub(super) fn promise(&self, event: &Event) -> Promise {
+        if (self.knows)(event) { Promise::Once } else { self.promise }
     }
 
     /// Whether it is owed this event.
@@ -147,8 +174,9 @@ pub(super) fn section(name: &str, connector: &str, more: &str, settings: &[(&str
 
 /// A value as TOML writes it: a text, unless it is written as a value already: a list, a table, a switch, a number, a text in quotes.
 fn toml(value: &str) -> String {
-    let is_bare =
-        value.starts_with(['[', '{', '\'']) || ["true", "false"].contains(&value) || value.parse::<u32>().is_ok();
+    let is_table = value.starts_with('{') && !value.starts_with("{{");
+    let is_word = ["true", "false"].contains(&value) || value.parse::<u32>().is_ok();
+    let is_bare = is_table || is_word || value.starts_with(['[', '\'']);
     if is_bare { value.to_owned() } else { format!("'''{value}'''") }
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use vendors::amplitude::Amplitude;
 use vendors::braze::Braze;
+use vendors::bucket::Bucket;
+use vendors::ga4::Ga4;
 use vendors::iterable::Iterable;
 use vendors::mixpanel::Mixpanel;
 use vendors::segment::Segment;
@@ -35,14 +37,19 @@ pub(super) fn segment(seed: u64) -> Member {
     Member::simulated("segment", section("segment", "segment", ALL_IN_BATCHES, &settings), simulator)
 }
 
+/// It takes no more than so many requests, and does not say when it takes others.
 pub(super) fn mixpanel(seed: u64) -> Member {
-    let simulator = Mixpanel::new().start(with_pages(without_waits(seed)));
+    let vendor = Mixpanel { rate: Some(Bucket::new(5.0, 60.0)), ..Mixpanel::new() };
+    let simulator = vendor.start(with_pages(without_waits(seed)));
     let settings = [("host", &*simulator.url()), ("project_id", "'42'"), ("user", "robot"), ("secret", "secret")];
     Member::simulated("mixpanel", section("mixpanel", "mixpanel", ALL_IN_BATCHES, &settings), simulator)
 }
 
+/// One of the people does more than is taken of anybody: what is theirs waits, and nothing else.
 pub(super) fn amplitude(seed: u64) -> Member {
-    let simulator = Amplitude::new().start(with_pages(without_waits(seed)));
+    let mut vendor = Amplitude::new();
+    vendor.rate = Some(Bucket::new(3.0, 100.0));
+    let simulator = vendor.start(with_pages(without_waits(seed)));
     let settings = [("host", &*simulator.url()), ("api_key", "api-key")];
     Member::simulated("amplitude", section("amplitude", "amplitude", ALL_IN_BATCHES, &settings), simulator)
 }
@@ -61,6 +68,22 @@ pub(super) fn iterable(seed: u64) -> Member {
     let (url, key) = (simulator.url(), simulator.vendor(|iterable| iterable.api_key.clone()));
     let config = section("iterable", "iterable", ALL_IN_BATCHES, &[("host", &*url), ("api_key", &*key)]);
     Member::simulated("iterable", config, simulator)
+}
+
+/// It answers the same to everything, and knows a repetition of purchases only.
+pub(super) fn ga4(seed: u64) -> Member {
+    let simulator = Ga4::new().start(with_pages(singly(seed)));
+    let settings = [
+        ("host", &*simulator.url()),
+        ("measurement_id", "G-AFTERCLICK"),
+        ("api_secret", "secret"),
+        ("params", "{ mark = '{{ data.mark }}' }"),
+    ];
+    // Each event is a request of its own, so that some must do.
+    let some = ALL.replace("[\"*\"]", "[\"link.*\", \"ecommerce.purchase\"]");
+    let member = Member::simulated("ga4", section("ga4", "ga4", &some, &settings), simulator);
+    let member = member.gets(|event| event.kind.starts_with("link.") || event.kind == "ecommerce.purchase");
+    member.promises(Promise::AtLeastOnce).knows(|event| event.kind == "ecommerce.purchase")
 }
 
 /// The faults of somebody who takes one event at a time. Waits that are asked for are rare, because each holds the whole lane for
