@@ -39,6 +39,8 @@ const PORTS: [u16; 1] = [9_092];
 /// further leaders are tried again, when those of the first are settled.
 const LEADERS_MAX: usize = 128;
 const LEADERS_AT_ONCE: usize = 8;
+/// How often a broker that hangs up is asked again before it is believed to want a login.
+const ASKED_AGAIN: usize = 2;
 
 /// The Kafka transport.
 pub(super) struct KafkaTransport {
@@ -104,6 +106,14 @@ impl KafkaTransport {
                 Ok(cluster)
             }
             Err(End::Failed(_)) if place.login.is_none() && self.wants_login(place, server, errand.until).await => {
+                // There are brokers that talk about logins and want none. One that wants one hangs up every time; a wire, now and then.
+                for _ in 0..ASKED_AGAIN {
+                    let mut connection = self.connect(place, server, errand.until).await?;
+                    if let Ok(cluster) = connection.ask(&metadata).await {
+                        self.kept.lay_down(errand.lane, at, connection);
+                        return Ok(cluster);
+                    }
+                }
                 Err(End::turned_away("NO_LOGIN", "the broker wants a login"))
             }
             Err(end) => Err(end),

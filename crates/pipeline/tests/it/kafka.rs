@@ -113,6 +113,34 @@ async fn a_broker_that_wants_a_login_pauses_who_has_none_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_wire_that_broke_once_is_no_broker_that_wants_a_login() {
+    let Some(kafka) = Kafka::start() else { return };
+    kafka.create_topic("events", 1).unwrap();
+    let near = breaks_once(kafka.address());
+    let destination = Destination::new("kafka", settings(&near, json!({})));
+    assert_eq!(destination.verdicts(&[sample("link.clicked", 1)]).await, [Verdict::Delivered]);
+}
+
+/// The way to a broker, on which the first question is lost.
+fn breaks_once(far: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        let _ = first.read(&mut [0; 1024]);
+        drop(first);
+        while let Ok((near, _)) = listener.accept() {
+            let far = TcpStream::connect(&far).unwrap();
+            for (from, into) in [(&near, &far), (&far, &near)] {
+                let (mut from, mut into) = (from.try_clone().unwrap(), into.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut into));
+            }
+        }
+    });
+    address.to_string()
+}
+
+#[tokio::test]
 async fn a_port_with_encryption_pauses_who_speaks_in_the_open() {
     // The alert of a server that expected a handshake.
     let address = says(&[0x15, 0x03, 0x03, 0, 2, 2, 10]);
