@@ -1,8 +1,8 @@
 //! What is kept of a record: Pipedrive's id, and after a blank what we want to know of it the next time.
 //!
 //! `42 5f3a… 9c1d… 07be… 3b52… chi` is a record: from which host the id is, what was written last, which name and which address we
-//! gave, and which other parts of it are ours. `? 5f3a… 1772634728441` says
-//! that one may be there: it was to be made at that moment, and nobody has heard whether it was.
+//! gave, and which other parts of it are ours. `? 5f3a… 1772634728441 chi` says that one may be there: it was to be made at that moment
+//! with these parts, and nobody has heard whether it was.
 
 use domain::Timestamp;
 use domain::connector::{Batch, Item, Progress};
@@ -26,6 +26,8 @@ pub(super) enum Bound {
     /// One was to be made then.
     Maybe {
         since: Timestamp,
+        #[serde(default)]
+        given: Given,
     },
     Id {
         id: u64,
@@ -43,7 +45,7 @@ pub(super) struct Seen {
     /// That of the address that we gave; empty if we gave none.
     #[serde(default)]
     pub(super) email: String,
-    /// The other parts that have a value of ours.
+    /// The other parts that have a value of ours, or may have one: what may have been written counts as written.
     #[serde(default)]
     pub(super) given: Given,
 }
@@ -60,7 +62,10 @@ impl Bound {
         let mut word = || words.next().unwrap_or_default().to_owned();
         match id {
             GONE => Self::No,
-            MAYBE => Self::Maybe { since: Timestamp::from_millis(word().parse().unwrap_or(0)) },
+            MAYBE => {
+                let since = Timestamp::from_millis(word().parse().unwrap_or(0));
+                Self::Maybe { since, given: Given::read(&word()) }
+            }
             id => match id.parse() {
                 Ok(id) => {
                     let (written, name, email) = (word(), word(), word());
@@ -75,7 +80,7 @@ impl Bound {
         let place = &account.place;
         match self {
             Self::No => GONE.to_owned(),
-            Self::Maybe { since } => format!("{MAYBE} {place} {}", since.as_millis()),
+            Self::Maybe { since, given } => format!("{MAYBE} {place} {} {given}", since.as_millis()),
             Self::Id { id, seen } => {
                 format!("{id} {place} {} {} {} {}", seen.written, seen.name, seen.email, seen.given)
             }
@@ -86,6 +91,14 @@ impl Bound {
         match self {
             Self::Id { id, .. } => Some(*id),
             Self::No | Self::Maybe { .. } => None,
+        }
+    }
+
+    /// The parts that have a value of ours.
+    pub(super) fn given(&self) -> Given {
+        match self {
+            Self::No => Given::default(),
+            Self::Maybe { given, .. } | Self::Id { seen: Seen { given, .. }, .. } => given.clone(),
         }
     }
 

@@ -30,10 +30,10 @@ impl Case {
         }
         match self.deal.own.clone() {
             Bound::Id { id, seen } => Ok(self.next_of_known_deal(id, &seen, &wanted, around, progress)),
-            Bound::Maybe { since } if self.is_too_early(since, around) => Ok(None),
+            Bound::Maybe { since, .. } if self.is_too_early(since, around) => Ok(None),
             Bound::No | Bound::Maybe { .. } => {
                 let unheard = self.deal.olds.iter().find_map(|(_, bound)| match bound {
-                    Bound::Maybe { since } => Some(*since),
+                    Bound::Maybe { since, .. } => Some(*since),
                     Bound::No | Bound::Id { .. } => None,
                 });
                 if unheard.is_some_and(|since| self.is_too_early(since, around)) {

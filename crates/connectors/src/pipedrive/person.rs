@@ -9,7 +9,7 @@ use super::bound::{Bound, GONE, Seen};
 use super::calls::Entity;
 use super::case::{Around, Case, Need, Sought};
 use super::wanted::Wanted;
-use crate::crm::fingerprint;
+use crate::crm::{Given, fingerprint};
 
 impl Case {
     /// What comes next about the person; `None` if there is nothing more to do, or nothing can be done now.
@@ -34,7 +34,7 @@ impl Case {
         match self.person.own.clone() {
             Bound::Id { id, seen } => self.next_of_known(id, &seen, &wanted, around, progress),
             _ if !self.person.is_sought => Ok(Some(Need::FindByKey(self.key.clone()))),
-            Bound::Maybe { since } if self.is_too_early(since, around) => Ok(None),
+            Bound::Maybe { since, .. } if self.is_too_early(since, around) => Ok(None),
             _ => {
                 if self.inherit(around, progress) {
                     return self.next_of_person(around, progress);
@@ -64,6 +64,7 @@ impl Case {
         };
         self.person.record = Some(record.clone());
         if let Some(other) = self.person.other() {
+            self.take_over(other, id, seen, &wanted.filled(&record), around, progress);
             return Ok(Some(Need::Merge(Entity::Person, other, id)));
         }
         // The sales team may know somebody with an address that is new to us.
@@ -79,12 +80,31 @@ impl Case {
                 written: wanted.fingerprint(),
                 name: seen.name.clone(),
                 email: wanted.mark(seen),
-                given: wanted.given(seen),
+                given: wanted.given(&seen.given),
             };
             self.done(Entity::Person, id, seen, around.account, progress);
             return Ok(None);
         }
+        // Should the answer be lost, all of it may be there.
+        let given = seen.given.or(&wanted.given(&seen.given));
+        self.keep(Entity::Person, Bound::Id { id, seen: Seen { given, ..seen.clone() } }, around.account, progress);
         Ok(Some(Need::Update(Entity::Person, id, body.into())))
+    }
+
+    /// The other one is about to become part of this one, which keeps what it says: only what it lacks comes from the other one.
+    fn take_over(
+        &mut self,
+        other: u64,
+        id: u64,
+        seen: &Seen,
+        filled: &Given,
+        around: &Around<'_>,
+        progress: &mut Progress,
+    ) {
+        let Some((_, old)) = self.person.olds.iter().find(|(_, bound)| bound.id() == Some(other)) else { return };
+        let given = seen.given.or(&old.given().without(filled));
+        self.person.own = Bound::Id { id, seen: Seen { given, ..seen.clone() } };
+        self.keep_if_alone(around, progress);
     }
 
     /// The person was written as wanted, under this name if it was given one.
@@ -100,7 +120,7 @@ impl Case {
             Bound::Id { seen, .. } => seen.clone(),
             Bound::No | Bound::Maybe { .. } => Seen::default(),
         };
-        let (email, given) = (wanted.mark(&before), wanted.given(&before));
+        let (email, given) = (wanted.mark(&before), wanted.given(&self.person.own.given()));
         let seen = Seen { written: wanted.fingerprint(), name: name.map_or(before.name, fingerprint), email, given };
         self.done(Entity::Person, id, seen, around.account, progress);
         Ok(())
@@ -116,15 +136,16 @@ impl Case {
                 self.found_by_key(&of, records.into_iter().filter(is_it).collect(), around, progress);
             }
             Sought::Email => {
-                let wanted = around.account.wanted_person(around.schema, around.person).ok();
-                let email = wanted.and_then(|wanted| wanted.email).unwrap_or_default();
+                let Ok(wanted) = around.account.wanted_person(around.schema, around.person) else { return };
+                let email = wanted.email.clone().unwrap_or_default();
                 let is_it = |record: &Record| {
                     let holder = record.custom_text(code);
                     !record.is("is_deleted") && record.has_email(&email) && (holder.is_empty() || self.is_key(holder))
                 };
                 let found = records.into_iter().filter(is_it).min_by_key(|record| record.id);
                 if let Some(record) = found {
-                    self.adopt(record);
+                    let filled = wanted.filled(&record);
+                    self.adopt(record, &filled);
                 }
             }
             Sought::Nothing => {}
@@ -147,7 +168,8 @@ impl Case {
             self.person.is_sought = true;
             if let Some(id) = first {
                 // Where there are others, they are made one before anything is kept: else nobody would look for them again.
-                self.person.own = Bound::Id { id, seen: Seen::default() };
+                let seen = Seen { given: self.person.own.given(), ..Seen::default() };
+                self.person.own = Bound::Id { id, seen };
                 self.person.record = found.into_iter().next();
                 self.keep_if_alone(around, progress);
             }
@@ -155,8 +177,11 @@ impl Case {
         }
         let Some(at) = self.person.olds.iter().position(|(old, _)| old == of) else { return };
         match (first, self.person.olds[at].1.clone()) {
-            (Some(id), _) => self.person.olds[at].1 = Bound::Id { id, seen: Seen::default() },
-            (None, Bound::Maybe { since }) if self.is_too_early(since, around) => {}
+            (Some(id), bound) => {
+                let seen = Seen { given: bound.given(), ..Seen::default() };
+                self.person.olds[at].1 = Bound::Id { id, seen };
+            }
+            (None, Bound::Maybe { since, .. }) if self.is_too_early(since, around) => {}
             (None, _) => {
                 progress.bind(of, GONE);
                 self.person.olds.remove(at);
@@ -170,11 +195,13 @@ impl Case {
         }
     }
 
-    /// The record of the sales team becomes the person's, and what we have made so far becomes part of it.
-    fn adopt(&mut self, record: Record) {
+    /// The record of the sales team becomes the person's, and what we have made so far becomes part of it. What it says already is
+    /// not ours.
+    fn adopt(&mut self, record: Record, filled: &Given) {
         let ours = self.person.own.id().filter(|id| *id != record.id);
         self.person.to_merge.extend(ours);
-        self.person.own = Bound::Id { id: record.id, seen: Seen::default() };
+        let seen = Seen { given: self.person.own.given().without(filled), ..Seen::default() };
+        self.person.own = Bound::Id { id: record.id, seen };
         self.person.record = Some(record);
     }
 
@@ -190,6 +217,13 @@ impl Case {
     fn email_to_seek(&self, wanted: &Wanted) -> Option<String> {
         wanted.email.clone().filter(|_| !self.is_email_sought)
     }
+}
+
+/// Which parts of a record that is about to be made will be ours.
+pub(super) fn to_be_given(entity: Entity, around: &Around<'_>) -> Given {
+    let wanted = around.account.wanted_person(around.schema, around.person);
+    let wanted = wanted.ok().filter(|_| entity == Entity::Person);
+    wanted.map(|wanted| wanted.given(&Given::default())).unwrap_or_default()
 }
 
 /// The body of a new person.

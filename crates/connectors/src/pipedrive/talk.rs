@@ -16,7 +16,7 @@ use super::bound::{Bound, FIELDS, GONE};
 use super::calls::Entity;
 use super::case::{Around, Case, Need, Outcome, Sought};
 use super::lookup::{Lookup, Schema};
-use super::person::new_person;
+use super::person::{new_person, to_be_given};
 use super::refusal::{self, Refusal};
 use super::settings::Account;
 use crate::common::{is_page, page};
@@ -175,7 +175,8 @@ impl Talk {
             Need::ListDeals(person) => (What::List, account.list_deals(person)),
             Need::Create(entity, body) => {
                 if let Some(case) = self.cases.get_mut(place) {
-                    case.keep(entity, Bound::Maybe { since: around.now }, account, progress);
+                    let given = to_be_given(entity, around);
+                    case.keep(entity, Bound::Maybe { since: around.now, given }, account, progress);
                 }
                 (What::Create(entity, name(&body)), account.create(entity, &body))
             }

@@ -195,14 +195,23 @@ impl Wanted {
     }
 
     /// Which parts of the record are ours once it is written.
-    pub(super) fn given(&self, seen: &Seen) -> Given {
-        let mut given = seen.given.clone();
+    pub(super) fn given(&self, before: &Given) -> Given {
+        let mut given = before.clone();
         for (code, part) in &self.parts {
             if let Some(value) = self.custom.get(code) {
                 given.set(*part, !value.is_null());
             }
         }
         given
+    }
+
+    /// Which parts a record has a value for.
+    pub(super) fn filled(&self, record: &Record) -> Given {
+        let mut filled = Given::default();
+        for (code, part) in &self.parts {
+            filled.set(*part, is_something(record.custom(code)));
+        }
+        filled
     }
 
     /// A new record. `first` comes first: what it is called, and what it belongs to.

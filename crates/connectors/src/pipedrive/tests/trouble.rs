@@ -1,11 +1,11 @@
 //! Lost answers, slow search, limits, and what was changed behind our backs.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use vendors::Answer;
 use vendors::pipedrive::Entity;
 
 use super::trial::{ADA, Trial, completed};
-use crate::crm::trial::{person, said};
+use crate::crm::trial::{knowing, person, said};
 
 fn lost() -> (Answer, bool) {
     (Answer::empty(502), true)
@@ -270,5 +270,53 @@ impl Trial {
         let mut people =
             self.company.people().filter(|person| person.entries("emails").iter().any(|it| it["value"] == email));
         people.next().unwrap().id
+    }
+}
+
+#[test]
+fn what_a_lost_answer_may_have_written_is_emptied_when_it_is_another_touchs() {
+    let channel = "Deep link channel";
+    let ada = person(&["user:1"]);
+    let mut without = ada.clone();
+    without.trace.first_touch.as_mut().unwrap().value.channel = None;
+    // The answer to the call that makes the person is lost, the one that changes it, or none.
+    for lost in [None, Some(false), Some(true)] {
+        let mut trial = Trial::new(&json!({}));
+        match lost {
+            None => assert_eq!(trial.deliver_one(&ada), "delivered"),
+            Some(is_made) => {
+                if is_made {
+                    assert_eq!(trial.deliver_one(&without), "delivered");
+                    trial.answers.insert(1, (Answer::empty(503), true));
+                } else {
+                    trial.answers.insert(2, (Answer::empty(503), true));
+                }
+                assert!(trial.deliver_one(&ada).starts_with("retry"), "{lost:?} {:?}", trial.calls);
+            }
+        }
+        trial.wait(100);
+        assert_eq!(trial.says(channel), "instagram");
+        trial.ordinal = 1;
+        assert_eq!(trial.deliver_one(&without), "delivered");
+        assert_eq!(trial.says(channel), Value::Null, "{lost:?}");
+    }
+}
+
+#[test]
+fn what_a_stub_brought_with_it_is_ours_unless_sales_had_said_it() {
+    let channel = "Deep link channel";
+    for theirs in [Value::Null, json!("radio")] {
+        let mut trial = Trial::new(&json!({"match": "stub"}));
+        let device = person(&["install:1"]);
+        trial.deliver_one(&device);
+        let emails = json!([{"value": ADA, "primary": true, "label": "work"}]);
+        let code = trial.company.code(Entity::Person, channel).unwrap().to_owned();
+        let by_hand = json!({"name": "Ada", "emails": emails, "custom_fields": {code: theirs}});
+        trial.company.add_by_hand(Entity::Person, &by_hand, trial.at());
+        trial.wait(60);
+        let mut known = knowing(&device, &format!("email:{ADA}"));
+        known.trace.first_touch.as_mut().unwrap().value.channel = None;
+        assert_eq!(trial.deliver_one(&known), "delivered");
+        assert_eq!(trial.says(channel), theirs);
     }
 }
