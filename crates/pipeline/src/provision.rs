@@ -73,7 +73,9 @@ pub enum ProvisionError {
     UnderWay,
     #[error("the vendor gave no token: {0}")]
     NoToken(String),
-    #[error("what is there could not be looked at: {0}; see whether the host in the settings is right and can be reached from here")]
+    #[error(
+        "what is there could not be looked at: {0}; see whether the host in the settings is right and can be reached from here"
+    )]
     NoReply(String),
     /// In the connector's words.
     #[error("{0}")]
@@ -359,7 +361,10 @@ mod tests {
         assert_eq!(error, "a destination of `test` needs nothing that Afterclick could make for it");
         let wants = Wants { things: vec!["table"], look_at: "https://nobody/", token: None };
         let error = run(&vendor, &wants, Wish::Make).await.unwrap_err();
-        assert_eq!(error, "what is there could not be looked at: nobody is there; see whether the host in the settings is right and can be reached from here");
+        assert_eq!(
+            error,
+            "what is there could not be looked at: nobody is there; see whether the host in the settings is right and can be reached from here"
+        );
         vendor.there.lock().unwrap().push("other".to_owned());
         let wants = Wants { things: vec!["table"], ..GOOD };
         let error = run(&vendor, &wants, Wish::Make).await.unwrap_err();

@@ -158,13 +158,7 @@ enum Content<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn new(
-        item: &Item<'_>,
-        who: &'a Who,
-        context: &'a Context<'_>,
-        message_id: &'a str,
-        content: Content<'a>,
-    ) -> Self {
+    fn new(item: &Item<'_>, who: &'a Who, context: &'a Context<'_>, message_id: &'a str, content: Content<'a>) -> Self {
         Self {
             timestamp: item.event.occurred_at,
             integrations: Integrations {},

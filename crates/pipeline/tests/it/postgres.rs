@@ -116,12 +116,7 @@ async fn a_row_that_a_trigger_or_a_view_forbids_does_not_take_its_neighbours_alo
             json!({}),
             "retry server_error: column \"nope\" does not exist",
         ),
-        (
-            "viewed",
-            view,
-            json!({"table": "seen"}),
-            "reject refused: new row violates check option for view \"seen\"",
-        ),
+        ("viewed", view, json!({"table": "seen"}), "reject refused: new row violates check option for view \"seen\""),
     ] {
         let Some((house, words)) = with_poison(schema, &sql, &settings).await else { return };
         assert!(words[4].starts_with(expect), "{schema}: {words:#?}");
