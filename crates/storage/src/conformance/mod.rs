@@ -14,6 +14,7 @@ mod claim;
 mod dead_letters;
 mod dedupe;
 mod deliveries;
+mod erasure;
 mod events;
 mod isolation;
 pub mod kit;
@@ -239,12 +240,14 @@ macro_rules! each_conformance_case {
                 retention_waits_for_the_fold
                 devices_go_with_the_last_of_their_events_and_people_stay
                 a_device_of_which_a_destination_has_a_record_stays
+                each_appspace_has_subjects_of_its_own
+                what_names_too_much_is_refused_whole
+            }
+            erasure {
                 an_erased_person_is_gone_and_others_are_not
                 what_is_open_of_an_erased_person_is_called_off
                 who_has_many_events_is_erased_in_pieces
                 no_piece_of_an_erasure_is_large
-                each_appspace_has_subjects_of_its_own
-                what_names_too_much_is_refused_whole
             }
             upkeep {
                 retention_removes_what_is_old_and_done

@@ -12,8 +12,9 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+use super::erasure::erasure;
 use super::kit::{Kit, STEPS_MAX, at, change, fail, first_step, reject, settlement, skip, whole};
-use super::subjects::{erasure, one_subject};
+use super::subjects::one_subject;
 use super::{Backend, Memory, block_on};
 use crate::page::PAGE_LIMIT_MAX;
 use crate::{
