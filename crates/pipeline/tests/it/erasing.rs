@@ -13,8 +13,9 @@ use storage::sqlite::{SqliteOptions, SqliteStore, Vault};
 use storage::{ERASED_PER_CALL_MAX, Erasure, Store};
 use tokio::time::{Instant, sleep};
 
-use crate::engine::{Answer, Engine, SECOND};
+use crate::engine::{Answer, SECOND};
 use crate::house::House;
+use crate::identity::{engine, install, willing};
 use crate::people::{id, people, told, with_people};
 use crate::sulky::Sulky;
 
@@ -22,10 +23,6 @@ const CANARY: &str = "canary-5e80aa1c";
 
 async fn house() -> House {
     House::over(Arc::new(MemoryStore::new()), with_people()).await
-}
-
-async fn engine() -> Engine {
-    Engine::over(Arc::new(MemoryStore::new()), with_people(), |_| Answer::Status(200)).await
 }
 
 /// Lets somebody click so often. It is all of one device, whoever that is of.
@@ -146,7 +143,7 @@ async fn an_erasure_that_a_crash_interrupts_is_made_again_and_no_file_holds_the_
 
 #[tokio::test(start_paused = true)]
 async fn the_place_of_a_day_is_forgotten_with_the_person() {
-    let engine = engine().await;
+    let engine = willing().await;
     let first = engine.destination("first", |it| it.volume.first_per_subject_per_day = true).await;
     for user in ["1", "2"] {
         engine.house.say("link.clicked", &json!({ "user_id": user })).await;
@@ -162,7 +159,7 @@ async fn the_place_of_a_day_is_forgotten_with_the_person() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_connector_has_noted_of_what_it_may_see_is_forgotten_and_what_is_nobodys_is_not() {
-    let engine = engine().await;
+    let engine = willing().await;
     let mut noting = engine.house.destination("noting", &["install.tracked"]);
     noting.connector = String::from("people");
     noting.settings = serde_json::from_value(json!({ "notes": true })).unwrap();
@@ -181,7 +178,7 @@ async fn what_a_connector_has_noted_of_what_it_may_see_is_forgotten_and_what_is_
 
 #[tokio::test(start_paused = true)]
 async fn what_says_that_somebody_was_taken_apart_goes_with_whom_it_is_about() {
-    let engine = engine().await;
+    let engine = willing().await;
     let house = &engine.house;
     let crm = people(&engine, "crm", &["install.tracked"], true).await;
     house.identify(&["user:1", "install:i"], json!({})).await.unwrap();
@@ -203,4 +200,55 @@ async fn what_says_that_somebody_was_taken_apart_goes_with_whom_it_is_about() {
     assert!(!says(person).await);
     assert!(house.who("install:i").await.is_some());
     assert_eq!((told(&engine, crm).len(), engine.count(crm, State::Pending).await), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_erased_is_gone_and_does_not_come_back() {
+    let engine = willing().await;
+    let house = &engine.house;
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    let person = house.identify(&["user:1", "install:i", "email:ada@example.org"], json!({})).await.unwrap().profile;
+    engine.pass(SECOND).await;
+    let events = house.events().await.len();
+    // This one has been read by nobody yet.
+    let late = house.say("link.clicked", &json!({ "user_id": "1", "click_id": "late" })).await;
+    let receipt = house.identity.erase(house.appspace(), person.subject).await.unwrap();
+    assert_eq!((receipt.erased.events, receipt.erased.identifiers), (4, 5));
+    let [remote] = &receipt.remote[..] else { panic!("{:?}", receipt.remote) };
+    assert_eq!((remote.destination.as_str(), remote.id.as_deref()), ("crm", Some("remote-7")));
+    assert_eq!(house.events().await.len(), events + 1, "the log keeps that something happened");
+    for event in house.events().await {
+        let body = String::from_utf8_lossy(&event.body).into_owned();
+        assert!(!body.contains("ada@example.org") && !body.contains("late"), "{body}");
+    }
+    assert!(house.store.are_folded(&[late]).await.unwrap());
+    for name in ["user:1", "install:i", "click:late", "email:ada@example.org"] {
+        assert_eq!(house.who(name).await, None, "{name}");
+    }
+    let sent = told(&engine, crm).len();
+    engine.pass(300 * SECOND).await;
+    assert_eq!(told(&engine, crm).len(), sent);
+    // The vendor's id is forgotten too.
+    let again = house.identity.erase(house.appspace(), person.subject).await;
+    assert!(again.is_err());
+    house.identify(&["user:1"], json!({})).await.unwrap();
+    let back = house.identity.erase(house.appspace(), house.who("user:1").await.unwrap().subject).await.unwrap();
+    assert_eq!((back.remote, back.erased.memos), (Vec::new(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_outlives_an_erasure_brings_nobody_back() {
+    let engine =
+        engine(|sent| if sent.before == 0 { Answer::Slowly(503, 2 * SECOND) } else { Answer::Status(200) }).await;
+    let house = &engine.house;
+    let crm = people(&engine, "crm", &["install.tracked"], true).await;
+    house.say("install.tracked", &install("i")).await;
+    engine.pass(SECOND).await;
+    let subject = house.who("install:i").await.unwrap().subject;
+    house.identity.erase(house.appspace(), subject).await.unwrap();
+    engine.pass(300 * SECOND).await;
+    assert_eq!((told(&engine, crm).len(), engine.count(crm, State::Cancelled).await), (1, 1));
+    assert_eq!(house.who("install:i").await, None);
 }

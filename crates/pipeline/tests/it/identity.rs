@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use domain::EventId;
 use domain::delivery::State;
-use domain::identity::{IdentifierKind, Profile, Stage};
-use domain::{EventId, SourceId};
+use domain::identity::{Profile, Stage};
 use pipeline::dispatcher::DispatcherOptions;
-use pipeline::identity::{FindError, IdentifyError};
+use pipeline::identity::FindError;
 use serde_json::{Value, json};
 use storage::memory::MemoryStore;
 use storage::sqlite::{SqliteOptions, SqliteStore, Vault};
@@ -16,20 +16,20 @@ use crate::engine::{Answer, Engine, SECOND, Sent};
 use crate::house::{House, START};
 use crate::people::{id, people, told, with_people};
 
-async fn engine(script: impl Fn(&Sent) -> Answer + Send + Sync + 'static) -> Engine {
+pub(crate) async fn engine(script: impl Fn(&Sent) -> Answer + Send + Sync + 'static) -> Engine {
     Engine::over(Arc::new(MemoryStore::new()), with_people(), script).await
 }
 
-async fn willing() -> Engine {
+pub(crate) async fn willing() -> Engine {
     engine(|_| Answer::Status(200)).await
 }
 
-fn install(install: &str) -> Value {
+pub(crate) fn install(install: &str) -> Value {
     json!({ "install_id": install, "click_id": format!("click of {install}"), "campaign": "spring", "platform": "ios" })
 }
 
 /// What `person` says under this name, in each call.
-fn said(engine: &Engine, to: domain::DestinationId, name: &str) -> Vec<(String, Value)> {
+pub(crate) fn said(engine: &Engine, to: domain::DestinationId, name: &str) -> Vec<(String, Value)> {
     told(engine, to).into_iter().map(|(event_type, person)| (event_type, person[name].clone())).collect()
 }
 
@@ -148,147 +148,6 @@ async fn what_comes_in_is_read_soon_by_itself() {
     engine.pass(SECOND).await;
     assert!(engine.house.who("install:i").await.is_some());
     folder.abort();
-}
-
-#[tokio::test(start_paused = true)]
-async fn to_identify_twice_is_to_identify_once() {
-    let engine = willing().await;
-    let name = json!({ "name": "Ada", "plan": "pro" });
-    let first = engine.house.identify(&["user:1", "email:a@b.c"], name.clone()).await.unwrap();
-    let again = engine.house.identify(&["user:1", "email:A@B.C "], name).await.unwrap();
-    assert!(first.event.is_some() && again.event.is_none());
-    assert_eq!(first.profile.subject, again.profile.subject);
-    assert_eq!(engine.house.events().await.len(), 1);
-    let more = engine.house.identify(&["user:1"], json!({ "plan": "free" })).await.unwrap();
-    assert!(more.event.is_some());
-    assert_eq!(more.profile.trait_text("plan"), Some("free"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn identity_may_come_before_the_events_it_explains() {
-    let engine = willing().await;
-    let first = engine.house.identify(&["user:1", "click:click of i"], json!({})).await.unwrap();
-    let event = engine.house.say("install.tracked", &install("i")).await;
-    let event = engine.house.store.event(engine.house.appspace(), event).await.unwrap().event;
-    let deadline = tokio::time::Instant::now() + SECOND;
-    let profile = engine.house.identity.profiles(&[event], deadline).await.unwrap().remove(0).unwrap();
-    assert_eq!((profile.subject, profile.user_id(), profile.stage()), (first.profile.subject, Some("1"), Stage::Lead));
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_known_people_are_never_made_one_and_nothing_of_it_is_stored() {
-    let engine = willing().await;
-    engine.house.identify(&["user:1", "email:a@b.c", "install:i"], json!({})).await.unwrap();
-    engine.house.identify(&["user:2"], json!({})).await.unwrap();
-    let events = engine.house.events().await.len();
-    for (said, expect) in
-        [(["user:2", "email:a@b.c"], IdentifierKind::Email), (["user:2", "install:i"], IdentifierKind::Install)]
-    {
-        let refused = engine.house.identify(&said, json!({})).await.unwrap_err();
-        let text = refused.to_string();
-        let IdentifyError::Conflict(apart) = refused else { panic!("{text}") };
-        assert_eq!(apart[0], (expect, vec![IdentifierKind::User, IdentifierKind::Email, IdentifierKind::Install]));
-        assert!(!text.contains("a@b.c") && text.contains("unlink"), "{text}");
-    }
-    assert_eq!(engine.house.events().await.len(), events);
-    assert_eq!(engine.house.who("user:2").await.unwrap().identifiers, BTreeSet::from([id("user:2")]));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_joined_wrongly_is_cut_and_can_be_said_anew() {
-    let engine = willing().await;
-    let house = &engine.house;
-    let crm = people(&engine, "crm", &["install.tracked"], true).await;
-    house.say("install.tracked", &install("i")).await;
-    engine.pass(SECOND).await;
-    let wrong = house.identify(&["user:1", "install:i"], json!({})).await.unwrap().profile.subject;
-    assert!(house.identify(&["user:2", "install:i"], json!({})).await.is_err());
-    let cut = house.identity.unlink(house.appspace(), None, &id("install:i")).await.unwrap();
-    assert!(cut.was_linked && cut.now != wrong);
-    // The device had been here first, but a known person keeps the id.
-    assert_eq!((cut.subject, house.who("user:1").await.unwrap().subject), (wrong, wrong));
-    let right = house.identify(&["user:2", "install:i"], json!({})).await.unwrap();
-    assert_eq!(right.profile.stage(), Stage::Lead);
-    assert_eq!(house.who("user:1").await.unwrap().stage(), Stage::Visitor);
-    assert!(!house.identity.unlink(house.appspace(), None, &id("user:1")).await.unwrap().was_linked);
-    engine.pass(SECOND).await;
-    let last = said(&engine, crm, "user_id").pop().unwrap();
-    assert_eq!(last, ("afterclick.subject.updated".to_owned(), json!("2")));
-    assert!(engine.told().await.contains(&"afterclick.subject.unlinked".to_owned()));
-    let text: Vec<_> =
-        house.events().await.iter().filter(|event| event.source == SourceId::AFTERCLICK).cloned().collect();
-    assert!(text.iter().all(|event| !String::from_utf8_lossy(&event.body).contains("install:i")));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_taken_away_reaches_whoever_has_a_record_and_so_does_what_is_said_of_a_visitor_from_then_on() {
-    let engine = willing().await;
-    let house = &engine.house;
-    let crm = people(&engine, "crm", &["install.tracked"], true).await;
-    let elsewhere = people(&engine, "elsewhere", &["referral.completed"], true).await;
-    house.say("install.tracked", &install("i")).await;
-    house.identify(&["user:1", "install:i"], json!({})).await.unwrap();
-    engine.pass(SECOND).await;
-    house.identity.unlink(house.appspace(), None, &id("install:i")).await.unwrap();
-    engine.pass(SECOND).await;
-    let told_of = |what: &str| {
-        let mut of_user = told(&engine, crm).into_iter().filter(|(_, person)| person["user_id"] == "1");
-        let (_, last) = of_user.next_back().unwrap();
-        last[what].clone()
-    };
-    assert_eq!(told_of("installed_at"), Value::Null);
-    house.identify(&["user:1"], json!({ "phone": "1" })).await.unwrap();
-    engine.pass(SECOND).await;
-    assert_eq!((told_of("stage"), told_of("phone")), (json!("visitor"), json!("1")));
-    // Where there is no record, a visitor is nobody.
-    house.identify(&["user:2", "email:a@b.c"], json!({})).await.unwrap();
-    house.say("link.clicked", &json!({ "user_id": "2", "click_id": "c" })).await;
-    engine.pass(SECOND).await;
-    assert!(told(&engine, crm).iter().all(|(_, person)| person["user_id"] != "2"));
-    assert_eq!(told(&engine, elsewhere), []);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_code_of_a_referral_says_where_everybody_came_from_and_is_no_conflict() {
-    let engine = willing().await;
-    let (said, sent) = (House::new().await, &engine.house);
-    for person in 1..21 {
-        let (user, email) = (format!("user:{person}"), format!("email:p{person}@b.c"));
-        let names = [&*user, &*email, "referral:ADA-5"];
-        let answer = said.identify(&names, json!({ "name": "Ada" })).await.unwrap();
-        assert_eq!((answer.profile.user_id(), answer.profile.name()), (Some(&user[5..]), Some("Ada")));
-        assert!(answer.profile.is_referred());
-        assert_eq!(said.identify(&names, json!({ "name": "Ada" })).await.unwrap().event, None, "it is known");
-        let data = json!({ "user_id": person, "email": email[6..], "referral_code": "ADA-5", "name": "Ada" });
-        sent.say("referral.completed", &data).await;
-    }
-    sent.identify(&["user:99"], json!({})).await.unwrap();
-    for person in 1..21 {
-        let user = format!("user:{person}");
-        let (said, sent) = (said.who(&user).await.unwrap(), sent.who(&user).await.unwrap());
-        assert_eq!(said.identifiers, sent.identifiers, "{user}");
-        assert_eq!((said.referral_source(), sent.referral_source()), (Some("ADA-5"), Some("ADA-5")));
-    }
-    // What names a person or a device is somebody's.
-    let taken = ["user:1", "email:p2@b.c", "referral:ADA-5"];
-    assert!(matches!(said.identify(&taken, json!({})).await, Err(IdentifyError::Conflict(apart)) if apart.len() == 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_trait_is_lost_without_a_word() {
-    let engine = willing().await;
-    let house = &engine.house;
-    let many = |count: usize| Value::Object((0..count).map(|n| (format!("a{n:02}"), json!(n))).collect());
-    house.identify(&["user:1"], many(64)).await.unwrap();
-    let named = house.identify(&["user:1"], json!({ "name": "Ada", "phone": "1", "last_name": "L" })).await.unwrap();
-    assert_eq!((named.profile.name(), named.profile.phone()), (Some("Ada"), Some("1")));
-    for crowd in [json!({ "plan": "pro" }), json!({ "a": 1 }), many(65)] {
-        let refused = house.identify(&["user:1"], crowd).await;
-        assert!(matches!(refused, Err(IdentifyError::TooManyTraits)), "{refused:?}");
-    }
-    let blank = house.identify(&["user:1"], json!({ "name": "", "a00": " ", "plan": "" })).await.unwrap();
-    assert_eq!((blank.event, blank.profile.name()), (None, Some("Ada")), "a blank says nothing");
-    assert_eq!(house.identify(&["user:1"], json!({ "a00": "x" })).await.unwrap().profile.trace.traits.len(), 67);
 }
 
 #[tokio::test(start_paused = true)]
@@ -429,57 +288,6 @@ async fn on_disk_it_is_the_same() {
     assert_eq!((receipt.erased.events, receipt.erased.identifiers), (2, 1));
     assert_eq!(house.who("user:1").await, None);
     house.store.close().await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_is_erased_is_gone_and_does_not_come_back() {
-    let engine = willing().await;
-    let house = &engine.house;
-    let crm = people(&engine, "crm", &["install.tracked"], true).await;
-    house.say("install.tracked", &install("i")).await;
-    engine.pass(SECOND).await;
-    let person = house.identify(&["user:1", "install:i", "email:ada@example.org"], json!({})).await.unwrap().profile;
-    engine.pass(SECOND).await;
-    let events = house.events().await.len();
-    // This one has been read by nobody yet.
-    let late = house.say("link.clicked", &json!({ "user_id": "1", "click_id": "late" })).await;
-    let receipt = house.identity.erase(house.appspace(), person.subject).await.unwrap();
-    assert_eq!((receipt.erased.events, receipt.erased.identifiers), (4, 5));
-    let [remote] = &receipt.remote[..] else { panic!("{:?}", receipt.remote) };
-    assert_eq!((remote.destination.as_str(), remote.id.as_deref()), ("crm", Some("remote-7")));
-    assert_eq!(house.events().await.len(), events + 1, "the log keeps that something happened");
-    for event in house.events().await {
-        let body = String::from_utf8_lossy(&event.body).into_owned();
-        assert!(!body.contains("ada@example.org") && !body.contains("late"), "{body}");
-    }
-    assert!(house.store.are_folded(&[late]).await.unwrap());
-    for name in ["user:1", "install:i", "click:late", "email:ada@example.org"] {
-        assert_eq!(house.who(name).await, None, "{name}");
-    }
-    let sent = told(&engine, crm).len();
-    engine.pass(300 * SECOND).await;
-    assert_eq!(told(&engine, crm).len(), sent);
-    // The vendor's id is forgotten too.
-    let again = house.identity.erase(house.appspace(), person.subject).await;
-    assert!(again.is_err());
-    house.identify(&["user:1"], json!({})).await.unwrap();
-    let back = house.identity.erase(house.appspace(), house.who("user:1").await.unwrap().subject).await.unwrap();
-    assert_eq!((back.remote, back.erased.memos), (Vec::new(), 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_attempt_that_outlives_an_erasure_brings_nobody_back() {
-    let engine =
-        engine(|sent| if sent.before == 0 { Answer::Slowly(503, 2 * SECOND) } else { Answer::Status(200) }).await;
-    let house = &engine.house;
-    let crm = people(&engine, "crm", &["install.tracked"], true).await;
-    house.say("install.tracked", &install("i")).await;
-    engine.pass(SECOND).await;
-    let subject = house.who("install:i").await.unwrap().subject;
-    house.identity.erase(house.appspace(), subject).await.unwrap();
-    engine.pass(300 * SECOND).await;
-    assert_eq!((told(&engine, crm).len(), engine.count(crm, State::Cancelled).await), (1, 1));
-    assert_eq!(house.who("install:i").await, None);
 }
 
 #[tokio::test(start_paused = true)]

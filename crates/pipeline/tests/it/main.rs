@@ -15,6 +15,7 @@ mod delivery;
 mod engine;
 mod erasing;
 mod house;
+mod identifying;
 mod identity;
 mod intake;
 mod kafka;
