@@ -29,7 +29,7 @@ const ANNOUNCE_TRIES_MAX: u32 = 20;
 
 /// Records outcomes and the operational events they cause.
 pub(crate) async fn settle(engine: Arc<Engine>, of: DestinationId, outcomes: Outcomes) -> Chore {
-    let Outcomes { settlements, memos, lost, batches } = outcomes;
+    let Outcomes { settlements, memos, lost, batches, .. } = outcomes;
     // Before they have ended: else a crash in between would lose what they were to bring.
     for some in lost.chunks(LOST_PER_STEP_MAX) {
         // What went wrong has been noted.
@@ -37,7 +37,8 @@ pub(crate) async fn settle(engine: Arc<Engine>, of: DestinationId, outcomes: Out
     }
     let pending = settlements.iter().map(|settlement| settlement.standing).filter(|at| at.state == State::Pending);
     let retries_due = pending.map(|standing| standing.due_at).min();
-    let settled = engine.patiently(Patience::Endless, || engine.store.settle(settlements.clone())).await;
+    let settlements: Arc<[_]> = settlements.into();
+    let settled = engine.patiently(Patience::Endless, || engine.store.settle(Arc::clone(&settlements))).await;
     if settled.is_ok() && !memos.is_empty() {
         // After a failure here the next start finds out by itself.
         let _ = engine.remember(of, memos, Patience::Endless).await;

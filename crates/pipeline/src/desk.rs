@@ -9,6 +9,7 @@ mod outcomes;
 mod sealing;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use domain::connector::BatchLimits;
 use domain::verdict::PauseReason;
@@ -29,6 +30,8 @@ use crate::registry::LiveDestination;
 const STRICT_CONCURRENCY_MAX: usize = 16;
 /// How many attempts such a lane may have under way, on the wire or waiting to be on disk, for each wire.
 const OUTCOMES_PER_WIRE: usize = 5;
+/// Longest time that an outcome waits for others to share its commit.
+const SETTLE_WITHIN: Duration = Duration::from_millis(5);
 
 /// The desk.
 pub(crate) struct Desk {
@@ -64,6 +67,8 @@ pub(crate) struct Outcomes {
     pub(crate) lost: Vec<(DeliveryId, Arc<Event>)>,
     /// From so many batches.
     pub(crate) batches: usize,
+    /// When the first of them ended; `None` while there is none.
+    since: Option<Instant>,
 }
 
 /// Something that happened besides, for the lane's task to see to.
@@ -192,6 +197,17 @@ impl Desk {
         let mut papers = self.papers();
         papers.enough_outcomes = enough;
         papers.has_enough_outcomes().then(|| std::mem::take(&mut papers.outcomes))
+    }
+
+    /// When outcomes that lie here have waited long enough for others.
+    pub(crate) fn settle_at(&self) -> Option<Instant> {
+        self.papers().outcomes.since.map(|since| since + SETTLE_WITHIN)
+    }
+
+    /// How many batches are worth a commit: while they gather, the wires must not run out of batches that may be in flight.
+    pub(crate) fn worth_a_commit(&self) -> usize {
+        let live = self.engine.registry.destination(self.id);
+        live.map_or(1, |live| (in_flight_max(&live) - live.concurrency()).div_ceil(2).max(1))
     }
 
     /// Half of the batches that may be in flight.

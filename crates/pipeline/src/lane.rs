@@ -152,7 +152,7 @@ impl Lane {
             self.runners.abort_all();
         }
         self.see_to_asides();
-        self.settle();
+        let wait = [wait, self.settle(now)].into_iter().flatten().min();
         if self.runners.is_empty() && self.chores.is_empty() && self.desk.is_empty() {
             // Nothing is under way, so only time can bring something.
             match wait {
@@ -243,18 +243,21 @@ impl Lane {
         self.give_back(untried);
     }
 
-    /// Hands the gathered outcomes to the store. A group goes at once if no other is on its way; behind one that is being
-    /// committed goes half of what may be in flight, so that a sync never waits and is never spent on a few.
-    fn settle(&mut self) {
+    /// Hands the gathered outcomes to the store, so that a sync never waits for long and is seldom spent on a few. If no group is
+    /// on its way, one goes that is worth a commit, and any when nothing is under way that it could wait for or it has waited
+    /// long enough; behind one that is being committed goes half of what may be in flight. Returns when to look again.
+    fn settle(&mut self, now: Instant) -> Option<Instant> {
+        let settle_at = self.desk.settle_at().filter(|_| self.settles == 0);
         let enough = match self.settles {
-            0 => Some(1),
+            0 if self.runners.is_empty() || settle_at.is_some_and(|at| at <= now) => Some(1),
+            0 => Some(self.desk.worth_a_commit()),
             1 => Some(self.desk.half_of_flight()),
             _ => None,
         };
-        if let Some(outcomes) = self.desk.take_outcomes(enough) {
-            self.settles += 1;
-            self.chores.push(Box::pin(chores::settle(Arc::clone(&self.engine), self.id, outcomes)));
-        }
+        let Some(outcomes) = self.desk.take_outcomes(enough) else { return settle_at };
+        self.settles += 1;
+        self.chores.push(Box::pin(chores::settle(Arc::clone(&self.engine), self.id, outcomes)));
+        None
     }
 
     fn give_back(&self, leases: Leases) {

@@ -35,7 +35,7 @@ pub trait Work {
     /// Records outcomes, all in one durable step together with the operational events they cause. A settlement whose
     /// fence no longer owns the delivery changes nothing and is reported as stale; its event is not stored.
     /// A lease that is over still owns its delivery until [`Work::rescue`] takes it away: late news is news.
-    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>>;
+    async fn settle(&self, settlements: Arc<[Settlement]>) -> Result<Vec<Settled>>;
 
     /// Gives back deliveries that were claimed and not tried; they keep their place. Stale fences are ignored.
     async fn release(&self, leases: Vec<(DeliveryId, Fence)>) -> Result<()>;

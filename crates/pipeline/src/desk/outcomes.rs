@@ -57,6 +57,8 @@ impl Desk {
         let mut papers = self.papers();
         papers.unsettled += 1;
         papers.outcomes.batches += 1;
+        let is_first = papers.outcomes.since.is_none();
+        papers.outcomes.since.get_or_insert_with(Instant::now);
         papers.outcomes.settlements.extend(settlements);
         papers.outcomes.memos.extend(memos);
         papers.outcomes.lost.extend(lost);
@@ -74,7 +76,8 @@ impl Desk {
         {
             self.tell(&mut papers, pause);
         }
-        if papers.has_enough_outcomes() {
+        // The first one has the lane's task look at the clock.
+        if is_first || papers.has_enough_outcomes() {
             self.lane.wake();
         }
     }

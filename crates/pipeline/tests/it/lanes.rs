@@ -1,11 +1,15 @@
 //! Lanes beside each other: order, limits, isolation.
 
+use std::sync::Arc;
+
 use domain::delivery::State;
 use domain::retry::RetryPolicy;
 use pipeline::dispatcher::DispatcherOptions;
+use storage::memory::MemoryStore;
 
-use crate::engine::{Answer, Engine, SECOND, per_second};
-use crate::house::click;
+use crate::engine::{Answer, Engine, SECOND, Sent, per_second};
+use crate::house::{click, plugins};
+use crate::sulky::Sulky;
 
 #[tokio::test(start_paused = true)]
 async fn a_hanging_destination_delays_no_other() {
@@ -163,4 +167,36 @@ async fn a_destination_that_is_deleted_in_mid_flight_ends_its_lane() {
     assert_eq!(engine.wires.to(orders).len(), 2, "nothing is begun after the deletion");
     assert_eq!(engine.count(orders, State::Cancelled).await, 10);
     assert_eq!(engine.count(other, State::Delivered).await, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_share_commits_and_none_waits_long_for_others() {
+    let store = Arc::new(Sulky::new(MemoryStore::new()));
+    let script = |sent: &Sent| match sent.body.ends_with(b"\"t0\"}}") {
+        true => Answer::Hangs,
+        false => Answer::Slowly(200, SECOND / 1_000 * u32::from(1 + sent.body[sent.body.len() - 4] % 4)),
+    };
+    let engine = Engine::over(Arc::clone(&store) as _, plugins(), script).await;
+    let fast = engine.destination("fast", |destination| destination.concurrency = 32).await;
+    engine.clicks(0..1).await;
+    engine.pass(SECOND).await;
+    engine.clicks(1..2).await;
+    engine.pass(SECOND / 100).await;
+    assert_eq!(engine.count(fast, State::Delivered).await, 1, "the one on the wire takes ten seconds");
+    engine.clicks(2..102).await;
+    engine.pass(SECOND / 20).await;
+    assert_eq!(engine.count(fast, State::Delivered).await, 101);
+    let settled = store.settled();
+    assert_eq!(settled.iter().sum::<usize>(), 101);
+    assert!(settled.len() <= 4, "one commit for each wave: {settled:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_a_crash_may_repeat_is_free_when_its_outcome_is_stored_and_that_is_at_once() {
+    let engine = Engine::new(|_| Answer::Slowly(200, SECOND)).await;
+    let orders = engine.destination("orders", |destination| destination.concurrency = 2).await;
+    engine.clicks(0..10).await;
+    engine.pass(5 * SECOND + SECOND / 1_000).await;
+    assert_eq!(engine.count(orders, State::Delivered).await, 10, "no outcome waits for another");
+    assert_eq!(engine.wires.times_ms(orders), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4].map(|secs: u128| secs * 1_000));
 }

@@ -33,6 +33,8 @@ pub(crate) struct Sulky {
     /// How many pieces of erasures it takes before it is busy.
     pieces: AtomicUsize,
     in_hand: Mutex<InHand>,
+    /// How many outcomes were stored together, each time.
+    settled: Mutex<Vec<usize>>,
     /// How many events of people have been read.
     events_read: AtomicUsize,
     /// The record of this identifier cannot be read, or reading it ends in a panic.
@@ -71,6 +73,7 @@ impl Sulky {
             until_refusal: AtomicUsize::new(usize::MAX),
             pieces: AtomicUsize::new(usize::MAX),
             in_hand: Mutex::default(),
+            settled: Mutex::default(),
             events_read: AtomicUsize::new(0),
             spoilt: Mutex::default(),
         }
@@ -112,6 +115,11 @@ impl Sulky {
         self.in_hand.lock().unwrap().bytes_most
     }
 
+    /// How many outcomes were stored together, each time so far.
+    pub(crate) fn settled(&self) -> Vec<usize> {
+        self.settled.lock().unwrap().clone()
+    }
+
     pub(crate) fn sulk(&self, sulks: bool) {
         self.sulks.store(sulks, Ordering::SeqCst);
     }
@@ -124,7 +132,7 @@ impl Work for Sulky {
         self.in_hand.lock().unwrap().take(&claimed.work);
         Ok(claimed)
     }
-    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
+    async fn settle(&self, settlements: Arc<[Settlement]>) -> Result<Vec<Settled>> {
         if self.sulks.load(Ordering::SeqCst) {
             return Err(StoreError::Busy { reason: BusyReason::QueueFull, retry_after: Duration::from_secs(1) });
         }
@@ -134,6 +142,7 @@ impl Work for Sulky {
         let ids: Vec<DeliveryId> = settlements.iter().map(|settlement| settlement.id).collect();
         let settled = self.store.settle(settlements).await?;
         self.in_hand.lock().unwrap().leave(&ids);
+        self.settled.lock().unwrap().push(ids.len());
         Ok(settled)
     }
     async fn release(&self, leases: Vec<(DeliveryId, Fence)>) -> Result<()> {

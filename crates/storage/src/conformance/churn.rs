@@ -155,7 +155,7 @@ impl Churn {
         for settlement in &settlements {
             self.expected.insert(settlement.id, settlement.standing);
         }
-        let settled = self.kit.store().settle(settlements).await.expect("settle");
+        let settled = self.kit.store().settle(settlements.into()).await.expect("settle");
         assert!(settled.iter().all(|settled| *settled == Settled::Done));
         self.expected.retain(|_, standing| standing.state != State::Delivered);
     }

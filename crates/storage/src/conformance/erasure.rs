@@ -106,7 +106,7 @@ pub(super) async fn what_is_open_of_an_erased_person_is_called_off(mut kit: Kit)
         assert_eq!(kit.due(b, 9_000).await, [of(0, 1)]);
         kit.reopen().await;
     }
-    assert_eq!(kit.store().settle(vec![settlement(&work[3], 22, &fail())]).await.expect("settle"), [Settled::Stale]);
+    assert_eq!(kit.store().settle([settlement(&work[3], 22, &fail())].into()).await.expect("settle"), [Settled::Stale]);
 }
 
 pub(super) async fn who_has_many_events_is_erased_in_pieces(mut kit: Kit) {

@@ -150,7 +150,7 @@ impl Kit {
     }
 
     pub async fn settle(&self, owned: &Owned, secs: i64, verdict: &Verdict) -> Settled {
-        let settled = self.store().settle(vec![settlement(owned, secs, verdict)]).await.expect("settle");
+        let settled = self.store().settle([settlement(owned, secs, verdict)].into()).await.expect("settle");
         let [settled] = settled[..] else { panic!("one settlement has {} results", settled.len()) };
         settled
     }
@@ -168,7 +168,7 @@ impl Kit {
         let work = self.claim(destination, last, count).await;
         assert_eq!(self::ids(&work), ids);
         let settlements: Vec<_> = work.iter().map(|owned| settlement(owned, last, verdict)).collect();
-        let settled = self.store().settle(settlements).await.expect("settle");
+        let settled = self.store().settle(settlements.into()).await.expect("settle");
         assert!(settled.iter().all(|settled| *settled == Settled::Done));
         ids
     }

@@ -225,7 +225,7 @@ impl Walker {
                 if let Some(last) = settlements.last_mut().filter(|_| outcome < 50) {
                     last.news = Some(self.kit.event(secs, &self.destinations));
                 }
-                format!("{:?}", self.kit.store().settle(settlements).await)
+                format!("{:?}", self.kit.store().settle(settlements.into()).await)
             }
             Step::Release(count) => {
                 let leases = take(count).iter().map(|owned| (owned.id, owned.fence)).collect();

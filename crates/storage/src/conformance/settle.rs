@@ -95,7 +95,7 @@ pub(super) async fn attempts_are_kept_in_order_with_all_they_say(mut kit: Kit) {
         settlement.attempt.reply = reply.map(str::to_owned);
         settlement.attempt.duration_ms = u32::MAX - 1;
         expected.push(settlement.attempt.clone());
-        kit.store().settle(vec![settlement]).await.expect("settle");
+        kit.store().settle([settlement].into()).await.expect("settle");
         assert_eq!(kit.delivery(owed[0]).await.1, expected);
         kit.reopen().await;
     }
@@ -124,7 +124,7 @@ pub(super) async fn outcomes_and_their_operational_events_are_one_step(mut kit: 
     let work = kit.claim(a, 1, 1).await;
     let news = kit.event(2, &[watcher]);
     let dead = Settlement { news: Some(news.clone()), ..settlement(&work[0], 2, &reject(FailureReason::Gone)) };
-    assert_eq!(kit.store().settle(vec![dead]).await.expect("settle"), [Settled::Done]);
+    assert_eq!(kit.store().settle([dead].into()).await.expect("settle"), [Settled::Done]);
     kit.reopen().await;
     assert!(kit.has(&news).await);
     assert_eq!(kit.due(watcher, 3).await, [DeliveryId { event: news.event.id, ordinal: 0 }]);
@@ -144,7 +144,7 @@ pub(super) async fn a_stale_settlement_stores_no_operational_event(mut kit: Kit)
         let dead = settlement(owned, 5, &reject(FailureReason::Gone));
         settlements.push(Settlement { news: news.last().cloned(), ..dead });
     }
-    let settled = kit.store().settle(settlements).await.expect("settle");
+    let settled = kit.store().settle(settlements.into()).await.expect("settle");
     assert_eq!(settled, [Settled::Stale, Settled::Done, Settled::Done, Settled::Stale]);
     for _ in 0..2 {
         let mut has = Vec::new();
@@ -165,13 +165,13 @@ pub(super) async fn outcomes_whose_operational_event_is_refused_change_nothing(m
     let mut news = kit.event(3, &[]);
     news.deliveries = vec![NewDelivery::to(a); DELIVERIES_PER_EVENT_MAX + 1];
     settlements[1].news = Some(news.clone());
-    let refused = kit.store().settle(settlements.clone()).await;
+    let refused = kit.store().settle(settlements.clone().into()).await;
     assert!(matches!(refused, Err(StoreError::Limit(_))), "{refused:?}");
     assert!(!kit.has(&news).await);
     assert_eq!((kit.state(owed[0]).await, kit.delivery(owed[0]).await.1.len()), (State::Pending, 0));
     // The leases go on.
     settlements[1].news = None;
-    assert_eq!(kit.store().settle(settlements).await.expect("settle"), [Settled::Done, Settled::Done]);
+    assert_eq!(kit.store().settle(settlements.into()).await.expect("settle"), [Settled::Done, Settled::Done]);
 }
 
 pub(super) async fn a_stale_settlement_does_not_hinder_the_others(mut kit: Kit) {
@@ -181,7 +181,7 @@ pub(super) async fn a_stale_settlement_does_not_hinder_the_others(mut kit: Kit) 
     kit.store().cancel(kit.app, owed[1], at(6)).await.expect("cancel");
     let mut settlements: Vec<_> = work.iter().map(|owned| settlement(owned, 7, &Verdict::Delivered)).collect();
     settlements[2].fence = Fence(work[2].fence.0 + 1_000_000);
-    let settled = kit.store().settle(settlements).await.expect("settle");
+    let settled = kit.store().settle(settlements.into()).await.expect("settle");
     assert_eq!(settled, [Settled::Done, Settled::Stale, Settled::Stale, Settled::Done]);
     kit.reopen().await;
     let mut states = Vec::new();
@@ -197,7 +197,7 @@ pub(super) async fn a_lease_settles_once(mut kit: Kit) {
     let owed = kit.owe(0, 1, a).await;
     let work = kit.claim(a, 1, 1).await;
     let twice = vec![settlement(&work[0], 2, &fail()), settlement(&work[0], 2, &Verdict::Delivered)];
-    assert_eq!(kit.store().settle(twice).await.expect("settle"), [Settled::Done, Settled::Stale]);
+    assert_eq!(kit.store().settle(twice.into()).await.expect("settle"), [Settled::Done, Settled::Stale]);
     assert_eq!(kit.settle(&work[0], 3, &Verdict::Delivered).await, Settled::Stale);
     let (delivery, attempts) = kit.delivery(owed[0]).await;
     assert_eq!((delivery.standing.state, attempts.len()), (State::Pending, 1));
@@ -213,7 +213,7 @@ pub(super) async fn what_never_was_cannot_be_settled(mut kit: Kit) {
         Settlement { id: DeliveryId { event: ghost, ordinal: 0 }, ..real.clone() },
         Settlement { id: DeliveryId { ordinal: 9, ..real.id }, ..real },
     ];
-    let settled = kit.store().settle(settlements).await.expect("settle");
+    let settled = kit.store().settle(settlements.into()).await.expect("settle");
     assert_eq!(settled, [Settled::Stale, Settled::Stale]);
 }
 

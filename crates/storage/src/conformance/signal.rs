@@ -85,7 +85,7 @@ pub(super) async fn operational_events_mark_their_destinations(mut kit: Kit) {
     let work = kit.claim(a, 1, 1).await;
     let news = Some(kit.event(1, &[watcher]));
     let outcome = Settlement { news, ..settlement(&work[0], 1, &Verdict::Delivered) };
-    kit.store().settle(vec![outcome]).await.expect("settle");
+    kit.store().settle([outcome].into()).await.expect("settle");
     expect_mark(&kit, watcher).await;
     let changed = domain::Destination { id: a, ..kit.new_destination("a") };
     let news = kit.event(2, &[watcher]);

@@ -112,7 +112,7 @@ pub(super) async fn of_a_settlement_and_a_cancellation_one_wins(mut kit: Kit) {
     for (owned, n) in work.iter().zip(0..) {
         let (settler, canceller, app) = (kit.share(), kit.share(), kit.app);
         let (id, settlement) = (owned.id, settlement(owned, 51, &Verdict::Delivered));
-        let settle = async { settler.settle(vec![settlement]).await.expect("settle")[0] };
+        let settle = async { settler.settle([settlement].into()).await.expect("settle")[0] };
         let cancel = async { canceller.cancel(app, id, at(51)).await };
         let (settled, cancelled) = if n % 2 == 0 {
             tokio::join!(settle, cancel)
@@ -150,7 +150,7 @@ pub(super) async fn workers_that_share_a_lane_do_each_delivery_once(mut kit: Kit
                 let claimed = store.claim(a, at(1), 7 + worker, at(1 + LEASE_SECS)).await.expect("claim");
                 let settlements: Vec<_> =
                     claimed.work.iter().map(|owned| settlement(owned, 2, &Verdict::Delivered)).collect();
-                let settled = store.settle(settlements).await.expect("settle");
+                let settled = store.settle(settlements.into()).await.expect("settle");
                 assert!(settled.iter().all(|settled| *settled == Settled::Done));
                 done += settled.len();
                 tokio::task::yield_now().await;

@@ -43,13 +43,13 @@ impl Work for MemoryStore {
         Ok(self.open()?.claim(destination, now, limit, lease_until))
     }
 
-    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
+    async fn settle(&self, settlements: Arc<[Settlement]>) -> Result<Vec<Settled>> {
         let mut state = self.commit()?;
         // The only step that can be refused goes first.
-        for settlement in &settlements {
+        for settlement in settlements.iter() {
             state.check_append(settlement.news.as_slice(), OnKnown::Count)?;
         }
-        settlements.into_iter().map(|settlement| state.settle(settlement)).collect()
+        settlements.iter().map(|settlement| state.settle(settlement)).collect()
     }
 
     async fn release(&self, leases: Vec<(DeliveryId, Fence)>) -> Result<()> {
@@ -121,14 +121,14 @@ impl State {
         self.leases.get(&no).is_some_and(|lease| lease.fence == fence).then_some(no)
     }
 
-    fn settle(&mut self, settlement: Settlement) -> Result<Settled> {
+    fn settle(&mut self, settlement: &Settlement) -> Result<Settled> {
         let Some(no) = self.owned(settlement.id, settlement.fence) else { return Ok(Settled::Stale) };
         if let Some(row) = self.deliveries.get_mut(&no) {
-            row.attempts.push(settlement.attempt);
+            row.attempts.push(settlement.attempt.clone());
         }
         self.leases.remove(&no);
         self.change(no, settlement.standing, settlement.now);
-        self.append(settlement.news.into_iter().collect(), OnKnown::Count)?;
+        self.append(settlement.news.iter().cloned().collect(), OnKnown::Count)?;
         Ok(Settled::Done)
     }
 

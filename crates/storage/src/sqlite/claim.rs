@@ -231,11 +231,9 @@ fn take(
     claim: &Claim,
 ) -> (Vec<Taken>, Option<Timestamp>) {
     let mut taken = Vec::with_capacity(chosen.len());
-    let Some(lane) = lanes.lane_mut(destination) else { return (taken, None) };
-    lane.places += chosen.len() as u64;
-    let waiting: Vec<_> = chosen.iter().filter_map(|chosen| lane.take(chosen.no, &chosen.standing)).collect();
-    let next_due = lane.next_due();
-    for mut waiting in waiting {
+    for Chosen { no, standing, .. } in chosen {
+        let Some(lane) = lanes.lane_mut(destination) else { break };
+        let Some(mut waiting) = lane.take(*no, standing) else { continue };
         let event = waiting.event.take().map(|kept| kept.event().clone());
         let (no, event_id, standing) = (waiting.no, waiting.event_id, waiting.standing());
         let (created_at, replay) = (waiting.created_at, waiting.replay.as_deref().copied());
@@ -243,6 +241,9 @@ fn take(
         let fence = lanes.lease(destination, waiting, claim.lease_until);
         taken.push(Taken { no, id, fence, standing, created_at, replay, event });
     }
+    let Some(lane) = lanes.lane_mut(destination) else { return (taken, None) };
+    lane.places += chosen.len() as u64;
+    let next_due = lane.next_due();
     (taken, next_due)
 }
 

@@ -36,7 +36,7 @@ impl Work for SqliteStore {
         Ok(handover.take())
     }
 
-    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
+    async fn settle(&self, settlements: Arc<[Settlement]>) -> Result<Vec<Settled>> {
         self.shared.queue.command(move |tx| settle::settle(tx, &settlements)).await
     }
 

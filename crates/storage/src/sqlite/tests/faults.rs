@@ -84,11 +84,11 @@ async fn outcomes_that_do_not_fit_on_the_disk_can_be_brought_again() {
     let news = Some(large(&kit.event(5, &[]), "afterclick.test"));
     let outcome = Settlement { news, ..settlement(&work[0], 11, &Verdict::Delivered) };
     probe.execute("PRAGMA max_page_count = 1").await;
-    let busy = kit.store().settle(vec![outcome.clone()]).await.unwrap_err();
+    let busy = kit.store().settle([outcome.clone()].into()).await.unwrap_err();
     assert!(matches!(busy, StoreError::Busy { reason: BusyReason::DiskFull, .. }), "{busy}");
     probe.execute("PRAGMA max_page_count = 1000000").await;
     // The lease goes on as if nothing had happened.
-    assert_eq!(kit.store().settle(vec![outcome]).await.unwrap(), [Settled::Done]);
+    assert_eq!(kit.store().settle([outcome].into()).await.unwrap(), [Settled::Done]);
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_full_queue_refuses_intake_but_takes_outcomes() {
     let one_more = kit.event(9_999, &[]);
     let busy = kit.try_append(vec![one_more], OnKnown::Count).await.unwrap_err();
     assert!(matches!(busy, StoreError::Busy { reason: BusyReason::QueueFull, .. }), "{busy}");
-    let settle = store.settle(vec![settlement(&work[0], 2, &Verdict::Delivered)]);
+    let settle = store.settle([settlement(&work[0], 2, &Verdict::Delivered)].into());
     let (settled, _) = tokio::join!(settle, async { let_go.send(()) });
     assert_eq!(settled.unwrap(), [Settled::Done]);
     hold.await.unwrap().unwrap();

@@ -20,7 +20,7 @@ async fn deliver(kit: &mut Kit) -> Vec<DeliverySummary> {
     kit.owe(0, 4, a).await;
     let claimed = kit.claim(a, 10, 4).await;
     let outcomes = [0, 1, 3].map(|at| settlement(&claimed[at], 11, &Verdict::Delivered));
-    assert_eq!(kit.store().settle(outcomes.to_vec()).await.unwrap(), [Settled::Done; 3]);
+    assert_eq!(kit.store().settle(outcomes.into()).await.unwrap(), [Settled::Done; 3]);
     listed(kit).await
 }
 
@@ -63,7 +63,7 @@ async fn what_arrives_together_says_each_its_own_and_leaves_its_neighbours_alone
     outcomes[6].attempt.duration_ms = 8;
     outcomes.swap(0, 4);
     let waits = outcomes.remove(1).id;
-    assert_eq!(kit.store().settle(outcomes.clone()).await.unwrap(), [Settled::Done; 6]);
+    assert_eq!(kit.store().settle(outcomes.clone().into()).await.unwrap(), [Settled::Done; 6]);
     for listed in listed_up_to(&kit, 20).await {
         let id = listed.delivery.id;
         let outcome = outcomes.iter().find(|outcome| outcome.id == id);

@@ -116,7 +116,7 @@ async fn erase_everywhere(limit: usize, change: Change) {
         let said = if is_own { CANARY } else { "somebody else" };
         settlement.attempt.reply = Some(format!("no contact {said} {}", "y".repeat(n * 7)));
         settlement.attempt.error = settlement.attempt.error.map(|error| format!("{error}: {said}"));
-        kit.store().settle(vec![settlement]).await.unwrap();
+        kit.store().settle([settlement].into()).await.unwrap();
     }
     let in_hand = kit.claim(b, 200, 20).await;
     kit.store().fold(fold_of(&kit, &told)).await.unwrap();
@@ -142,7 +142,7 @@ async fn erase_everywhere(limit: usize, change: Change) {
         }
     }
     assert!(!is_in(probe.dir()), "some page still holds it");
-    assert!(kit.store().settle(vec![settlement(&in_hand[0], 301, &Verdict::Delivered)]).await.is_ok());
+    assert!(kit.store().settle([settlement(&in_hand[0], 301, &Verdict::Delivered)].into()).await.is_ok());
     assert_eq!(others(&kit).await, before);
     kit.reopen().await;
     assert!(!is_in(probe.dir()));
@@ -259,7 +259,7 @@ async fn an_erasure_that_stopped_after_a_piece_is_made_again_and_leaves_nothing(
         let mut settlement = settlement(owned, 50, &if n % 4 == 0 { Verdict::Delivered } else { fail() });
         let is_own = told.iter().any(|new| new.event.id == owned.event.id);
         settlement.attempt.reply = is_own.then(|| format!("no contact {CANARY}"));
-        kit.store().settle(vec![settlement]).await.unwrap();
+        kit.store().settle([settlement].into()).await.unwrap();
     }
     kit.store().fold(fold_of(&kit, &told)).await.unwrap();
     let erasure = Erasure { limit: 15, ..erasure(&kit, 60) };
