@@ -172,9 +172,9 @@ async fn a_destination_that_is_deleted_in_mid_flight_ends_its_lane() {
 #[tokio::test(start_paused = true)]
 async fn outcomes_share_commits_and_none_waits_long_for_others() {
     let store = Arc::new(Sulky::new(MemoryStore::new()));
-    let script = |sent: &Sent| match sent.body.ends_with(b"\"t0\"}}") {
-        true => Answer::Hangs,
-        false => Answer::Slowly(200, SECOND / 1_000 * u32::from(1 + sent.body[sent.body.len() - 4] % 4)),
+    let script = |sent: &Sent| {
+        let wave = 1 + sent.body[sent.body.len() - 4] % 4;
+        if sent.body.ends_with(b"\"t0\"}}") { Answer::Hangs } else { Answer::Slowly(200, SECOND / 1_000 * wave.into()) }
     };
     let engine = Engine::over(Arc::clone(&store) as _, plugins(), script).await;
     let fast = engine.destination("fast", |destination| destination.concurrency = 32).await;
