@@ -23,6 +23,13 @@ fn fetches(engine: &Engine, lane: domain::DestinationId) -> Vec<u64> {
     engine.wires.to(lane).iter().filter(|sent| sent.is_for_token()).map(|sent| sent.at.as_secs()).collect()
 }
 
+/// The only delivery has arrived, after one attempt that failed like this.
+async fn arrives_at_the_second_try(engine: &Engine, lane: domain::DestinationId, reason: FailureReason, error: &str) {
+    let (summary, attempts) = engine.only(lane).await;
+    assert_eq!((summary.delivery.standing.state, attempts.len()), (State::Delivered, 2));
+    assert_eq!((attempts[0].reason, attempts[0].error.as_deref()), (Some(reason), Some(error)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_is_fetched_once_and_used_until_shortly_before_it_ends() {
     let script = |sent: &Sent| if sent.is_for_token() { token(sent, 600) } else { Answer::Slowly(200, SECOND) };
@@ -104,9 +111,7 @@ async fn a_new_token_that_was_good_for_a_call_and_ends_is_no_reason_to_pause() {
     let (engine, shop) = bulk(script, wants_token).await;
     engine.clicks(0..1).await;
     engine.pass(70 * SECOND).await;
-    let (summary, attempts) = engine.only(shop).await;
-    assert_eq!((summary.delivery.standing.state, attempts.len()), (State::Delivered, 2));
-    assert_eq!((attempts[0].reason, attempts[0].error.as_deref()), (Some(FailureReason::ClientError), Some("expired")));
+    arrives_at_the_second_try(&engine, shop, FailureReason::ClientError, "expired").await;
     assert!(engine.house.registry.destination(shop).unwrap().destination.paused.is_none());
 }
 
@@ -138,10 +143,8 @@ async fn a_token_server_that_is_down_is_tried_again_by_the_schedule() {
     let (engine, shop) = bulk(script, wants_token).await;
     engine.clicks(0..1).await;
     engine.pass(70 * SECOND).await;
-    let (summary, attempts) = engine.only(shop).await;
-    assert_eq!((summary.delivery.standing.state, attempts.len()), (State::Delivered, 2));
-    assert_eq!(attempts[0].reason, Some(FailureReason::Connect));
-    assert_eq!(attempts[0].error.as_deref(), Some("no token could be fetched: as the script says"));
+    arrives_at_the_second_try(&engine, shop, FailureReason::Connect, "no token could be fetched: as the script says")
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
