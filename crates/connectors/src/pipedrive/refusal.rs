@@ -7,7 +7,9 @@ use domain::connector::Reply;
 use domain::verdict::{FailureReason, PauseReason};
 use serde_json::Value;
 
+use super::calls::Entity;
 use super::limits;
+use super::settings::Account;
 use crate::common::{in_brackets, is_page, on_one_line, retry, said};
 
 /// Most characters of Pipedrive's words that are repeated to a person.
@@ -96,6 +98,16 @@ fn limited(reply: &Reply, share: u64) -> Verdict {
     }
     let after = crate::common::asked_wait(reply).unwrap_or_else(|| limits::window(reply)).max(Duration::from_secs(1));
     Verdict::Wait { after, message: said(reply) }
+}
+
+/// A value is refused that the settings give to every record.
+pub(super) fn of_settings(account: &Account, entity: Entity, text: &str) -> Option<Verdict> {
+    let (setting, properties) = account.properties_of(entity);
+    let name = properties.fixed_in(text)?;
+    Some(Verdict::misconfigured(format!(
+        "Pipedrive refuses every record for `{setting}.{name}` ({text}); correct it in the settings or have an admin correct what it names in \
+         Pipedrive, then resume the destination"
+    )))
 }
 
 /// What an answer says, for a person.

@@ -8,6 +8,7 @@ use domain::expression::{Escape, Template};
 use domain::mapping::Mapping;
 use serde_json::{Map, Value};
 
+use super::calls::Entity;
 use super::fields::{DEAL_MEMBERS, DEAL_OURS, Ours, PERSON_MEMBERS, PERSON_OURS};
 use crate::crm::Matching;
 use crate::tracking;
@@ -36,6 +37,8 @@ pub(super) struct Account {
 pub(super) struct Properties {
     pub(super) mapping: Mapping,
     left_out: Vec<String>,
+    /// Members of the record that the settings fill alike for everybody.
+    fixed: Vec<String>,
     ours: &'static [Ours],
     members: &'static [&'static str],
 }
@@ -97,6 +100,14 @@ impl Account {
         })
     }
 
+    /// The properties of a kind of record, and the setting that fills them.
+    pub(super) const fn properties_of(&self, entity: Entity) -> (&'static str, &Properties) {
+        match entity {
+            Entity::Person => ("properties", &self.people),
+            Entity::Deal => ("deal_properties", &self.deals.properties),
+        }
+    }
+
     /// Whether there are deals at all.
     pub(super) fn has_deals(&self) -> bool {
         self.deals.whose != Whose::Nobody
@@ -123,6 +134,11 @@ impl Properties {
         let left_out = written.iter().filter(|(_, value)| !is_something(value));
         Ok(Self {
             left_out: left_out.map(|(name, _)| name.clone()).collect(),
+            fixed: written
+                .iter()
+                .filter(|(name, value)| members.contains(&name.as_str()) && is_fixed(value))
+                .map(|(name, _)| name.clone())
+                .collect(),
             mapping: tracking::mapping(settings, setting)?,
             ours,
             members,
@@ -147,6 +163,15 @@ impl Properties {
     /// Whether the settings fill it in place of us.
     pub(super) fn is_overridden(&self, name: &str) -> bool {
         self.mapping.names().any(|it| it == name)
+    }
+
+    /// Which of those that have the same value in every record a refusal names. A name with an underscore is no word of a sentence.
+    pub(super) fn fixed_in(&self, text: &str) -> Option<&str> {
+        let is_named = |name: &&String| {
+            let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            name.contains('_') && words.any(|word| word == name.as_str())
+        };
+        self.fixed.iter().find(is_named).map(String::as_str)
     }
 
     pub(super) const fn ours(&self) -> &'static [Ours] {
@@ -200,6 +225,12 @@ fn check_name(name: &str) -> Result<(), String> {
 fn template(settings: &Settings, setting: &str) -> Result<Option<Template>, SettingsError> {
     let wrong = |error| SettingsError::new(setting, format!("does not compile: {error}"));
     settings.text(setting).map(|source| Template::compile(source, Escape::None).map_err(wrong)).transpose()
+}
+
+/// Whether it is something, and the same whatever the event.
+fn is_fixed(value: &Value) -> bool {
+    let text = value.to_string();
+    is_something(value) && !["{{", "{%", "{#"].iter().any(|begin| text.contains(begin))
 }
 
 /// Whether it is to be written: in TOML, which has no null, an empty text leaves a field out.

@@ -322,6 +322,11 @@ impl Talk {
         {
             case.keep(entity, Bound::No, account, progress);
         }
+        if let (What::Create(entity, _) | What::Update(entity, ..), Refusal::Content(_, text)) = (&what, &refusal)
+            && let Some(verdict) = refusal::of_settings(account, *entity, text)
+        {
+            return Err(Over(verdict));
+        }
         match (what, refusal) {
             // A record may be somebody's alone. Two of them are no coincidence.
             (What::Read(_) | What::Update(..), Refusal::NoAccess(text, _)) if self.shut_out.is_none() => {

@@ -11,7 +11,7 @@ use super::bound::Seen;
 use super::calls::Entity;
 use super::fields::{CURRENCY, EMAIL, NAME, PHONE, VALUE};
 use super::lookup::Schema;
-use super::settings::{Account, Properties, Whose, is_something};
+use super::settings::{Account, Whose, is_something};
 use crate::common::on_one_line;
 use crate::crm::{self, Given, Part, Person, fingerprint, mark};
 
@@ -43,7 +43,7 @@ pub(super) struct Wanted {
 
 impl Account {
     pub(super) fn wanted_person(&self, schema: &Schema, person: &Person<'_>) -> Result<Wanted, Verdict> {
-        let mut wanted = self.wanted(schema, Entity::Person, &self.people, person)?;
+        let mut wanted = self.wanted(schema, Entity::Person, person)?;
         let mut text = |name: &str, chars_max: usize| {
             let text = wanted.members.shift_remove(name)?.as_str().map(|text| on_one_line(text, chars_max))?;
             Some(text).filter(|text| !text.is_empty())
@@ -66,7 +66,7 @@ impl Account {
             Whose::Everybody => trace.completed_at.or(trace.converted_at).is_some(),
             Whose::Nobody | Whose::Referred => return Ok(None),
         };
-        let mut wanted = self.wanted(schema, Entity::Deal, &self.deals.properties, person)?;
+        let mut wanted = self.wanted(schema, Entity::Deal, person)?;
         if !wanted.members.contains_key(VALUE) {
             wanted.members.shift_remove(CURRENCY);
         }
@@ -76,17 +76,11 @@ impl Account {
         Ok(Some(wanted))
     }
 
-    fn wanted(
-        &self,
-        schema: &Schema,
-        entity: Entity,
-        properties: &Properties,
-        person: &Person<'_>,
-    ) -> Result<Wanted, Verdict> {
+    fn wanted(&self, schema: &Schema, entity: Entity, person: &Person<'_>) -> Result<Wanted, Verdict> {
+        let (setting, properties) = self.properties_of(entity);
         let record = crm::Record::of(person.profile);
         let ours = properties.ours().iter().filter_map(|ours| Some((ours.name.to_owned(), ours.value(&record)?)));
         let mut values: Map<String, Value> = ours.collect();
-        let setting = if entity == Entity::Person { "properties" } else { "deal_properties" };
         properties
             .mapping
             .apply(person.item.value(), &mut values)

@@ -128,6 +128,38 @@ fn a_person_whom_the_user_may_not_write_refuses_itself_and_two_are_no_coincidenc
 }
 
 #[test]
+fn an_owner_of_the_settings_who_is_nobody_pauses_and_names_the_setting() {
+    let (ada, eve) = (person(&["user:1"]), person(&["user:2"]));
+    let mut trial = Trial::new(&json!({"properties": {"owner_id": "nobody"}}));
+    let expect = "pause misconfigured: Pipedrive refuses every record for `properties.owner_id` (Validation failed: owner_id: is not valid); \
+                  correct it in the settings or have an admin correct what it names in Pipedrive, then resume the destination";
+    assert_eq!(trial.deliver(&[&ada, &eve]), [expect; 2]);
+    assert_eq!(trial.company.people().count(), 0);
+    trial = trial.reopened(&json!({"properties": {"owner_id": 12}}));
+    assert_eq!(trial.deliver(&[&ada, &eve]), ["delivered"; 2]);
+    // One who left is refused when somebody's record is changed too.
+    let left = json!({"success": false, "error": "Validation failed: owner_id: there is no such user"});
+    trial.answers.insert(1, (Answer::json(400, &left), false));
+    let verdict = trial.deliver_one(&completed(&ada));
+    assert!(verdict.starts_with("pause misconfigured: Pipedrive refuses every record for `properties.owner_id` ("));
+
+    let mut trial = Trial::new(&json!({"deal": "always", "deal_properties": {"owner_id": "nobody"}}));
+    let verdict = trial.deliver_one(&ada);
+    assert!(
+        verdict.starts_with("pause misconfigured: Pipedrive refuses every record for `deal_properties.owner_id` (")
+    );
+    trial.only_person();
+}
+
+#[test]
+fn an_owner_of_one_person_who_is_nobody_refuses_that_person() {
+    let mut trial = Trial::new(&json!({"properties": {"owner_id": "{{ person.traits.owner }}"}}));
+    let people = [said(&person(&["user:1"]), "owner", "nobody"), person(&["user:2"])];
+    let verdicts = trial.deliver(&people.each_ref());
+    assert_eq!(verdicts, ["reject refused: Validation failed: owner_id: is not valid", "delivered"]);
+}
+
+#[test]
 fn fields_that_are_missing_pause_the_destination_and_nobody_is_made() {
     let mut trial = Trial::bare(&json!({"properties": {"Plan": "pro"}}));
     trial.company.add_field(Entity::Person, "Afterclick key", "varchar", &[]);
