@@ -13,7 +13,7 @@ const LIST: Listing = Listing {
     path: "/v1/replays",
     columns: &[
         ("ID", "id"),
-        ("DESTINATION", "destination"),
+        ("DESTINATION", "destination_name"),
         ("STATE", "state"),
         ("SELECT", "select"),
         ("SCANNED", "scanned"),

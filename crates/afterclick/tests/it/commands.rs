@@ -123,7 +123,7 @@ fn a_replay_owes_past_events_again() {
     assert_eq!(receiver.next().header("webhook-id"), event_id, "it is the same event");
     server.run(&["replays", "show", replay.trim()]).ended(0).prints("created");
     server.run(&["replays", "create", "backend", "--from", "30d", "--dry-run"]).ended(0);
-    server.run(&["replays", "list"]).ended(0).prints(replay.trim());
+    server.run(&["replays", "list"]).ended(0).prints(replay.trim()).prints("backend");
 }
 
 #[test]

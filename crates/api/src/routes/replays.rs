@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use domain::ReplayId;
 use domain::replay::{Replay as Job, ReplayState, Select};
 use domain::subscription::Subscriptions;
-use domain::{DestinationId, ReplayId};
 use http::StatusCode;
 use pipeline::registry::LiveDestination;
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,8 @@ pub(crate) struct Replay {
     #[schema(examples("rpl_01JD3ZK7Q0M8X2V4N6B8C0D2F4"))]
     id: String,
     destination: String,
+    /// `null` if it has been deleted.
+    destination_name: Option<String>,
     from: Time,
     to: Time,
     #[schema(value_type = Option<Vec<String>>)]
@@ -142,7 +144,7 @@ pub(crate) async fn create(
         return Ok((StatusCode::OK, Json(ReplayAnswer::DryRun(DryRun { dry_run: true, count }))));
     }
     state.replayer.create(job.clone()).await?;
-    Ok((StatusCode::CREATED, Json(ReplayAnswer::Begun(show(job)))))
+    Ok((StatusCode::CREATED, Json(ReplayAnswer::Begun(show(&state, job)))))
 }
 
 /// List replays
@@ -162,7 +164,8 @@ pub(crate) async fn list(
     Query(query): Query<ReplaysQuery>,
 ) -> Result<Json<List<Replay>>, Problem> {
     let page = page(query.limit, query.cursor.as_deref())?;
-    Ok(Json(List::of(state.store.replays(caller.appspace_id(), page).await?, show)))
+    let found = state.store.replays(caller.appspace_id(), page).await?;
+    Ok(Json(List::of(found, |job| show(&state, job))))
 }
 
 /// Get a replay with its progress
@@ -179,7 +182,8 @@ pub(crate) async fn get(
     Reader(caller): Reader,
     Path(replay): Path,
 ) -> Result<Json<Replay>, Problem> {
-    Ok(Json(show(state.store.replay(caller.appspace_id(), parse(&replay)?).await?)))
+    let job = state.store.replay(caller.appspace_id(), parse(&replay)?).await?;
+    Ok(Json(show(&state, job)))
 }
 
 /// Cancel a replay
@@ -198,7 +202,8 @@ pub(crate) async fn cancel(
     Owner(caller): Owner,
     Path(replay): Path,
 ) -> Result<Json<Replay>, Problem> {
-    Ok(Json(show(state.replayer.cancel(caller.appspace_id(), parse(&replay)?).await?)))
+    let job = state.replayer.cancel(caller.appspace_id(), parse(&replay)?).await?;
+    Ok(Json(show(&state, job)))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -239,11 +244,12 @@ pub(crate) fn plan(state: &ApiState, live: &LiveDestination, range: Range) -> Re
     })
 }
 
-fn show(job: Job) -> Replay {
-    let destination: DestinationId = job.destination;
+fn show(state: &ApiState, job: Job) -> Replay {
+    let live = state.registry.destination(job.destination);
     Replay {
         id: job.id.to_string(),
-        destination: destination.to_string(),
+        destination: job.destination.to_string(),
+        destination_name: live.map(|live| live.destination.name.to_string()),
         from: job.from.into(),
         to: job.to.into(),
         events: job.events,

@@ -39,7 +39,9 @@ async fn a_replay_runs_to_its_end_and_its_deliveries_name_it() {
     assert_eq!((&done["scanned"], &done["created"]), (&json!(3), &json!(3)));
     let made = desk.get(&format!("/v1/deliveries?replay={id}")).expect(200).await;
     assert_eq!((made["data"].as_array().unwrap().len(), &made["data"][0]["replay"]), (3, &json!(id)));
-    assert_eq!(text(&desk.get("/v1/replays").expect(200).await["data"][0], "id"), id);
+    let listed = desk.get("/v1/replays").expect(200).await["data"][0].clone();
+    assert_eq!((&listed["id"], &listed["destination_name"]), (&json!(id), &json!("orders")));
+    assert_eq!((&listed["destination"], &done["destination_name"]), (&created["destination"], &json!("orders")));
 }
 
 #[tokio::test(start_paused = true)]
