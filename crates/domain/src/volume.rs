@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::connector::Manifest;
 use crate::event::Event;
 use crate::fields::Fields;
+use crate::time::Timestamp;
 
 /// Shortest interval of a digest, in milliseconds.
 pub const DIGEST_MS_MIN: u64 = 1_000;
@@ -77,6 +78,13 @@ impl Volume {
         Ok(())
     }
 
+    /// When the digest goes out that gathers what is due at this time: at the first multiple of the interval, by the wall clock
+    /// of UTC, that comes after it. `None` without a digest.
+    pub fn digest_after(&self, due: Timestamp) -> Option<Timestamp> {
+        let interval_ms = i64::try_from(self.digest_ms?).unwrap_or(i64::MAX).max(1);
+        Some(Timestamp::from_millis((due.as_millis().div_euclid(interval_ms) + 1).saturating_mul(interval_ms)))
+    }
+
     /// Why an event is not wanted, as far as the event alone can say. `fields` is asked only for a threshold.
     pub fn judge<'d>(&self, event: &Event, fields: impl FnOnce() -> Fields<'d>) -> Option<Unwanted> {
         if self.sample.is_some_and(|sample| share(event) >= sample) {
@@ -102,7 +110,7 @@ mod tests {
     use super::*;
     use crate::connector::{BatchLimits, Category};
     use crate::event::{DedupeKey, TimeMark};
-    use crate::{AppspaceId, EventId, SourceId, Timestamp};
+    use crate::{AppspaceId, EventId, SourceId};
 
     fn event(number: u128) -> Event {
         let now = Timestamp::from_millis(1_772_634_728_441);

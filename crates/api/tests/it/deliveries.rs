@@ -88,6 +88,28 @@ async fn a_breaker_that_is_open_holds_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delivery_that_gathers_for_a_digest_is_tried_when_the_digest_goes_out() {
+    let desk = Desk::new().await;
+    let url = "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXX";
+    let wanted = json!({
+        "name": "alerts", "connector": "slack", "settings": { "url": url }, "events": ["link.clicked"],
+        "volume": { "digest": "30m" },
+    });
+    desk.post("/v1/destinations", wanted).expect(201).await;
+    desk.publish(1).await;
+    let gathering = desk.until("/v1/deliveries", |list| list["data"][0]["state"] == "pending").await["data"][0].clone();
+    // It came at 14:32:08.
+    assert_eq!(gathering["due_at"], "2026-03-04T15:00:00.000Z");
+    let path = format!("/v1/deliveries/{}", text(&gathering, "id"));
+    assert_eq!(desk.get(&path).expect(200).await["due_at"], gathering["due_at"]);
+
+    desk.network.answer_first(&["ok"]);
+    tokio::time::advance(std::time::Duration::from_mins(28)).await;
+    let delivered = desk.until(&path, |delivery| delivery["state"] == "delivered").await;
+    assert_eq!(delivered["due_at"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
 async fn deliveries_are_filtered_and_paged() {
     let desk = Desk::new().await;
     desk.destination("orders").await;

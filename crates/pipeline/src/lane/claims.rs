@@ -160,10 +160,10 @@ impl Lane {
     /// When something is due that is not in hand, as far as we know.
     pub(super) fn due_instant(&self, live: &LiveDestination, now: Instant) -> Option<Instant> {
         let mut due = self.claims.next_due?;
-        if let Some(ms) = live.destination.volume.digest_ms {
+        if let Some(digest) = live.destination.volume.digest_after(due) {
             // A time that was fixed stays, also if a later look sees only what came after it.
             let mut digest_at = self.state.digest_at();
-            due = digest_after(due, ms).min(digest_at.unwrap_or(Timestamp::MAX));
+            due = digest.min(digest_at.unwrap_or(Timestamp::MAX));
             *digest_at = Some(due);
         }
         Some(now + due.since(self.engine.clock.now()))
@@ -176,12 +176,6 @@ fn fitting(hand: Hand, body_bytes: usize) -> usize {
     // When nothing can be begun and nothing comes back, all in hand are members of sealed batches that wait for others.
     let is_stuck = hand.ready == 0 && hand.in_flight == 0;
     if left > 0 || is_stuck { (left / body_bytes.max(1)).max(CLAIM_MIN) } else { 0 }
-}
-
-/// The first multiple of the interval, by the wall clock of UTC, that comes after `due`.
-fn digest_after(due: Timestamp, interval_ms: u64) -> Timestamp {
-    let interval_ms = i64::try_from(interval_ms).unwrap_or(i64::MAX).max(1);
-    Timestamp::from_millis((due.as_millis().div_euclid(interval_ms) + 1).saturating_mul(interval_ms))
 }
 
 fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {

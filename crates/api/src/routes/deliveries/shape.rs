@@ -1,6 +1,6 @@
 //! How a delivery is shown.
 
-use domain::{attempt, delivery};
+use domain::{Timestamp, attempt, delivery};
 use pipeline::admission::{BreakerStatus, LaneStatus};
 use pipeline::registry::LiveDestination;
 use serde::{Deserialize, Serialize};
@@ -89,8 +89,7 @@ pub(crate) struct DeliveryWithAttempts {
 pub(crate) fn show(state: &ApiState, summary: &DeliverySummary) -> Delivery {
     let live = state.registry.destination(summary.delivery.destination);
     let held_by = live.as_deref().and_then(|live| held_by(live, &state.lane_status(live)));
-    let name = live.map(|live| live.destination.name.to_string());
-    render(&summary.delivery, summary.last_attempt.as_ref(), name, held_by)
+    render(&summary.delivery, summary.last_attempt.as_ref(), live.as_deref(), held_by)
 }
 
 pub(crate) fn show_changed(state: &ApiState, delivery: delivery::Delivery) -> Delivery {
@@ -100,7 +99,7 @@ pub(crate) fn show_changed(state: &ApiState, delivery: delivery::Delivery) -> De
 fn render(
     delivery: &delivery::Delivery,
     last_attempt: Option<&attempt::Attempt>,
-    destination_name: Option<String>,
+    live: Option<&LiveDestination>,
     held_by: Option<&'static str>,
 ) -> Delivery {
     let standing = &delivery.standing;
@@ -111,10 +110,10 @@ fn render(
         event: delivery.id.event.to_string(),
         r#type: delivery.event_type.to_string(),
         destination: delivery.destination.to_string(),
-        destination_name,
+        destination_name: live.map(|live| live.destination.name.to_string()),
         state,
         held_by: held_by.filter(|_| state == DeliveryState::Held),
-        due_at: waits.then(|| standing.due_at.into()),
+        due_at: waits.then(|| next_try(standing.due_at, live).into()),
         attempts: standing.attempts,
         reason: standing.reason.map(domain::verdict::FailureReason::code),
         note: delivery.note.clone(),
@@ -123,6 +122,11 @@ fn render(
         replay: delivery.replay.map(|id| id.to_string()),
         last_attempt: last_attempt.map(show_attempt),
     }
+}
+
+/// What is due at this time is tried then, but for what a digest gathers: the store calls that due since it came.
+fn next_try(due: Timestamp, live: Option<&LiveDestination>) -> Timestamp {
+    live.and_then(|live| live.destination.volume.digest_after(due)).unwrap_or(due)
 }
 
 /// What the store calls pending is held in a closed lane, and leased in a worker's hand.
