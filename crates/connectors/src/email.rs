@@ -214,7 +214,8 @@ impl Mailer {
             [item] => item.event.id.to_string(),
             _ => format!("digest-{}", &batch.fingerprint()[..32]),
         };
-        let letter = Letter { name, to, content, unsubscribe, now: batch.now };
+        let deliveries = batch.items.iter().map(|item| item.delivery.to_string()).collect::<Vec<_>>().join(",");
+        let letter = Letter { name, deliveries, to, content, unsubscribe, now: batch.now };
         let call = self.provider.call(&self.head, &letter, batch.token)?;
         if self.cap.is_some() {
             for to in &letter.to {

@@ -118,8 +118,8 @@ pub enum Step {
     /// Make this call if no earlier try can have made it, and come back with the reply: for vendors without an idempotency
     /// key, where a repetition would be a second message to a person. `key` names the message among those of the event.
     /// Whether it is on its way is on disk before it is; a try whose outcome is unknown is never repeated by itself, unless
-    /// the vendor recognises a repetition: then it is for as long as this is `known_for`, counted from the first try. That
-    /// is for batches of one only, because another batch would be another message.
+    /// the vendor recognises a repetition by the same delivery: then it is for as long as this is `known_for`, counted from
+    /// the first try. That is for batches of one only, because another batch would be another message.
     SendOnce { key: String, call: Call, known_for: Option<Duration> },
     /// Done: one verdict per item, in order.
     Settle(Vec<Verdict>),

@@ -144,10 +144,10 @@ impl Entry {
         self.sent.is_none() && self.delivery == owned.id
     }
 
-    /// Whether nobody knows what became of it, and a vendor that knows a message for so long would recognise it. What came
-    /// before the first try was refused or never left, so the vendor knows it no longer than since then.
-    pub(crate) fn is_known(&self, known_for: Option<Duration>, now: Timestamp) -> bool {
-        self.sent.is_none() && known_for.is_some_and(|known_for| now.since(self.at) < known_for)
+    /// Whether nobody knows what became of it, and a vendor that knows a message of a delivery for so long would recognise it.
+    /// What came before the first try was refused or never left, so the vendor knows it no longer than since then.
+    pub(crate) fn is_known(&self, owned: &Owned, known_for: Option<Duration>, now: Timestamp) -> bool {
+        self.is_unclear_to(owned) && known_for.is_some_and(|known_for| now.since(self.at) < known_for)
     }
 
     /// What is stored under `key`, and claims it if nobody else has.
@@ -291,6 +291,18 @@ mod tests {
     fn an_earlier_delivery_is_no_resend_of_a_later_one() {
         check(true, &owned(0, 3, 2, false), "skip");
         check(false, &owned(0, 3, 2, false), "unknown");
+    }
+
+    #[test]
+    fn a_vendor_recognises_a_message_of_the_same_delivery_only_and_only_for_its_time() {
+        let entry = Entry::sending(&owned(1, 1, 0, false), NOW);
+        let hour = Duration::from_hours(1);
+        let is_known = |owned: &Owned, after: Duration| entry.is_known(owned, Some(hour), NOW + after);
+        assert!(is_known(&owned(1, 2, 1, false), Duration::ZERO));
+        assert!(!is_known(&owned(1, 2, 1, false), hour));
+        // What another one sends is another message to the vendor.
+        assert!(!is_known(&owned(2, 0, 0, true), Duration::ZERO));
+        assert!(!is_known(&owned(0, 3, 2, false), Duration::ZERO));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::transport::TransportError;
 pub(crate) struct Message {
     /// Its name among those of an event.
     pub(crate) key: String,
-    /// For how long the vendor recognises a repetition by itself, if it does.
+    /// For how long the vendor recognises a repetition by the same delivery, if it does.
     pub(crate) known_for: Option<Duration>,
 }
 
@@ -99,7 +99,7 @@ impl Exchange<'_> {
             };
             let attempts = if entry.is_unclear_to(owned) { self.attempts(owned).await? } else { Vec::new() };
             decisions.push(match ledger::decide(&entry, owned, &attempts) {
-                Decision::Over(_) if entry.is_known(known_for, now) => Decision::Repeat(entry),
+                Decision::Over(_) if entry.is_known(owned, known_for, now) => Decision::Repeat(entry),
                 decision => decision,
             });
         }

@@ -24,6 +24,8 @@ pub(super) struct Letterhead {
 pub(super) struct Letter {
     /// The same on every try: the event's id, or a name for all events of a digest.
     pub(super) name: String,
+    /// Which deliveries it is: the same on every try, others when a person has it sent once more.
+    pub(super) deliveries: String,
     pub(super) to: Vec<Address>,
     pub(super) content: Content,
     /// A URL or `mailto:` by which the recipient can put an end to this.

@@ -1,4 +1,4 @@
-//! Resend: `POST /emails`. It knows a mail by its idempotency key for a day, so a mail may be tried again.
+//! Resend: `POST /emails`. It knows a mail by its idempotency key for a day, so the mail of a delivery may be tried again.
 
 use domain::connector::{Call, HttpCall, Reply, SettingsError, Token};
 use domain::verdict::{FailureReason, PauseReason};
@@ -109,14 +109,16 @@ impl Provider for Resend {
     }
 }
 
-/// The name of a mail: of this event, to these people, about this. Two destinations of one team may both write to
-/// somebody about the same event, and mean two mails.
+/// The name of a mail: of this delivery, to these people, about this. Two destinations of one team may both write to
+/// somebody about the same event, and mean two mails; and whoever has a delivery sent once more makes another one, and
+/// means a second mail.
 fn key(letter: &Letter) -> String {
     let about = match &letter.content {
         Content::Rendered { subject, .. } => subject,
         Content::Template { id, .. } => id,
     };
-    let hash = ring::digest::digest(&ring::digest::SHA256, format!("{}\n{about}", lower(&letter.to)).as_bytes());
+    let this = format!("{}\n{}\n{about}", letter.deliveries, lower(&letter.to));
+    let hash = ring::digest::digest(&ring::digest::SHA256, this.as_bytes());
     format!("afterclick/{}/{}", letter.name, hex::encode(&hash.as_ref()[..8]))
 }
 

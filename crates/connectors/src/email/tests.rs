@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::Event;
+use domain::{Event, Reading};
 use serde_json::{Value, json};
 
 use super::*;
@@ -178,6 +178,28 @@ fn a_mail_that_is_tried_again_is_the_same_and_another_one_is_another() {
     let other_template = settings(Some("resend"), &json!({"html": null, "template": "other"}));
     assert_ne!(key(&ada, 1).0, key(&other_template, 1).0);
     assert!(key(&ada, 1).0.len() <= 256);
+}
+
+#[test]
+fn a_mail_that_a_person_has_sent_once_more_is_another_one_also_to_resend() {
+    let key = |settings: &Settings, ordinal, digest| {
+        let outlet = open(&Email, settings);
+        let events = [about(&json!({"email": ADA})), about(&json!({"email": ADA}))];
+        let readings = ["tolinku"; 2].map(|source| Reading::new(source.to_owned()));
+        let items = kit::items(&events, &readings, ordinal);
+        let items = if digest { &items[..] } else { &items[..1] };
+        let digest = digest.then_some(Duration::from_mins(1));
+        let batch = Batch { items, now: kit::NOW, token: None, digest };
+        let Step::SendOnce { call: Call::Http(call), .. } = outlet.prepare(&batch, &mut Progress::default()) else {
+            panic!("a mail")
+        };
+        call.headers.iter().find(|(name, _)| name == "Idempotency-Key").map(|(_, value)| value.clone()).unwrap()
+    };
+    let team = settings(Some("resend"), &json!({"to": null, "recipients": [ADA]}));
+    for (settings, digest) in [(&settings(Some("resend"), &json!({})), false), (&team, false), (&team, true)] {
+        assert_eq!(key(settings, 0, digest), key(settings, 0, digest));
+        assert_ne!(key(settings, 0, digest), key(settings, 1, digest));
+    }
 }
 
 #[test]
