@@ -45,7 +45,7 @@ pub enum Wish {
 /// One thing that was not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
-    /// For a person: what is made and why.
+    /// For a person: what is made.
     pub reason: String,
     /// How, without what is secret.
     pub call: Shown,

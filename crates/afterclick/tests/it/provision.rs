@@ -23,6 +23,7 @@ fn a_plan_is_shown_and_nothing_is_made_unless_somebody_says_yes() {
     let server = served(&database);
     let plan = server.run(&["destinations", "provision", "warehouse", "--dry-run"]).ended(0);
     assert!(plan.stdout.starts_with("1. create table"), "{}", plan.stdout);
+    assert!(plan.stderr.starts_with("this is missing"), "{}", plan.stderr);
     assert!(plan.stdout.contains("CREATE TABLE IF NOT EXISTS"), "{}", plan.stdout);
     assert!(!plan.stdout.contains("canary"), "{}", plan.stdout);
     server.run(&["destinations", "provision", "warehouse"]).ended(2).says("--yes");
@@ -41,7 +42,8 @@ fn what_is_missing_is_made_once() {
     };
     let database = Receiver::start().say(&NO_TABLE).say(&NO_TABLE).say(&[""]);
     let server = served(&database);
-    server.run(&["destinations", "provision", "warehouse", "--yes"]).ended(0).prints("done").prints("create table");
+    let made = server.run(&["destinations", "provision", "warehouse", "--yes"]).ended(0).stdout;
+    assert_eq!(made.trim_end(), "done       create table `default`.`deep_link_events`");
     // Three looks for the plan and three before it is done.
     for _ in 0..6 {
         database.next();

@@ -23,7 +23,7 @@ pub(super) fn plan(table: &Table, means: &Means<'_>, replies: &[Reply]) -> Resul
             Ok(add_columns(table, means, &there["schema"]["fields"]).into_iter().collect())
         }
         404 if said(reply).contains("Not found: Table") => Ok(vec![Action {
-            reason: format!("create table `{name}`, which is not there"),
+            reason: format!("create table `{name}`"),
             call: table.call("POST", &[], created(table).to_string(), means.token),
         }]),
         404 => Err(format!(
@@ -66,7 +66,7 @@ fn add_columns(table: &Table, means: &Means<'_>, there: &Value) -> Option<Action
     fields.extend(missing.into_iter().map(|name| field(table, name, false)));
     let body = json!({"schema": {"fields": fields}}).to_string();
     Some(Action {
-        reason: format!("add to table `{}` what it lacks: {names}", table.full_name()),
+        reason: format!("add to table `{}` the columns {names}", table.full_name()),
         call: table.call("PATCH", &[&table.name], body, means.token),
     })
 }

@@ -58,7 +58,7 @@ pub(super) fn plan(server: &Server, replies: &[Reply]) -> Result<Vec<Action>, St
     if !has_database {
         let database = &server.table.database;
         actions.push(Action {
-            reason: format!("create database `{database}`, which is not there"),
+            reason: format!("create database `{database}`"),
             call: ask(server, format!("CREATE DATABASE IF NOT EXISTS {}", in_backticks(database))),
         });
     }
@@ -112,7 +112,7 @@ fn create_table(server: &Server, is_modern: bool) -> Action {
         "CREATE TABLE IF NOT EXISTS {table} ({columns}) ENGINE = ReplacingMergeTree({newest}){partition} ORDER BY \
          {order}{window}"
     );
-    Action { reason: format!("create table {table}, which is not there"), call: ask(server, statement) }
+    Action { reason: format!("create table {table}"), call: ask(server, statement) }
 }
 
 fn add_columns(server: &Server, is_modern: bool, there: &BTreeMap<String, String>) -> Option<Action> {
@@ -125,7 +125,7 @@ fn add_columns(server: &Server, is_modern: bool, there: &BTreeMap<String, String
         missing.iter().map(|name| format!("ADD COLUMN {}", definition(server, name, is_modern))).collect();
     let names: Vec<_> = missing.iter().map(|name| in_backticks(name)).collect();
     Some(Action {
-        reason: format!("add to table {table} what it lacks: {}", names.join(", ")),
+        reason: format!("add to table {table} the columns {}", names.join(", ")),
         call: ask(server, format!("ALTER TABLE {table} {}", definitions.join(", "))),
     })
 }

@@ -51,7 +51,7 @@ pub(super) fn plan(portal: &Portal, replies: &[Reply]) -> Result<Vec<Action>, St
         let names = missing.iter().map(|wanted| format!("`{}`", wanted.name)).collect::<Vec<_>>().join(", ");
         let inputs: Vec<_> = missing.into_iter().map(created).collect();
         actions.push(Action {
-            reason: format!("create contact properties that are not there: {names}"),
+            reason: format!("create contact properties {names}"),
             call: portal.post(&format!("{}/batch/create", portal.schema), &json!({ "inputs": inputs })),
         });
     }

@@ -38,10 +38,7 @@ pub(super) fn plan(account: &Account, replies: &[Reply]) -> Result<Vec<Action>, 
                 [] => {
                     let kind = ours.map_or(TEXT, |ours| ours.kind());
                     actions.push(Action {
-                        reason: format!(
-                            "create field `{name}` of {}, which is not there, as `{kind}`",
-                            entity.plural()
-                        ),
+                        reason: format!("create field `{name}` of {}, as `{kind}`", entity.plural()),
                         call: account.make_field(entity, &name, kind),
                     });
                 }

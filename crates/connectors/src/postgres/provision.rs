@@ -28,7 +28,7 @@ pub(super) fn plan(table: &Table, replies: &[Reply]) -> Result<Vec<Action>, Stri
     if !has_schema {
         let schema = in_double_quotes(&table.schema);
         let statement = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
-        actions.push(action(table, format!("create schema {schema}, which is not there"), statement));
+        actions.push(action(table, format!("create schema {schema}"), statement));
     }
     if there.is_empty() {
         actions.push(create_table(table));
@@ -51,14 +51,14 @@ fn create_table(table: &Table) -> Action {
     let columns: Vec<_> = table.layout.names.iter().map(|name| definition(table, name)).collect();
     let quoted = table.quoted();
     let statement = format!("CREATE TABLE IF NOT EXISTS {quoted} ({})", columns.join(", "));
-    action(table, format!("create table {quoted}, which is not there"), statement)
+    action(table, format!("create table {quoted}"), statement)
 }
 
 fn add_column(table: &Table, name: &str) -> Action {
     let quoted = table.quoted();
     // A row that is there has nothing for the column, so it cannot be required.
     let definition = format!("{} {}", in_double_quotes(name), type_of(table, name));
-    let reason = format!("add column {} to table {quoted}, which lacks it", in_double_quotes(name));
+    let reason = format!("add column {} to table {quoted}", in_double_quotes(name));
     action(table, reason, format!("ALTER TABLE {quoted} ADD COLUMN {definition}"))
 }
 

@@ -49,14 +49,14 @@ fn create_table(table: &Table, means: &Means<'_>) -> Result<Action, String> {
     let quoted = table.quoted();
     let order = if table.layout.has("occurred_at") { " SORTKEY (\"occurred_at\")" } else { "" };
     let statement = format!("CREATE TABLE IF NOT EXISTS {quoted} ({}){order}", columns.join(", "));
-    let reason = format!("create table {quoted}, which is not there; Redshift will have done it in a moment");
+    let reason = format!("create table {quoted}; Redshift will have done it in a moment");
     Ok(Action { reason, call: table.execute(statement, None, means.now)? })
 }
 
 fn add_column(table: &Table, means: &Means<'_>, name: &str) -> Result<Action, String> {
     let quoted = table.quoted();
     let statement = format!("ALTER TABLE {quoted} ADD COLUMN {}", definition(table, name, false));
-    let reason = format!("add column {} to table {quoted}, which lacks it", in_double_quotes(name));
+    let reason = format!("add column {} to table {quoted}", in_double_quotes(name));
     Ok(Action { reason, call: table.execute(statement, None, means.now)? })
 }
 

@@ -128,7 +128,7 @@ fn create(org: &Org, means: &Means<'_>, wanted: &Wanted<'_>) -> Action {
     let full_name = format!("{}.{}", org.object.name(), wanted.name);
     let body = json!({"FullName": full_name, "Metadata": metadata});
     Action {
-        reason: format!("create field `{full_name}`, which is not there"),
+        reason: format!("create field `{full_name}`"),
         call: Call::Http(org.post(means.token, &["tooling", "sobjects", "CustomField"], &body)),
     }
 }

@@ -46,7 +46,7 @@ fn create_table(table: &Table, means: &Means<'_>) -> Action {
     let name = full_name(table);
     // A column that comes later makes itself, instead of sending every row to the error table.
     let sql = format!("CREATE TABLE IF NOT EXISTS {name} ({}) ENABLE_SCHEMA_EVOLUTION = TRUE", columns.join(", "));
-    Action { reason: format!("create table {name}, which is not there"), call: statement(table, means, &sql) }
+    Action { reason: format!("create table {name}"), call: statement(table, means, &sql) }
 }
 
 fn add_columns(table: &Table, means: &Means<'_>, missing: &[&String]) -> Action {
@@ -54,7 +54,7 @@ fn add_columns(table: &Table, means: &Means<'_>, missing: &[&String]) -> Action 
     let quoted: Vec<_> = missing.iter().map(|name| in_double_quotes(&names::stored(name))).collect();
     let name = full_name(table);
     Action {
-        reason: format!("add to table {name} what it lacks: {}", quoted.join(", ")),
+        reason: format!("add to table {name} the columns {}", quoted.join(", ")),
         call: statement(table, means, &format!("ALTER TABLE {name} ADD COLUMN {}", columns.join(", "))),
     }
 }

@@ -15,7 +15,7 @@ pub struct Means<'a> {
 /// One thing to make.
 #[derive(Debug, Clone)]
 pub struct Action {
-    /// For a person: what is made and why, "create table events, which is not there".
+    /// For a person: what is made, in words that are right before and after it: "create table events".
     pub reason: String,
     pub call: Call,
 }

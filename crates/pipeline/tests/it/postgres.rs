@@ -46,7 +46,7 @@ async fn a_table_is_made_once_and_takes_every_event_as_it_is() {
     for (dialect, schema) in [("postgres", "made"), ("redshift", "like redshift")] {
         let carrier = house.carrier.with(&json!({"dialect": dialect, "schema": schema}));
         let made = carrier.provision().await.unwrap();
-        assert_eq!(made.last(), Some(&format!("create table \"{schema}\".\"deep_link_events\", which is not there")));
+        assert_eq!(made.last(), Some(&format!("create table \"{schema}\".\"deep_link_events\"")));
         assert_eq!(carrier.provision().await, Ok(Vec::new()), "everything is there");
 
         let mut events = samples();
@@ -171,7 +171,7 @@ async fn a_missing_table_or_column_holds_the_events_until_it_is_provisioned() {
         assert!(lacking.contains("; run `afterclick destinations provision NAME` to add what is missing"), "{lacking}");
 
         let made = wider.provision().await.unwrap();
-        assert_eq!(made[0], format!("add column \"tenant\" to table \"missing\".\"{dialect}\", which lacks it"));
+        assert_eq!(made[0], format!("add column \"tenant\" to table \"missing\".\"{dialect}\""));
         assert_eq!((made.len(), wider.provision().await), (2, Ok(Vec::new())));
         all_delivered(&wider.deliver(&events).await);
         assert_eq!(house.query(&format!("SELECT tenant, score FROM {dialect}")), "eu|42");

@@ -76,6 +76,7 @@ fn show(planned: &Value, json: bool, after: &str) {
     if is_empty(planned) {
         return eprintln!("nothing to do: everything is there");
     }
+    eprintln!("this is missing, and is made so:");
     for (number, step) in (1..).zip(steps(planned)) {
         say(&format!("{number}. {}", printable(&cell(step, "reason"))));
         print_request(&step["request"], "   ");

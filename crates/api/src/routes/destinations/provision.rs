@@ -34,7 +34,7 @@ pub(crate) struct Provisioned {
 /// One thing that was not there.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Provision {
-    /// For a person: what is made and why.
+    /// For a person: what is made.
     reason: String,
     request: Request,
     /// `planned`, `done`, `failed`, or `not_tried` because one before it failed.

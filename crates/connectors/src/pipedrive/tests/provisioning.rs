@@ -19,12 +19,12 @@ fn what_is_missing_is_made_once_and_then_everything_works() {
     let mut trial = Trial::bare(&settings);
     trial.company.add_field(Entity::Person, "Install date", "varchar", &[]);
     let done = provision(&mut trial.company, &settings).unwrap();
-    assert_eq!(done[0], "create field `Afterclick key` of people, which is not there, as `varchar`");
+    assert_eq!(done[0], "create field `Afterclick key` of people, as `varchar`");
     for made in [
-        "create field `Conversion date` of people, which is not there, as `date`",
-        "create field `Conversion value` of people, which is not there, as `double`",
-        "create field `Plan` of people, which is not there, as `varchar`",
-        "create field `Afterclick key` of deals, which is not there, as `varchar`",
+        "create field `Conversion date` of people, as `date`",
+        "create field `Conversion value` of people, as `double`",
+        "create field `Plan` of people, as `varchar`",
+        "create field `Afterclick key` of deals, as `varchar`",
     ] {
         assert!(done.iter().any(|reason| reason == made), "{made}: {done:#?}");
     }
