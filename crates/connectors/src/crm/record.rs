@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use domain::Timestamp;
-use domain::identity::profile::LEAD_SOURCE;
 use domain::identity::{IdentifierKind, Profile, Stage, Touch, Worth};
 
 use super::Part;
@@ -13,7 +12,7 @@ use super::Part;
 /// are `Some("")`, and of the rest [`Record::is_nothing`] tells.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Record<'p> {
-    pub(crate) lead_source: &'static str,
+    pub(crate) lead_source: Option<&'static str>,
     pub(crate) user_id: Option<&'p str>,
     /// Only if it looks like one: every CRM refuses the whole record for an address that is none.
     pub(crate) email: Option<&'p str>,
@@ -61,7 +60,7 @@ impl<'p> Record<'p> {
         // An address that went to somebody else must not stay here too.
         let no_email = (profile.lost.contains(&IdentifierKind::Email) && !withheld.contains("email")).then_some("");
         Self {
-            lead_source: LEAD_SOURCE,
+            lead_source: profile.lead_source(),
             user_id: profile.user_id(),
             email: profile.email().filter(|email| is_address(email)).or(no_email),
             first_name,
@@ -146,6 +145,7 @@ fn split_name(name: &str) -> (Option<&str>, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use domain::Privacy;
+    use domain::identity::Trace;
 
     use super::*;
     use crate::crm::trial::{person, said};
@@ -195,6 +195,14 @@ mod tests {
         let record = Record::of(&profile);
         assert_eq!((record.campaign, record.channel, record.token), (None, None, None));
         assert!(!record.is_nothing(Part::Campaign) && record.platform == Some("ios"));
+    }
+
+    #[test]
+    fn who_is_only_known_has_no_lead_source() {
+        let mut profile = person(&["user:1"]);
+        assert_eq!(Record::of(&profile).lead_source, Some("Deep Link"));
+        profile.trace = Trace::default();
+        assert_eq!(Record::of(&profile).lead_source, None);
     }
 
     #[test]

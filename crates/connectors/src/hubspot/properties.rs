@@ -54,7 +54,7 @@ const STANDARD: &[Property] = &[
 
 /// Those that provisioning makes.
 pub(super) const OURS: &[Property] = &[
-    Property::kept("deep_link_lead_source", "Lead source", Of::Text(|record| Some(record.lead_source))),
+    Property::kept("deep_link_lead_source", "Lead source", Of::Text(|record| record.lead_source)),
     Property::new("first_touch_campaign", "First touch campaign", Part::Campaign, Of::Text(|record| record.campaign)),
     Property::new("first_touch_channel", "First touch channel", Part::Channel, Of::Text(|record| record.channel)),
     Property::new("first_touch_platform", "First touch platform", Part::Platform, Of::Text(|record| record.platform)),

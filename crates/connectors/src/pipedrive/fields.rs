@@ -50,7 +50,7 @@ pub(super) const PERSON_OURS: &[Ours] = &[
     Ours { name: NAME, part: None, of: Of::Member(name) },
     Ours { name: EMAIL, part: None, of: Of::Member(|record| record.email.map(Value::from)) },
     Ours { name: PHONE, part: None, of: Of::Member(|record| record.phone.map(Value::from)) },
-    Ours { name: "Deep link lead source", part: None, of: Of::Text(|record| Some(record.lead_source)) },
+    Ours { name: "Deep link lead source", part: None, of: Of::Text(|record| record.lead_source) },
     Ours { name: "Deep link campaign", part: Some(Part::Campaign), of: Of::Text(|record| record.campaign) },
     Ours { name: "Deep link channel", part: Some(Part::Channel), of: Of::Text(|record| record.channel) },
     Ours { name: "Deep link platform", part: Some(Part::Platform), of: Of::Text(|record| record.platform) },

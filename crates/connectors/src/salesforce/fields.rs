@@ -110,7 +110,7 @@ impl Org {
             // Half an address is somebody else's.
             (EMAIL, record.email.filter(|email| (1..=80).contains(&email.encode_utf16().count()))),
             ("Phone", record.phone),
-            (LEAD_SOURCE, Some(record.lead_source)),
+            (LEAD_SOURCE, record.lead_source),
         ];
         let standard = standard.into_iter().filter_map(|(name, text)| Some((name, said(text)?)));
         let own = COLUMNS.iter().filter_map(|column| Some((column.name, (column.of)(&record)?)));

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fact::{Happening, IDENTIFIED, ReferralCreated};
-use super::profile::{LEAD_SOURCE, Profile, Stage};
+use super::profile::{Profile, Stage};
 use super::trace::Money;
 use crate::event::Event;
 use crate::fields::Fields;
@@ -83,7 +83,8 @@ pub struct Span {
 /// The record that a sales team sees.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SalesRecord {
-    pub lead_source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lead_source: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub campaign: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -217,7 +218,7 @@ impl SalesRecord {
         let trace = &profile.trace;
         let took = trace.installed_at.zip(trace.converted_at).filter(|(installed, converted)| installed <= converted);
         Self {
-            lead_source: LEAD_SOURCE,
+            lead_source: profile.lead_source(),
             campaign: first.and_then(|touch| touch.campaign.clone()),
             channel: first.and_then(|touch| touch.channel.clone()),
             platform: text(profile.platform()),

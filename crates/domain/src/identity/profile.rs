@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::fact::Fact;
 use super::identifier::{Identifier, IdentifierKind};
-use super::trace::{Money, Touch, Trace};
+use super::trace::{Money, Touch, Trace, Worth};
 use crate::id::{AppspaceId, SubjectId};
 use crate::time::Timestamp;
 
 /// What a record's lead source is, as the sales team sees it.
-pub const LEAD_SOURCE: &str = "Deep Link";
+const LEAD_SOURCE: &str = "Deep Link";
 
 /// All that is known of one subject.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +111,13 @@ impl Profile {
     /// The amount of the last conversion.
     pub fn money(&self) -> Option<&Money> {
         self.trace.money.as_ref().map(|money| &money.value)
+    }
+
+    /// What a record's lead source is; none of somebody of whom it is only known who it is.
+    pub fn lead_source(&self) -> Option<&'static str> {
+        let is_led = self.first_touch().is_some_and(|(touch, _)| touch.worth > Worth::Device);
+        let is_any = is_led || self.trace.clicked_at.is_some() || self.is_referred() || self.trace.is_telling();
+        is_any.then_some(LEAD_SOURCE)
     }
 
     /// How far it has come.
@@ -214,6 +221,23 @@ mod tests {
     fn a_device_is_nobody_in_particular() {
         assert!(!profile(&["install:i", "click:c"], Trace::default()).is_known());
         assert!(profile(&["install:i", "email:a@b.c"], Trace::default()).is_known());
+    }
+
+    #[test]
+    fn who_is_only_known_has_no_lead_source() {
+        let moment = Some(Timestamp::from_secs(9));
+        let seen = Some(Stamped { at: Timestamp::from_secs(9), tie: 0, value: Touch::default() });
+        let source = |trace: Trace| profile(&["user:1", "email:a@b.c"], trace).lead_source();
+        assert_eq!(source(said("plan", json!("pro"))), None);
+        assert_eq!(source(Trace { first_touch: seen, ..Trace::default() }), None);
+        for trace in [
+            Trace { clicked_at: moment, ..Trace::default() },
+            Trace { installed_at: moment, ..Trace::default() },
+            Trace { referred_at: moment, ..Trace::default() },
+            Trace { converted_at: moment, ..Trace::default() },
+        ] {
+            assert_eq!(source(trace.clone()), Some("Deep Link"), "{trace:?}");
+        }
     }
 
     #[test]

@@ -28,8 +28,9 @@ pub(crate) enum StageShown {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SalesRecord)]
 pub(crate) struct RecordShown {
+    /// Missing while it is only known who the person is.
     #[schema(examples("Deep Link"))]
-    lead_source: String,
+    lead_source: Option<String>,
     /// Campaign, channel and platform of the first touch.
     campaign: Option<String>,
     channel: Option<String>,
