@@ -43,7 +43,7 @@ pub enum Group {
     Ecommerce,
     /// Made by a person who tries something; never part of `*`.
     Test,
-    /// Made by Afterclick about itself; never part of `*`, and refused from outside.
+    /// Made by Afterclick about itself and about what it knows of people; never part of `*`, and refused from outside.
     Operational,
 }
 

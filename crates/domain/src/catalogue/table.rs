@@ -2,6 +2,7 @@
 //! looks like what a reader knows.
 
 use super::{EventKind, Group, TEST};
+use crate::identity::fact::{IDENTIFIED, SUBJECT_UPDATED};
 
 pub(super) const CLAIMED: &str = "deferred_link.claimed";
 pub(super) const DEFERRED_INSTALL: &str = "link.deferred_install";
@@ -231,5 +232,35 @@ pub static ALL: &[EventKind] = &[
             r#"{"source":{"id":"src_01JD3ZK7Q0M8X2V4N6B8C0D2F6","name":"tolinku"},"code":"signature_mismatch","#,
             r#""failures":25}"#,
         )],
+    },
+    EventKind {
+        event_type: IDENTIFIED,
+        alias: None,
+        group: Group::Operational,
+        title: "Person identified",
+        description: "A call to identify said who somebody is, and that was news.",
+        samples: &[concat!(
+            r#"{"user_id":"user_456","email":"ada@example.com","install_id":"inst_7Hq2","#,
+            r#""traits":{"name":"Ada Lovelace","plan":"team"}}"#,
+        )],
+    },
+    EventKind {
+        event_type: SUBJECT_UPDATED,
+        alias: None,
+        group: Group::Operational,
+        title: "Person updated",
+        description: "Something became known of a person by an event or a call to identify.",
+        samples: &[concat!(
+            r#"{"subject":"sub_01JD3ZK7Q0M8X2V4N6B8C0D2F7","because":"evt_01JD3ZK7Q0M8X2V4N6B8C0D2F5","#,
+            r#""changed":["email","name","stage","user_id"]}"#,
+        )],
+    },
+    EventKind {
+        event_type: "afterclick.subject.unlinked",
+        alias: None,
+        group: Group::Operational,
+        title: "Person unlinked",
+        description: "A person said that an identifier is not somebody's; which one is not told, only its kind.",
+        samples: &[r#"{"subject":"sub_01JD3ZK7Q0M8X2V4N6B8C0D2F7","identifier":"install"}"#],
     },
 ];
