@@ -74,10 +74,7 @@ async fn a_column_that_bigquery_lacks_holds_the_events_until_it_is_provisioned()
         "{lacking}"
     );
     let made = carrier.provision().await.unwrap();
-    assert!(
-        made[0].starts_with("add to table `acme.links.deep_link_events` the columns `event_type`, "),
-        "{made:?}"
-    );
+    assert!(made[0].starts_with("add to table `acme.links.deep_link_events` the columns `event_type`, "), "{made:?}");
     assert_eq!(carrier.provision().await, Ok(Vec::new()));
     all_delivered(&carrier.deliver(&conversions(&[json!(1)])).await);
 }

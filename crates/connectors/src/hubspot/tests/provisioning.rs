@@ -26,11 +26,7 @@ fn everything_is_made_once_and_nothing_the_second_time() {
     let mut account = Account::new().with_property("referral_source", "string");
     let made = provision(&*outlet, &mut account).unwrap();
     assert_eq!(made[0], "create property group `Deep Link Attribution`, under which the sales team finds all of them");
-    assert!(
-        made[1].starts_with(
-            "create contact properties `afterclick_person_key`, `deep_link_lead_source`"
-        )
-    );
+    assert!(made[1].starts_with("create contact properties `afterclick_person_key`, `deep_link_lead_source`"));
     assert!(made[1].contains("`app_user_id`") && !made[1].contains("referral_source") && !made[1].contains("company"));
     assert!(!account.properties.contains_key("first_touch_channel"));
     assert!(account.properties["afterclick_person_key"].is_unique);
