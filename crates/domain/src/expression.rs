@@ -17,6 +17,7 @@ use std::sync::LazyLock;
 
 use minijinja::{Environment, UndefinedBehavior, Value};
 
+use crate::body;
 use crate::event::Event;
 use crate::identity::Profile;
 
@@ -47,7 +48,7 @@ impl EventValue {
     /// The same with what is known of the person that it is about, as `person`.
     pub fn about(event: &Event, source_name: &str, profile: Option<&Profile>) -> Self {
         // A body that cannot be read must fail the filters, not slip through them as "no match".
-        let body: Value = match serde_json::from_slice(&event.body) {
+        let body: Value = match body::read(&event.body) {
             Ok(body) => body,
             Err(error) => return Self(Err(ExpressionError::new(format!("the body cannot be read: {error}")))),
         };

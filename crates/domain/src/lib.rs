@@ -7,6 +7,7 @@
 
 pub mod appspace;
 pub mod attempt;
+pub mod body;
 pub mod catalogue;
 pub mod connector;
 pub mod delivery;

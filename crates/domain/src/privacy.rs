@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
+use crate::body;
 use crate::event::Event;
 use crate::identity::identifier::whole;
 use crate::identity::trace::HELD_BACK;
@@ -111,7 +112,7 @@ impl Privacy {
 
     /// The event as the destination may see it. A body that cannot be read is not handed on: it becomes an empty object.
     pub fn event(&self, event: &Event) -> Event {
-        let body = match serde_json::from_slice(&event.body) {
+        let body = match body::read(&event.body) {
             Ok(mut body) => {
                 self.value(&mut body);
                 Bytes::from(body.to_string())

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use crate::body;
 use crate::event::Event;
 use crate::expression::EventValue;
 use crate::identity::Profile;
@@ -48,7 +49,7 @@ impl Reading {
     /// The `data` object of the body or, for a sender whose envelope has none, the whole body. `null` if the body cannot
     /// be read, which intake rules out.
     pub fn data(&self, event: &Event) -> &Value {
-        self.data.get_or_init(|| match serde_json::from_slice(&event.body) {
+        self.data.get_or_init(|| match body::read(&event.body) {
             Ok(Value::Object(mut body)) => match body.get_mut("data") {
                 Some(data @ Value::Object(_)) => data.take(),
                 _ => Value::Object(body),

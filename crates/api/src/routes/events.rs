@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use domain::event::{EventType, PUBLISH_BODY_BYTES_MAX, TimeMark};
-use domain::{EventId, SourceId};
+use domain::{EventId, SourceId, body};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use pipeline::intake::{PUBLISH_SOURCE_NAME, Receipt};
@@ -228,7 +228,7 @@ pub(crate) async fn get(
     Ok(Json(EventWithBody {
         event: show(&state, &record),
         body: String::from_utf8_lossy(&record.event.body).into_owned(),
-        envelope: serde_json::from_slice(&record.event.body).unwrap_or_default(),
+        envelope: body::read(&record.event.body).unwrap_or_default(),
         deliveries: format!("/v1/deliveries?event={}", record.event.id),
     }))
 }

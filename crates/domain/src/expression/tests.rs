@@ -69,7 +69,7 @@ fn what_is_not_there_is_undefined_and_so_are_its_members() {
     holds("data.nope.deeper.still == 'x'", false);
     holds("data.nope", false);
     holds("data.country.nope is defined", false);
-    let unreadable = Filter::compile("data.x is undefined").unwrap().evaluate(&event(r#"{"x":"\ud800"}"#));
+    let unreadable = Filter::compile("data.x is undefined").unwrap().evaluate(&event("{\"x\":"));
     assert!(unreadable.unwrap_err().to_string().starts_with("the body cannot be read"));
 }
 

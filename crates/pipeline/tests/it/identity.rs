@@ -49,6 +49,18 @@ async fn an_event_is_read_for_whom_it_is_about_before_it_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_text_that_was_cut_through_an_emoji_hides_nobody() {
+    let engine = willing().await;
+    let crm = people(&engine, "crm", &["install.tracked"], false).await;
+    let body = r#"{"event":"install.tracked","timestamp":"2026-03-04T14:32:08.441Z",
+        "data":{"install_id":"i","click_id":"c","campaign":"spring","ua":"abc \ud83d","score":1e400}}"#;
+    engine.house.send(body).await.unwrap();
+    engine.pass(SECOND).await;
+    assert_eq!(engine.house.who("install:i").await.unwrap().stage(), Stage::Lead);
+    assert_eq!(said(&engine, crm, "stage"), calls(&[("install.tracked", json!("lead"))]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delivery_says_what_is_known_when_it_is_sent_and_not_when_it_was_owed() {
     let script = |sent: &Sent| if sent.at < 30 * SECOND { Answer::Status(503) } else { Answer::Status(200) };
     let engine = engine(script).await;
