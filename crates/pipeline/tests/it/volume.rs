@@ -157,6 +157,23 @@ async fn a_digest_of_many_claims_is_one_message() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_digest_for_a_chat_is_one_message_about_thousands() {
+    let slack = |destination: &mut domain::Destination| {
+        chatty(destination);
+        destination.connector = String::from("slack");
+        let settings = serde_json::json!({ "url": "https://hooks.slack.com/services/T0/B0/x" });
+        destination.settings = serde_json::from_value(settings).unwrap();
+    };
+    let (engine, lane) = bulk(|_| Answer::Status(200), slack).await;
+    engine.clicks(0..3_000).await;
+    engine.pass(120 * SECOND).await;
+    let [sent] = &engine.wires.to(lane)[..] else { panic!("{:?} instead of one message", engine.wires.times_ms(lane)) };
+    let message: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
+    let text = message["text"].as_str().unwrap();
+    assert!(text.starts_with("*3000 events in 1 minute*"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_digest_that_is_refused_is_sent_in_halves_until_the_one_to_blame_is_alone() {
     let script = |sent: &Sent| {
         let all: serde_json::Map<_, _> = sent.tokens().into_iter().map(|token| (token, "reject".into())).collect();
