@@ -39,8 +39,9 @@ use crate::{chores, gathering, holds};
 
 pub(crate) use self::state::LaneState;
 
-/// A lane that waits for longer than this ends its task, and gives back what it has claimed ahead.
-const REST_AFTER: Duration = Duration::from_secs(1);
+/// A lane that waits for longer than this ends its task, and gives back what it has claimed ahead. Many vendors want a second
+/// between two calls, and what is in hand is not given back for that.
+const REST_AFTER: Duration = Duration::from_secs(2);
 /// How long a lane is left alone that should be paused and could not be.
 const PAUSE_AGAIN: Duration = Duration::from_mins(1);
 
@@ -179,7 +180,7 @@ impl Lane {
                 }
                 Admission::Later(until) => {
                     if until.saturating_duration_since(now) > REST_AFTER {
-                        self.give_back(self.desk.clear());
+                        self.put_off(live);
                     }
                     let work_at = if self.desk.in_hand().0 == 0 { self.due_instant(live, now)? } else { now };
                     return Some(until.max(work_at));

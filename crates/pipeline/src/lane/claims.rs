@@ -157,6 +157,16 @@ impl Lane {
         }
     }
 
+    /// Gives back what is in hand until the gates open.
+    pub(super) fn put_off(&self, live: &LiveDestination) {
+        let leases = self.desk.clear();
+        if !leases.is_empty() && live.destination.volume.digest_ms.is_some() {
+            // What is left of a digest is late, and does not wait for the next one.
+            *self.state.digest_at() = Some(self.engine.clock.now());
+        }
+        self.give_back(leases);
+    }
+
     /// When something is due that is not in hand, as far as we know.
     pub(super) fn due_instant(&self, live: &LiveDestination, now: Instant) -> Option<Instant> {
         let mut due = self.claims.next_due?;

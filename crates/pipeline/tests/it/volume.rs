@@ -5,7 +5,8 @@ use domain::{DestinationId, Volume};
 use pipeline::dispatcher::DispatcherOptions;
 
 use crate::batches::bulk;
-use crate::engine::{Answer, Engine, SECOND, Sent};
+use crate::engine::{Answer, Engine, SECOND, Sent, per_second};
+use crate::house::click;
 
 /// A click of somebody.
 fn click_of(user: &str, token: &str) -> String {
@@ -171,6 +172,25 @@ async fn a_digest_for_a_chat_is_one_message_about_thousands() {
     let message: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
     let text = message["text"].as_str().unwrap();
     assert!(text.starts_with("*3000 events in 1 minute*"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_into_a_digest_goes_out_as_soon_as_the_rate_allows() {
+    // Of 16 KiB in a message eight of these are within, and what is left over is in hand when the rate shuts the gates.
+    let large = |number| click(number).replace("{\"token\"", &format!("{{\"pad\":\"{}\",\"token\"", "x".repeat(1_850)));
+    for (rate, times_ms) in [(0.8, [52_000, 53_250, 54_500]), (0.1, [52_000, 62_000, 72_000])] {
+        let slow = |destination: &mut domain::Destination| {
+            chatty(destination);
+            destination.rate = per_second(rate);
+        };
+        let (engine, lane) = bulk(|_| Answer::Status(200), slow).await;
+        for number in 0..20 {
+            engine.house.send(&large(number)).await.unwrap();
+        }
+        engine.pass(100 * SECOND).await;
+        let sizes: Vec<usize> = tokens(&engine, lane).iter().map(Vec::len).collect();
+        assert_eq!((sizes, engine.wires.times_ms(lane)), (vec![8, 8, 4], times_ms.to_vec()));
+    }
 }
 
 #[tokio::test(start_paused = true)]
