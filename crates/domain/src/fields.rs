@@ -104,6 +104,9 @@ impl std::fmt::Display for Subject {
     }
 }
 
+/// What says what an event is worth.
+const REVENUE: &[&str] = &["revenue", "value"];
+
 impl<'d> Fields<'d> {
     /// Reads the `data` of an event. What is no object has no fields.
     pub fn of(data: &'d Value) -> Self {
@@ -161,7 +164,7 @@ impl<'d> Fields<'d> {
             referred_user_id: name(&["referred_user_id"]),
             milestone: text(&["milestone"]),
 
-            revenue: first(data, &["revenue", "value"], as_number),
+            revenue: first(data, REVENUE, as_number),
             currency: text(&["currency"]),
             transaction_id: text(&["transaction_id"]),
             cart_id: text(&["cart_id"]),
@@ -169,6 +172,13 @@ impl<'d> Fields<'d> {
         };
         fields.derive();
         fields
+    }
+
+    /// Whether an event says what it is worth and not as a number: `"5 EUR"`.
+    pub fn has_unreadable_revenue(data: &Value) -> bool {
+        let is_said = |value: &&Value| !matches!(value, Value::Null) && value.as_str() != Some("");
+        let mut said = REVENUE.iter().filter_map(|name| data.get(name)).filter(is_said).peekable();
+        said.peek().is_some() && said.all(|value| as_number(value).is_none())
     }
 
     /// What an event has that names one person or one device, in this order: `user_id`, `email` in lower case,

@@ -5,6 +5,7 @@
 //! not the first of its subject on its day is skipped, and a digest is one message about many events.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::connector::Manifest;
 use crate::event::Event;
@@ -24,7 +25,7 @@ pub struct Volume {
     /// and another machine come to the same result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<f64>,
-    /// Of events that carry a value, only those of at least this one.
+    /// Of events that carry a value, only those of at least this one; none whose value is no number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
     /// One message per interval of this many milliseconds, about everything that happened in it; written as
@@ -43,6 +44,8 @@ pub enum Unwanted {
     Sample,
     /// Its value is too small.
     Threshold,
+    /// Its value is no number, so that nobody can say whether it is too small.
+    NoNumber,
 }
 
 impl Unwanted {
@@ -51,6 +54,7 @@ impl Unwanted {
         match self {
             Self::Sample => "is not in the sample",
             Self::Threshold => "has a value below the threshold",
+            Self::NoNumber => "has a value that is no number, and there is a threshold",
         }
     }
 }
@@ -85,13 +89,16 @@ impl Volume {
         Some(Timestamp::from_millis((due.as_millis().div_euclid(interval_ms) + 1).saturating_mul(interval_ms)))
     }
 
-    /// Why an event is not wanted, as far as the event alone can say. `fields` is asked only for a threshold.
-    pub fn judge<'d>(&self, event: &Event, fields: impl FnOnce() -> Fields<'d>) -> Option<Unwanted> {
+    /// Why an event is not wanted, as far as the event alone can say. `data` is asked only for a threshold.
+    pub fn judge<'d>(&self, event: &Event, data: impl FnOnce() -> &'d Value) -> Option<Unwanted> {
         if self.sample.is_some_and(|sample| share(event) >= sample) {
             return Some(Unwanted::Sample);
         }
-        let threshold = self.threshold?;
-        fields().revenue.is_some_and(|value| value < threshold).then_some(Unwanted::Threshold)
+        let (threshold, data) = (self.threshold?, data());
+        match Fields::of(data).revenue {
+            Some(value) => (value < threshold).then_some(Unwanted::Threshold),
+            None => Fields::has_unreadable_revenue(data).then_some(Unwanted::NoNumber),
+        }
     }
 }
 
@@ -105,7 +112,7 @@ fn share(event: &Event) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::connector::{BatchLimits, Category};
@@ -129,7 +136,7 @@ mod tests {
     }
 
     fn judge(volume: Volume, event: &Event, data: &Value) -> Option<Unwanted> {
-        volume.judge(event, || Fields::of(data))
+        volume.judge(event, || data)
     }
 
     #[test]
@@ -149,6 +156,14 @@ mod tests {
             (json!({"revenue": 100}), None),
             (json!({"revenue": "250.00"}), None),
             (json!({}), None),
+            (json!({"revenue": null}), None),
+            (json!({"value": ""}), None),
+            (json!({"revenue": "$5"}), Some(Unwanted::NoNumber)),
+            (json!({"revenue": "5 EUR"}), Some(Unwanted::NoNumber)),
+            (json!({"value": {"amount": 5, "currency": "EUR"}}), Some(Unwanted::NoNumber)),
+            (json!({"value": "abc"}), Some(Unwanted::NoNumber)),
+            (json!({"revenue": "abc", "value": 250}), None),
+            (json!({"revenue": null, "value": 5}), Some(Unwanted::Threshold)),
         ] {
             assert_eq!(judge(volume, &event(1), &data), expect, "{data}");
         }

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::event::EventType;
-use domain::fields::Fields;
 use domain::subscription::Pattern;
 use domain::verdict::FailureReason;
 use domain::volume::Unwanted;
@@ -101,6 +100,6 @@ pub fn decide(live: &LiveDestination, event: &Event, reading: &Reading) -> Decis
         Some(Ok(false)) => return Decision::Filtered,
         Some(Err(error)) => return Decision::Failed(error.to_string()),
     }
-    let unwanted = live.destination.volume.judge(event, || Fields::of(reading.data(event)));
+    let unwanted = live.destination.volume.judge(event, || reading.data(event));
     unwanted.map_or(Decision::Owed, Decision::Unwanted)
 }
