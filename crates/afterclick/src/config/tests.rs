@@ -115,6 +115,20 @@ fn privacy_is_read_checked_and_shown() {
     }
 }
 
+#[test]
+fn a_limit_that_is_no_finite_number_is_refused() {
+    for (line, expected) in [
+        ("rate = nan", "f.toml:12: `destination.backend.rate` is `nan`; write a finite number"),
+        ("rate = inf", "f.toml:12: `destination.backend.rate` is `inf`; write a finite number"),
+        ("rate = -inf", "`-inf`; write a finite number"),
+        ("rate = 1e999", "`1e999`; write a finite number"),
+        ("volume.threshold = nan", "f.toml:12: `destination.backend.volume.threshold` is `nan`; write a finite number"),
+        ("volume = { sample = nan }", "volume.sample` is `nan`; write a finite number"),
+    ] {
+        check(&GOOD.replace("rate = 2.5", &format!("\n{line}")), expected);
+    }
+}
+
 const KINDS: &str = r#"
 [[destination]]
 name = "cdp"

@@ -114,9 +114,14 @@ impl Reading<'_> {
                 Ok(number) => Kind::Integer(number),
                 Err(_) => self.unusable(line, format!("`{path}` is larger than a number may be")),
             },
-            DeValue::Float(number) => match number.as_str().parse() {
-                Ok(number) => Kind::Float(number),
-                Err(_) => self.unusable(line, format!("`{path}` is not a number")),
+            DeValue::Float(number) => match number.as_str().parse::<f64>() {
+                Ok(number) if number.is_finite() => Kind::Float(number),
+                // TOML has `nan` and `inf`. As a limit they would be none, and JSON cannot say them.
+                _ => {
+                    let message = format!("`{path}` is `{}`; write a finite number", number.as_str());
+                    self.problems.push(Problem::new(Some(line), message));
+                    Kind::Float(1.0)
+                }
             },
             DeValue::Boolean(truth) => Kind::Boolean(*truth),
             DeValue::Datetime(_) => self.unusable(line, format!("`{path}` is a date; write it as a text, in quotes")),

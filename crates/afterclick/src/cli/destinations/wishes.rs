@@ -20,7 +20,7 @@ pub(super) struct Wishes {
     #[arg(long, value_name = "N")]
     concurrency: Option<u16>,
     /// Most requests per second
-    #[arg(long, value_name = "PER_SECOND")]
+    #[arg(long, value_name = "PER_SECOND", value_parser = finite)]
     rate: Option<f64>,
     /// How much goes into one request: `items=50`, `wait=2s`; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
@@ -58,6 +58,11 @@ impl Wishes {
         put("settings", (!settings.is_empty()).then(|| settings.into()));
         Ok(body)
     }
+}
+
+/// A number that JSON can say: others would become `null`, which takes a limit away.
+fn finite(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("write a finite number, like `0.5`")
 }
 
 /// A preset, or a list of waits.
@@ -112,6 +117,12 @@ mod tests {
             }),
         );
         assert!(over(&["items".to_owned()], &Value::Null).is_err());
+    }
+
+    #[test]
+    fn a_rate_that_is_no_finite_number_is_refused() {
+        assert_eq!(["nan", "inf", "1e999", "x"].map(finite), [Err("write a finite number, like `0.5`"); 4]);
+        assert_eq!(finite("0.5"), Ok(0.5));
     }
 
     #[test]
