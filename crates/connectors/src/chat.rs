@@ -22,9 +22,8 @@ pub(crate) use sentence::{Sentence, Span, sentence};
 pub(crate) use structure::{Place, Rule, Rules, Structure};
 
 /// One message per event, or one about as many as a digest brings: it counts them, so that only memory bounds it. Ten thousand
-/// events of 3 KiB fit, and that is half of what a lane has in hand.
-pub(crate) const LIMITS: BatchLimits =
-    BatchLimits { items: 1, items_max: 10_000, bytes_max: 32 * 1024 * 1024, linger_ms: 0, keeps_boundaries: false };
+/// events of 3 KiB fit, and that is half of what a lane has in hand. `batch.items` would have no effect.
+pub(crate) const LIMITS: BatchLimits = BatchLimits { bytes_max: 32 * 1024 * 1024, ..BatchLimits::ONE };
 
 /// Installs and referrals; clicks are too many for people, and conversions are for those who ask for them.
 pub(crate) const EVENTS: &[&str] = &["install.tracked", "deferred_link.claimed", "referral.completed"];

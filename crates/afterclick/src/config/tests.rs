@@ -116,6 +116,23 @@ fn privacy_is_read_checked_and_shown() {
 }
 
 #[test]
+fn a_batch_for_a_chat_is_refused_like_one_for_any_other_that_sends_each_event_by_itself() {
+    for (connector, url) in [
+        ("slack", "https://hooks.slack.com/services/T0/B0/x"),
+        ("discord", "https://discord.com/api/webhooks/1/x"),
+        ("teams", "https://prod-1.westus.logic.azure.com/workflows/x/triggers/manual/paths/invoke?sig=x"),
+    ] {
+        let text = format!(
+            "[[destination]]\nname = \"chat\"\nconnector = \"{connector}\"\nbatch.items = 3\nsettings.url = \"{url}\"\n"
+        );
+        check(
+            &text,
+            "f.toml:4: `destination.chat.batch` cannot have `items`; this connector sends every event by itself",
+        );
+    }
+}
+
+#[test]
 fn a_limit_that_is_no_finite_number_is_refused() {
     for (line, expected) in [
         ("rate = nan", "f.toml:12: `destination.backend.rate` is `nan`; write a finite number"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::connector::{Progress, REPLY_BYTES_MAX, Reply, Step};
 use domain::{Connector, Event, Settings, Verdict, retry_after};
 
-use super::{MEANS, event, fixture, held, numbered, open, reply, with_batch};
+use super::{MEANS, batch_max, event, fixture, held, numbered, open, reply, with_batch};
 
 /// Most calls of one exchange, as the engine has it.
 const CALLS_MAX: u32 = 8;
@@ -169,7 +169,7 @@ fn a_reply_of_the_largest_size_is_borne_by_everybody() {
 fn bears(connector: &dyn Connector, settings: &Settings, replies: &[Reply]) {
     let name = connector.manifest().name;
     let outlet = open(connector, settings);
-    let count = connector.manifest().batch.items_max.min(3);
+    let count = batch_max(connector).min(3);
     let events: Vec<Event> = (1..=count).map(|n| numbered(event("link.conversion"), n as u128)).collect();
     with_batch(&events, false, |batch| {
         let mut prepared = Progress::default();
