@@ -165,7 +165,11 @@ impl Outlet for Mailer {
     }
 
     fn advance(&self, batch: &Batch<'_>, progress: &mut Progress, reply: &Reply) -> Step {
-        match self.provider.judge(reply, self.recipients.are_fixed()) {
+        let verdict = self.provider.judge(reply, self.recipients.are_fixed());
+        if self.is_unsent(&verdict, batch) {
+            self.take_back(batch, progress);
+        }
+        match verdict {
             Verdict::Pause { reason: PauseReason::Unauthorized, message } if self.provider.tokens().is_some() => {
                 Step::Reauthorize { message }
             }
@@ -223,8 +227,31 @@ impl Mailer {
             }
         }
         let key = if self.recipients.are_fixed() { TEAM.to_owned() } else { lower(&letter.to) };
-        let known_for = if batch.digest.is_none() { self.provider.known_for() } else { None };
-        Ok(Step::SendOnce { key, call, known_for })
+        Ok(Step::SendOnce { key, call, known_for: self.known_for(batch) })
+    }
+
+    /// For how long the provider recognises the mail about a batch, if it does.
+    fn known_for(&self, batch: &Batch<'_>) -> Option<Duration> {
+        if batch.digest.is_none() { self.provider.known_for() } else { None }
+    }
+
+    /// Whether a verdict says that the mail did not go out. What is tried again because it would be recognised may have.
+    fn is_unsent(&self, verdict: &Verdict, batch: &Batch<'_>) -> bool {
+        match verdict {
+            Verdict::Delivered | Verdict::Skip { .. } => false,
+            Verdict::Reject { reason, .. } => *reason != FailureReason::UnknownOutcome,
+            Verdict::Retry { .. } => self.known_for(batch).is_none(),
+            Verdict::Wait { .. } | Verdict::Pause { .. } => true,
+        }
+    }
+
+    /// The mail about a batch did not go out: it is none of those that its recipients had today.
+    fn take_back(&self, batch: &Batch<'_>, progress: &mut Progress) {
+        if let (Some(_), [first, ..]) = (self.cap, batch.items) {
+            for to in self.recipients.of(first).unwrap_or_default() {
+                cap::take_back(&to, first.event.id, batch.now, progress);
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What was sent is remembered as a binding: the subject is a hash of the address, so that nothing tells who was
 //! mailed, and its value is the day and the events of that day. A new day takes the place of the last one, so a person
-//! never takes more room than one day. A second subject never has a value: the engine lets one exchange at a time ask
+//! never takes more room than one day. What is known not to have gone out is taken back. A second subject never has a value: the engine lets one exchange at a time ask
 //! for one of those, so two mails to one person never go out at the same moment without seeing each other.
 
 use domain::connector::Progress;
@@ -45,11 +45,22 @@ impl Cap {
 
 /// Remembers the mail before it is sent.
 pub(super) fn count(to: &Address, event: EventId, now: Timestamp, progress: &mut Progress) {
-    let mut sent: Vec<_> = sent(to, now, progress).into_iter().map(str::to_owned).collect();
     let event = event.to_string();
-    if !sent.contains(&event) {
-        sent.push(event);
-        progress.bind(subject(to), format!("{} {}", day(now), sent.join(" ")));
+    let sent = sent(to, now, progress);
+    if !sent.contains(&event.as_str()) {
+        let value = value(now, sent.into_iter().chain([event.as_str()]));
+        progress.bind(subject(to), value);
+        progress.notes.insert(counted(to), String::new());
+    }
+}
+
+/// Takes back what this exchange has remembered, because the mail did not go out. What an earlier one has remembered stays: if it
+/// was cut off, its mail may have gone out.
+pub(super) fn take_back(to: &Address, event: EventId, now: Timestamp, progress: &mut Progress) {
+    if progress.notes.remove(&counted(to)).is_some() {
+        let event = event.to_string();
+        let value = value(now, sent(to, now, progress).into_iter().filter(|it| *it != event));
+        progress.bind(subject(to), value);
     }
 }
 
@@ -61,6 +72,11 @@ pub(super) fn subjects(to: &Address) -> [String; 2] {
 /// The key under which is remembered what somebody got.
 fn subject(to: &Address) -> String {
     format!("mailed:{}", hashed(to))
+}
+
+/// The note that this exchange has counted a mail to somebody.
+fn counted(to: &Address) -> String {
+    format!("counted:{}", hashed(to))
 }
 
 fn hashed(to: &Address) -> String {
@@ -75,6 +91,11 @@ fn sent<'p>(to: &Address, now: Timestamp, progress: &'p Progress) -> Vec<&'p str
         Some(last) if last == day(now) => words.collect(),
         _ => Vec::new(),
     }
+}
+
+/// What is remembered of somebody who was mailed about these events today.
+fn value<'e>(now: Timestamp, sent: impl Iterator<Item = &'e str>) -> String {
+    sent.fold(day(now), |value, event| value + " " + event)
 }
 
 /// The number of a day of UTC.

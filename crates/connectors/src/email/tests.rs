@@ -244,6 +244,41 @@ fn somebody_gets_as_many_mails_a_day_as_the_cap_says_and_a_retry_is_none_of_them
 }
 
 #[test]
+fn a_mail_that_was_refused_is_none_of_those_that_somebody_had_and_one_that_may_have_gone_out_is() {
+    // Whether the next mail goes out, after this answer to the first one; `None` if none came, and it was tried again and refused.
+    let next_goes_out = |provider: Option<&str>, status: Option<u16>, body: &'static str| {
+        let outlet = open(&Email, &settings(provider, &json!({"per_recipient_per_day": 1})));
+        let mut remembered = BTreeMap::new();
+        let mut send = |number: u128, status: Option<u16>| {
+            let event = Event { id: domain::EventId::mint(kit::NOW, number), ..about(&json!({"email": ADA})) };
+            with_batch(std::slice::from_ref(&event), false, |batch| {
+                let mut progress = Progress::with_bindings(remembered.clone());
+                let step = outlet.prepare(batch, &mut progress);
+                remembered.extend(progress.take_new_bindings());
+                if let (Step::SendOnce { .. }, Some(status)) = (&step, status) {
+                    outlet.advance(batch, &mut progress, &kit::reply(status, &[("command", "RCPT TO")], body));
+                    remembered.extend(progress.take_new_bindings());
+                }
+                matches!(step, Step::SendOnce { .. })
+            })
+        };
+        assert!(send(1, status));
+        if status.is_none() {
+            assert!(send(1, Some(422)), "the same mail");
+        }
+        send(2, None)
+    };
+    assert!(next_goes_out(None, Some(550), "5.1.1 no such user"));
+    assert!(next_goes_out(None, Some(451), "4.7.1 try again"));
+    assert!(!next_goes_out(None, Some(250), "queued"));
+    assert!(next_goes_out(Some("resend"), Some(422), "{}"));
+    assert!(next_goes_out(Some("resend"), Some(429), "{}"));
+    assert!(!next_goes_out(Some("resend"), Some(503), "{}"), "it is tried again under the same key");
+    assert!(!next_goes_out(Some("resend"), None, "{}"));
+    assert!(!next_goes_out(Some("sendgrid"), Some(502), "{}"));
+}
+
+#[test]
 fn nobody_who_looks_at_what_is_remembered_learns_who_was_mailed() {
     let outlet = open(&Email, &settings(None, &json!({"per_recipient_per_day": 1})));
     let event = about(&json!({"email": ADA}));
