@@ -10,14 +10,13 @@ use std::time::Duration;
 use domain::attempt::REPLY_KEPT_BYTES_MAX;
 use domain::connector::{Item, Reply};
 use domain::verdict::{FailureReason, PauseReason, Verdict};
-use domain::{Attempt, Privacy, SourceId, Timestamp};
+use domain::{Attempt, SourceId, Timestamp};
 use futures_util::FutureExt;
-use storage::{Owned, StoreError};
+use storage::Owned;
 use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::exchange::{End, Exchange};
-use crate::firsts;
 use crate::identity::Unreadable;
 use crate::lane::LaneState;
 use crate::registry::LiveDestination;
@@ -75,13 +74,18 @@ impl Outcome {
 
 /// Tries a batch once, all calls together within [`ATTEMPT_MAX`].
 pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestination>, batch: &[Owned]) -> Tried {
+    let mut firsts = None;
+    if live.destination.volume.first_per_subject_per_day {
+        let Some(held) = lane.firsts.hold(batch).await else { return Tried::Nothing };
+        firsts = Some(held);
+    }
     let began = Instant::now();
     let deadline = began + ATTEMPT_MAX;
     let Some((views, unreadable)) = views(engine, live, batch, deadline).await else { return Tried::Nothing };
     let items = items(batch, &views);
     let mut skipped = unreadable;
-    if live.destination.volume.first_per_subject_per_day {
-        match not_first(engine, live, batch, deadline).await {
+    if let Some(firsts) = &firsts {
+        match firsts.judge(engine, live.destination.id, deadline).await {
             Ok(others) => skipped = Some(either(skipped, others)),
             Err(_) => return Tried::Nothing,
         }
@@ -124,6 +128,10 @@ pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestin
         End::Each(verdicts) => (verdicts, None),
         End::All(verdict, error) => (vec![verdict; items_sent.len()], error),
     };
+    let mut skipped = skipped.unwrap_or_default();
+    if let Some(firsts) = &firsts {
+        firsts.give_up(engine, live.destination.id, &mut skipped, &verdicts).await;
+    }
     let of_tokens: Vec<Scrubber> = tokens.iter().map(|token| Scrubber::of_token(token)).collect();
     let record = Record {
         started_at,
@@ -136,7 +144,7 @@ pub(crate) async fn run(engine: &Engine, lane: &LaneState, live: &Arc<LiveDestin
         scrubbers: std::iter::once(&live.scrubber).chain(&of_tokens).collect(),
     };
     Tried::Judged(Outcome {
-        judgements: record.judgements(&items, skipped.unwrap_or_default(), verdicts),
+        judgements: record.judgements(&items, skipped, verdicts),
         answered: record.reply.is_some(),
         pause,
         took: record.took,
@@ -191,18 +199,6 @@ fn either(first: Option<Vec<Option<Verdict>>>, second: Vec<Option<Verdict>>) -> 
 fn items<'a>(batch: &[Owned], views: &'a [View<'_>]) -> Vec<Item<'a>> {
     let item = |(owned, view): (&Owned, &'a View<'_>)| view.item(owned.id, owned.standing.attempts.saturating_add(1));
     batch.iter().zip(views).map(item).collect()
-}
-
-/// Which deliveries are not the first of their day. What the destination may not see of its subject counts all the same.
-async fn not_first(
-    engine: &Engine,
-    live: &LiveDestination,
-    batch: &[Owned],
-    deadline: Instant,
-) -> Result<Vec<Option<Verdict>>, StoreError> {
-    let open = Privacy::default();
-    let views: Vec<_> = batch.iter().map(|owned| View::of(&open, &owned.event, String::new(), None)).collect();
-    firsts::judge(engine, live.destination.id, &items(batch, &views), deadline).await
 }
 
 /// Those of a batch that are not skipped.

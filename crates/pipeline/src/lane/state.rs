@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::admission::Gates;
 use crate::bindings::Subjects;
+use crate::firsts::Places;
 use crate::seals::Seals;
 use crate::tokens::TokenShelf;
 
@@ -18,6 +19,7 @@ pub(crate) struct LaneState {
     gates: Mutex<Gates>,
     pub(crate) tokens: TokenShelf,
     pub(crate) subjects: Subjects,
+    pub(crate) firsts: Places,
     seals: Mutex<Seals>,
     /// Most items of a batch while one that was refused whole is being narrowed down; 0 for as many as fit.
     narrowed_to: AtomicUsize,
@@ -37,6 +39,7 @@ impl LaneState {
             gates: Mutex::new(Gates::new(now)),
             tokens: TokenShelf::default(),
             subjects: Subjects::default(),
+            firsts: Places::default(),
             seals: Mutex::default(),
             narrowed_to: AtomicUsize::new(0),
             digest_at: Mutex::default(),

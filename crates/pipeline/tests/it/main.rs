@@ -14,6 +14,7 @@ mod databases;
 mod delivery;
 mod engine;
 mod erasing;
+mod firsts;
 mod house;
 mod identifying;
 mod identity;

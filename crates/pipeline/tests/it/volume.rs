@@ -9,7 +9,7 @@ use crate::engine::{Answer, Engine, SECOND, Sent, per_second};
 use crate::house::click;
 
 /// A click of somebody.
-fn click_of(user: &str, token: &str) -> String {
+pub(crate) fn click_of(user: &str, token: &str) -> String {
     format!(
         r#"{{"event":"link.clicked","timestamp":"2026-03-04T14:32:08Z","data":{{"user_id":"{user}","token":"{token}"}}}}"#
     )
@@ -21,7 +21,7 @@ fn chatty(destination: &mut domain::Destination) {
     destination.volume.digest_ms = Some(60_000);
 }
 
-fn tokens(engine: &Engine, lane: DestinationId) -> Vec<Vec<String>> {
+pub(crate) fn tokens(engine: &Engine, lane: DestinationId) -> Vec<Vec<String>> {
     engine.wires.to(lane).iter().map(Sent::tokens).collect()
 }
 
