@@ -118,6 +118,20 @@ impl Book {
         self.flagged.push(Entry { key: key.into(), item, reason: reason.into() });
     }
 
+    /// The last requests, a line each, for a person who wants to know how something came about.
+    pub(crate) fn transcript(&self) -> String {
+        let left_out = self.received.len().saturating_sub(TOLD_MAX);
+        self.received[left_out..].iter().fold(format!("{left_out} requests, and then:\n"), |mut lines, received| {
+            let Received { request, fault, status } = received;
+            let mut body = String::from_utf8_lossy(&request.body).replace('\n', " ");
+            body.truncate(body.floor_char_boundary(TOLD_BYTES_MAX));
+            let met = fault.map(|fault| format!(" {fault:?}")).unwrap_or_default();
+            let status = status.map_or("no answer".to_owned(), |status| status.to_string());
+            lines += &format!("{:?} {} {} -> {status}{met} {body}\n", request.at, request.method, request.target);
+            lines
+        })
+    }
+
     pub(crate) fn receive(&mut self, received: Received) {
         if self.received.len() < RECEIVED_MAX {
             self.received.push(received);
@@ -129,6 +143,9 @@ impl Book {
 
 /// How many requests are kept with their bodies; a demo may run for days.
 const RECEIVED_MAX: usize = 100_000;
+/// How many requests a person is told of, and how much of their bodies.
+const TOLD_MAX: usize = 800;
+const TOLD_BYTES_MAX: usize = 500;
 
 #[cfg(test)]
 mod tests {

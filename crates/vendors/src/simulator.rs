@@ -111,6 +111,10 @@ impl<V> Drop for Simulator<V> {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        if std::thread::panicking() {
+            // What led to it may never happen again.
+            eprintln!("{}", self.shared.desk().book.transcript());
+        }
     }
 }
 
