@@ -11,8 +11,10 @@ use crate::bare::Batches;
 use crate::rig::{self, Rig};
 use crate::rows::Finding;
 use crate::rows::delivery::deliver_backlog;
-use crate::side::{Arrivals, ROUNDS, alternate, ratio};
+use crate::side::{Arrivals, alternate, ratio};
 
+/// More than elsewhere: all of it is work for the processors, and what else the machine does is felt at once.
+const ROUNDS: usize = 11;
 const IN_FLIGHT: usize = 8;
 const BATCH_ITEMS: usize = 50;
 /// Backlog for each measured second: more than can be delivered in one.
