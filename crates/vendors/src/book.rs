@@ -121,15 +121,15 @@ impl Book {
     /// The last requests, a line each, for a person who wants to know how something came about.
     pub(crate) fn transcript(&self) -> String {
         let left_out = self.received.len().saturating_sub(TOLD_MAX);
-        self.received[left_out..].iter().fold(format!("{left_out} requests, and then:\n"), |mut lines, received| {
-            let Received { request, fault, status } = received;
+        let line = |Received { request, fault, status }: &Received| {
             let mut body = String::from_utf8_lossy(&request.body).replace('\n', " ");
             body.truncate(body.floor_char_boundary(TOLD_BYTES_MAX));
             let met = fault.map(|fault| format!(" {fault:?}")).unwrap_or_default();
             let status = status.map_or("no answer".to_owned(), |status| status.to_string());
-            lines += &format!("{:?} {} {} -> {status}{met} {body}\n", request.at, request.method, request.target);
-            lines
-        })
+            format!("{:?} {} {} -> {status}{met} {body}", request.at, request.method, request.target)
+        };
+        let lines: Vec<_> = self.received[left_out..].iter().map(line).collect();
+        format!("{left_out} requests, and then:\n{}", lines.join("\n"))
     }
 
     pub(crate) fn receive(&mut self, received: Received) {
@@ -152,6 +152,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_person_is_told_of_the_last_requests() {
+        let mut book = Book::default();
+        for number in 0..=TOLD_MAX {
+            let request = Request::new("POST", &format!("/{number}"), "a\nb");
+            book.receive(Received { request, fault: Some(Fault::DropAfter), status: None });
+        }
+        let told = book.transcript();
+        assert!(told.starts_with("1 requests, and then:\n0ns POST /1 -> no answer DropAfter a b\n"), "{told}");
+        assert_eq!(told.lines().count(), 1 + TOLD_MAX);
+    }
 
     #[test]
     fn a_key_is_stored_once_within_its_window_and_again_after_it() {
