@@ -119,7 +119,8 @@ impl Reading<'_> {
                 // TOML has `nan` and `inf`. As a limit they would be none, and JSON cannot say them.
                 _ => {
                     let message = format!("`{path}` is `{}`; write a finite number", number.as_str());
-                    self.problems.push(Problem::new(Some(line), message));
+                    self.unusable(line, message);
+                    // A number, so that nobody complains of its kind as well.
                     Kind::Float(1.0)
                 }
             },

@@ -2,8 +2,9 @@
 //!
 //! What was sent is remembered as a binding: the subject is a hash of the address, so that nothing tells who was
 //! mailed, and its value is the day and the events of that day. A new day takes the place of the last one, so a person
-//! never takes more room than one day. What is known not to have gone out is taken back. A second subject never has a value: the engine lets one exchange at a time ask
-//! for one of those, so two mails to one person never go out at the same moment without seeing each other.
+//! never takes more room than one day. What is known not to have gone out is taken back. A second subject never has a
+//! value: the engine lets one exchange at a time ask for one of those, so two mails to one person never go out at the
+//! same moment without seeing each other.
 
 use domain::connector::Progress;
 use domain::{EventId, Settings, Timestamp};

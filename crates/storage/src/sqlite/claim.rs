@@ -243,8 +243,7 @@ fn take(
     }
     let Some(lane) = lanes.lane_mut(destination) else { return (taken, None) };
     lane.places += chosen.len() as u64;
-    let next_due = lane.next_due();
-    (taken, next_due)
+    (taken, lane.next_due())
 }
 
 impl Taken {
